@@ -95,13 +95,13 @@ impl Host {
         })
     }
 
-    /// Has the guest's CPU made of another host's.
+    /// Bases the guest's CPU on another host's.
     pub fn make_cpu_of(&mut self, other: &HostCpu) {
         self.own_cpu = Some(std::mem::replace(&mut self.cpu, other.clone()));
     }
 }
 
-/// A KVM that is open, to be asked later, when nothing can be opened.
+/// An open KVM, to be asked at a time when nothing can be opened any more.
 #[derive(Clone, Debug)]
 pub struct OpenKvm {
     path: PathBuf,
@@ -109,13 +109,13 @@ pub struct OpenKvm {
 }
 
 impl OpenKvm {
-    /// Opens KVM at `path`. If it can't be, whoever asks later hears of it.
+    /// Opens KVM at `path`. If that fails, later calls return the error.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), kvm: Arc::new(open(path)) }
     }
 
-    /// The CPU that it offers, or the reason why there is none, in words.
+    /// The CPU that it offers, or the reason in words why there is none.
     pub(crate) fn cpu(&self) -> Result<HostCpu, String> {
         match &*self.kvm {
             Ok(kvm) => cpu(kvm, &self.path).map_err(|error| error.to_string()),
@@ -124,7 +124,7 @@ impl OpenKvm {
     }
 }
 
-/// Asks KVM, which was opened at `path`, what it offers.
+/// Reads what KVM, which was opened at `path`, offers.
 fn cpu(kvm: &Kvm, path: &Path) -> Result<HostCpu, HostError> {
     match kvm.get_api_version() {
         -1 => return Err(HostError::NotKvm(path.to_owned())),
@@ -151,17 +151,17 @@ fn cpu(kvm: &Kvm, path: &Path) -> Result<HostCpu, HostError> {
 }
 
 impl Host {
-    /// The numbers of the MSRs that KVM lists as a guest's.
+    /// The indices of the MSRs that KVM lists as a guest's.
     ///
     /// # Errors
     ///
-    /// KVM does not tell.
+    /// KVM does not answer.
     pub(crate) fn listed_msrs(&self) -> Result<Vec<u32>, HostError> {
         let ask = |error| HostError::Ask("KVM_GET_MSR_INDEX_LIST", error);
         Ok(again(|| self.kvm.get_msr_index_list()).map_err(ask)?.as_slice().to_vec())
     }
 
-    /// Asks for the TSC's rate, by a VM made for that: few guests are told of it.
+    /// Reads the TSC's rate from a VM that is made for this. It is a separate call, as few guests need it.
     pub fn read_tsc_khz(&mut self) {
         let vcpu = again(|| self.kvm.create_vm()).and_then(|vm| again(|| vm.create_vcpu(0)));
         match vcpu.and_then(|vcpu| again(|| vcpu.get_tsc_khz())) {
@@ -171,19 +171,19 @@ impl Host {
     }
 }
 
-/// Asks Linux to let guests use AMX's tiles: KVM leaves their state out of leaf 0DH until the process may (Linux,
-/// Documentation/arch/x86/xstate.rst). A processor without them, or an older Linux, says no, and KVM offers none.
+/// Asks Linux to let guests use AMX's tiles: KVM leaves their state out of leaf 0DH until the process has the permission (Linux,
+/// Documentation/arch/x86/xstate.rst). On a processor without them, or an older Linux, this fails, and KVM does not offer tiles.
 fn ask_for_tiles() {
     const ARCH_REQ_XCOMP_GUEST_PERM: libc::c_long = 0x1025;
     const XTILE_DATA: libc::c_long = 18;
-    // SAFETY: takes two numbers, and changes only what this process' guests may use.
+    // SAFETY: the call takes two numbers, and only changes what this process's guests may use.
     unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_GUEST_PERM, XTILE_DATA) };
 }
 
 fn open(path: &Path) -> Result<Kvm, HostError> {
     let c_path =
         CString::new(path.as_os_str().as_bytes()).map_err(|_| HostError::Missing(path.to_owned()))?;
-    // Before KVM is asked what it offers.
+    // Before KVM is asked for its features.
     ask_for_tiles();
     Kvm::new_with_path(c_path).map_err(|error| {
         let source = io::Error::from_raw_os_error(error.errno());
@@ -195,19 +195,19 @@ fn open(path: &Path) -> Result<Kvm, HostError> {
     })
 }
 
-/// The values of KVM's feature MSRs. The VMX capability MSRs are among them only where KVM can nest.
+/// The values of KVM's feature MSRs. They include the VMX capability MSRs only if KVM can nest.
 fn feature_msrs(kvm: &Kvm) -> Result<BTreeMap<u32, u64>, HostError> {
     let ask = |what| move |error| HostError::Ask(what, error);
     let list = again(|| kvm.get_msr_feature_index_list()).map_err(ask("KVM_GET_MSR_FEATURE_INDEX_LIST"))?;
     let entries: Vec<_> =
         list.as_slice().iter().map(|&index| kvm_msr_entry { index, ..Default::default() }).collect();
     let Ok(mut msrs) = Msrs::from_entries(&entries) else { return Ok(BTreeMap::new()) };
-    // KVM stops at the first MSR that it can't read, and says how many came before.
+    // KVM stops at the first MSR that it can't read, and returns the number of those before.
     let read = again(|| kvm.get_msrs(&mut msrs)).map_err(ask("KVM_GET_MSRS of feature MSRs"))?;
     Ok(msrs.as_slice().iter().take(read).map(|msr| (msr.index, msr.data)).collect())
 }
 
-/// The most that KVM takes for IA32_MCG_CAP; 0 if it does not tell, which costs guests their machine checks and nothing else.
+/// The largest IA32_MCG_CAP that KVM supports; 0 if KVM does not answer, which only means that guests have no machine checks.
 fn mcg_cap(kvm: &Kvm) -> u64 {
     let bits = again(|| ioctls::supported_mcg_cap(kvm)).unwrap_or_else(|error| {
         log::info!("guests have no machine checks: KVM_X86_GET_MCE_CAP_SUPPORTED: {error}");
@@ -217,7 +217,7 @@ fn mcg_cap(kvm: &Kvm) -> u64 {
     bits & !u64::from(u8::MAX) | u64::from(banks)
 }
 
-/// The guest's nesting, or where it has none, the host's KVM module: `none (kvm_intel.nested=N)`.
+/// Describes the guest's nesting, or if there is none, the host's KVM module: `none (kvm_intel.nested=N)`.
 #[must_use]
 pub fn describe_nesting(nesting: &Nesting) -> String {
     let parameter = Virtualization::ALL.into_iter().map(Virtualization::module).find_map(|module| {

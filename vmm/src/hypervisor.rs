@@ -1,4 +1,4 @@
-//! The hypervisors that CPUID tells this machine of.
+//! The hypervisors that CPUID shows to this machine.
 
 use std::{arch::x86_64::__cpuid, iter};
 
@@ -6,19 +6,19 @@ use arch::cpu::cpuid::{HYPERVISOR, Registers};
 
 /// KVM's signature. Linux, "KVM CPUID bits".
 pub(crate) const KVM: &str = "KVMKVMKVM";
-/// Hyper-V's, which other hypervisors show first when they offer Hyper-V's interface: Windows looks nowhere else, and
-/// their own signature moves on to 40000100H.
+/// Hyper-V's signature. Other hypervisors show it first when they offer Hyper-V's interface, because Windows looks nowhere else; their own
+/// signature is then at 40000100H.
 pub(crate) const HYPER_V: &str = "Microsoft Hv";
 
-/// Each signature is at the first leaf of a block. Linux looks for them in the blocks behind the first too.
+/// The distance between blocks of leaves. A signature is in the first leaf of a block, and Linux looks in several blocks.
 const BLOCK: u32 = 0x100;
 const BLOCKS: u32 = 0x100;
 
-/// This machine's signatures by rising leaf, each once; none where CPUID.01H:ECX[31] tells of no hypervisor.
+/// The signatures by rising leaf, each once; none if CPUID.01H:ECX[31] shows no hypervisor.
 ///
-/// CPUID is asked only as far as the iterator is: each question is an exit to the hypervisor.
+/// CPUID is executed only as the iterator advances, since each execution is an exit to the hypervisor.
 pub(crate) fn signatures() -> impl Iterator<Item = String> {
-    // Without the bit, these leaves are whatever the CPU answers to any large leaf.
+    // Without the bit, these leaves contain what the CPU returns for any leaf beyond its last.
     let blocks = if __cpuid(1).ecx >> 31 == 1 { BLOCKS } else { 0 };
     scan(blocks, |leaf| {
         let answer = __cpuid(leaf);
@@ -49,10 +49,10 @@ fn scan(blocks: u32, cpuid: impl Fn(u32) -> Registers) -> impl Iterator<Item = S
     })
 }
 
-/// The signature that a block's first leaf answers with.
+/// The signature in a block's first leaf.
 fn read(leaf: u32, answer: Registers) -> Option<String> {
-    // EAX is the block's last leaf, or 0 in old versions of KVM. A block that no hypervisor uses answers with zeros, or
-    // with the CPU's last basic leaf.
+    // EAX is the block's last leaf, or 0 in old versions of KVM. A block that no hypervisor uses contains zeros, or the CPU's last basic
+    // leaf.
     let in_block = answer.eax == 0 || (leaf..leaf + BLOCK).contains(&answer.eax);
     let bytes = answer.signature();
     let name = std::str::from_utf8(&bytes).ok()?.trim_end_matches('\0');

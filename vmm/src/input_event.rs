@@ -1,4 +1,4 @@
-//! `input-send-event`: keys and a pointer that a program moves step by step.
+//! `input-send-event`: single key and pointer events from a program.
 
 use devices::input::{Hub, Input, Key, POINTER_MAX, Pointer};
 use serde::Deserialize;
@@ -10,13 +10,13 @@ use crate::qcode::{KeyError, KeyValue};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum InputEvent {
-    /// A key, which is pressed or let go.
+    /// A key is pressed or released.
     Key { key: KeyValue, down: bool },
-    /// A button of the pointer.
+    /// A button of the pointer is pressed or released.
     Btn { button: Button, down: bool },
-    /// A way that the pointer goes.
+    /// The pointer moves by a distance.
     Rel(Move),
-    /// A place where it is.
+    /// The pointer moves to a position.
     Abs(Move),
 }
 
@@ -47,21 +47,21 @@ pub(crate) enum Axis {
     Y,
 }
 
-/// The reason why there is no such event.
+/// Reasons why an event can't be sent.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum InputEventError {
     /// There is no such key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// It is for a mouse.
+    /// The event is for a mouse.
     #[error(
         "the pointer can't go by {0}: nvmm has a tablet and no mouse; give the place by an event of type abs"
     )]
     Relative(i64),
-    /// It is off the screen.
+    /// The position is off the screen.
     #[error("the pointer can't be at {0}: give 0 to {POINTER_MAX}, which are the edges of the screen")]
     Place(i64),
-    /// The machine has neither.
+    /// The machine has neither a keyboard nor a tablet.
     #[error("the machine has neither keyboard nor tablet; start it with --display vga")]
     NoScreen,
 }
@@ -73,7 +73,7 @@ pub(crate) struct InputEvents(Vec<Step>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Key(Key, bool),
-    /// A button, by its bit.
+    /// A button, by its bit, and whether it is pressed.
     Button(u8, bool),
     X(u16),
     Y(u16),
@@ -92,11 +92,11 @@ impl Button {
 }
 
 impl InputEvents {
-    /// Events that keyboard and tablet have.
+    /// Converts events to those of the keyboard and the tablet.
     ///
     /// # Errors
     ///
-    /// One is none.
+    /// An event is invalid.
     pub(crate) fn new(events: &[InputEvent]) -> Result<Self, InputEventError> {
         let step = |event: &InputEvent| match event {
             InputEvent::Key { key, down } => Ok(Step::Key(key.key()?, *down)),
@@ -114,11 +114,11 @@ impl InputEvents {
         events.iter().map(step).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Has the guest hear of them. The pointer's next place is told together with the button that is pressed there, or at the end.
+    /// Sends the events to the guest. The pointer's position is sent together with the next button event, or at the end.
     ///
     /// # Errors
     ///
-    /// The machine has neither keyboard nor tablet.
+    /// The machine has neither a keyboard nor a tablet.
     pub(crate) fn send(&self, hub: Option<&Hub>) -> Result<(), InputEventError> {
         let hub = hub.ok_or(InputEventError::NoScreen)?;
         let (mut pointer, mut is_moved) = (hub.last_pointer(), false);

@@ -1,4 +1,4 @@
-//! Looking into a machine: the answers of QMP and `human-monitor-command` about a guest that hangs.
+//! Inspects a machine: QMP's and `human-monitor-command`'s answers about a guest, for example one that hangs.
 //!
 //! ```text
 //! Machine --its vCPUs are stopped--> Halted --> registers, interrupt controllers: JSON, or text in QEMU's layout
@@ -6,7 +6,7 @@
 //!                                           --> NMIs
 //! ```
 //!
-//! Nothing here changes the machine, except for NMIs.
+//! Only NMIs change the machine.
 
 mod address_space;
 mod code;

@@ -1,4 +1,4 @@
-//! KVM's ioctls that kvm-ioctls has no methods for, and what holds for all of them.
+//! KVM's ioctls that kvm-ioctls lacks, and helpers for all ioctls.
 #![expect(unsafe_code, reason = "ioctls that no crate has")]
 
 use kvm_bindings::{
@@ -28,7 +28,7 @@ const KVM_SET_DEVICE_ATTR: c_ulong = ioctl_expr(_IOC_WRITE, KVMIO, 0xe1, 24);
 /// `_IOW(KVMIO, 0xe2, struct kvm_device_attr)`.
 const KVM_GET_DEVICE_ATTR: c_ulong = ioctl_expr(_IOC_WRITE, KVMIO, 0xe2, 24);
 
-/// `struct kvm_sregs2`: segment and control registers with the PDPTEs, and unlike `kvm_sregs` without a pending interrupt.
+/// `struct kvm_sregs2`: segment and control registers with the PDPTEs. Unlike `kvm_sregs`, it has no pending interrupt.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, FromBytes, Immutable, IntoBytes)]
 pub(crate) struct Sregs2 {
@@ -44,8 +44,8 @@ pub(crate) struct Sregs2 {
     pdptes: [u64; 4],
 }
 
-/// Asks KVM again for as long as a signal interrupts it. `KVM_RUN` alone is interrupted on purpose; the others are where the kernel looks
-/// for a signal while it waits, as `KVM_CREATE_VM` does for the locks of the process's memory: SIGSTOP and SIGCONT are enough.
+/// Repeats an ioctl as long as a signal interrupts it. `KVM_RUN` is interrupted on purpose. Other ioctls can be interrupted where the
+/// kernel waits and checks for signals, as `KVM_CREATE_VM` does for locks of the process's memory: SIGSTOP and SIGCONT are enough.
 pub(crate) fn again<T>(mut ioctl: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     loop {
         match ioctl() {
@@ -55,13 +55,13 @@ pub(crate) fn again<T>(mut ioctl: impl FnMut() -> Result<T, Error>) -> Result<T,
     }
 }
 
-/// Sets the TSC rate, in kHz, of the vCPUs that are made afterwards; 0 is the host's rate of now. Older kernels know it for vCPUs alone.
+/// Sets the TSC rate, in kHz, for vCPUs that are made afterwards; 0 is the host's current rate. Older kernels only support this for a vCPU.
 pub(crate) fn set_tsc_khz(vm: &VmFd, khz: u32) -> Result<(), Error> {
-    // SAFETY: takes a number.
+    // SAFETY: the call takes a number.
     answer(unsafe { ioctl_with_val(vm, KVM_SET_TSC_KHZ, c_ulong::from(khz)) })
 }
 
-/// The bits of IA32_MCG_CAP that KVM can give, without the number of banks (`KVM_CAP_MCE`).
+/// The bits of IA32_MCG_CAP that KVM supports, without the number of banks (`KVM_CAP_MCE`).
 pub(crate) fn supported_mcg_cap(kvm: &Kvm) -> Result<u64, Error> {
     let mut cap = 0_u64;
     // SAFETY: KVM writes eight bytes, and `cap` has them.
@@ -69,20 +69,20 @@ pub(crate) fn supported_mcg_cap(kvm: &Kvm) -> Result<u64, Error> {
     Ok(cap)
 }
 
-/// Gives a vCPU this IA32_MCG_CAP, and all its machine-check banks switched on.
+/// Sets a vCPU's IA32_MCG_CAP, with all of its machine-check banks enabled.
 pub(crate) fn setup_mce(vcpu: &VcpuFd, mcg_cap: u64) -> Result<(), Error> {
     // SAFETY: KVM reads eight bytes, and `mcg_cap` has them.
     answer(unsafe { ioctl_with_ref(vcpu, KVM_X86_SETUP_MCE, &mcg_cap) })
 }
 
-/// The PDPTE registers of a vCPU; none unless it has PAE paging. Linux before 5.14 does not tell them.
+/// The PDPTE registers of a vCPU; none unless it uses PAE paging. Linux before 5.14 does not return them.
 pub(crate) fn pdptes(vcpu: &VcpuFd) -> Result<Option<[u64; 4]>, Error> {
     let sregs = sregs2(vcpu)?;
     let valid = sregs.flags & u64::from(KVM_SREGS2_FLAGS_PDPTRS_VALID) != 0;
     Ok(valid.then_some(sregs.pdptes))
 }
 
-/// The segment and control registers of a vCPU. Linux before 5.14 does not have this form of them.
+/// The segment and control registers of a vCPU. Linux before 5.14 lacks this form.
 pub(crate) fn sregs2(vcpu: &VcpuFd) -> Result<Sregs2, Error> {
     let mut sregs = Sregs2::default();
     // SAFETY: KVM writes a `kvm_sregs2`, which `sregs` has the layout of.
@@ -90,13 +90,13 @@ pub(crate) fn sregs2(vcpu: &VcpuFd) -> Result<Sregs2, Error> {
     Ok(sregs)
 }
 
-/// Sets them.
+/// Sets the segment and control registers of a vCPU.
 pub(crate) fn set_sregs2(vcpu: &VcpuFd, sregs: &Sregs2) -> Result<(), Error> {
     // SAFETY: KVM reads a `kvm_sregs2`, which `sregs` has the layout of.
     answer(unsafe { ioctl_with_ref(vcpu, KVM_SET_SREGS2, sregs) })
 }
 
-/// The number that KVM adds to the host's TSC for the guest. Linux before 5.16 does not tell it.
+/// The number that KVM adds to the host's TSC for the guest. Linux before 5.16 does not return it.
 pub(crate) fn tsc_offset(vcpu: &VcpuFd) -> Result<u64, Error> {
     let mut offset = 0_u64;
     let attribute = tsc_offset_at((&raw mut offset).expose_provenance());
@@ -105,7 +105,7 @@ pub(crate) fn tsc_offset(vcpu: &VcpuFd) -> Result<u64, Error> {
     Ok(offset)
 }
 
-/// Sets it.
+/// Sets that number.
 pub(crate) fn set_tsc_offset(vcpu: &VcpuFd, offset: u64) -> Result<(), Error> {
     let attribute = tsc_offset_at((&raw const offset).expose_provenance());
     // SAFETY: KVM reads eight bytes at the address, which are those of `offset`.

@@ -1,4 +1,4 @@
-//! `--user`, `--chroot`, `--netns` and `--cgroup`: a machine that starts as root and ends jailed.
+//! `--user`, `--chroot`, `--netns` and `--cgroup`: a machine that starts as root and is then confined.
 //!
 //! ```text
 //! enter, before the first thread   control groups, network namespace, the new root opened; then the user, with root's rights
@@ -8,9 +8,9 @@
 //! close, when all is open          the machine's thread: the new root, and no rights any more
 //! ```
 //!
-//! Numbers of users are each thread's own for the kernel. Changing them before there are threads needs neither libc's signals to all of
-//! them, which a thread with a seccomp filter can't obey, nor a moment in which one is root still. Files that nvmm makes are the user's,
-//! which it can then remove at the end.
+//! To the kernel, each thread has user ids of its own. Changing them before there are other threads avoids libc's signals to all threads,
+//! which a thread with a seccomp filter can't handle, and leaves no time in which a thread is still root. Files that nvmm makes belong to
+//! the user, so nvmm can remove them at the end.
 
 mod error;
 mod places;
@@ -38,17 +38,17 @@ pub use self::error::JailError;
 use self::{places::open_root, user::User};
 use crate::{args::JailArgs, exit};
 
-/// The process has another user than it was started by. A thread that starts knows no other place to ask.
+/// The process has another user than the one that started it. It is global, since new threads have no other place to look.
 static HAS_USER: AtomicBool = AtomicBool::new(false);
 
-/// A jail that the process is in already, up to its root.
+/// A jail that the process is in, except for the new root.
 #[derive(Debug)]
 pub struct Jail {
     root: Option<(PathBuf, File)>,
 }
 
 impl Jail {
-    /// Has the calling thread, and those that it starts later, be in the jail, but for its root: see [`Jail::close`].
+    /// Puts the calling thread and its later children into the jail, except for the new root: see [`Jail::close`].
     ///
     /// # Errors
     ///
@@ -58,9 +58,9 @@ impl Jail {
         if let (Some(given), false) = (&args.user, geteuid().is_root()) {
             return Err(JailError::NotRoot(given.clone()));
         }
-        // As root: others may not write to these files.
+        // While still root: other users may not write to these files.
         args.cgroup.iter().try_for_each(|path| places::join_cgroup(path))?;
-        // A thread's own, which those that it starts have, too.
+        // It applies to this thread and to those that it starts.
         args.netns.as_deref().map(places::join_netns).transpose()?;
         let root = args.chroot.as_deref().map(open_root).transpose()?;
         if let Some((path, _)) = &root {
@@ -74,11 +74,11 @@ impl Jail {
         Ok(Self { root })
     }
 
-    /// Takes the new root, and gives up all rights of root's that the calling thread kept. It is the last that has any.
+    /// Changes to the new root, and gives up all of root's rights that the calling thread kept. No other thread has any by then.
     ///
     /// # Errors
     ///
-    /// The host refuses, or there is a way back.
+    /// The host refuses, or the rights could be regained.
     pub fn close(self) -> Result<(), JailError> {
         if let Some((path, folder)) = self.root {
             let entered = fchdir(&folder).and_then(|()| chroot(".")).and_then(|()| chdir("/"));
@@ -89,31 +89,31 @@ impl Jail {
     }
 }
 
-/// Changes to a user, and keeps root's rights.
+/// Changes to a user, but keeps root's rights.
 fn become_user(user: &User) -> rustix::io::Result<()> {
     let rights = capabilities(None)?.permitted;
     set_keep_capabilities(true)?;
-    // A thread that has changed its user may not change the others any more.
+    // First, since a thread that has changed its user may not change its groups any more.
     set_thread_groups(&user.groups)?;
     set_thread_res_gid(user.group, user.group, user.group)?;
     set_thread_res_uid(user.number, user.number, user.number)?;
-    // They are still permitted, but in effect no more.
+    // They are still permitted, but no longer effective.
     set_capabilities(
         None,
         CapabilitySets { effective: rights, permitted: rights, inheritable: CapabilitySet::empty() },
     )
 }
 
-/// Has the calling thread have no rights that its user has not, for good, if the process has another user than it was started by.
+/// Permanently gives up all rights of the calling thread that its user lacks, if the process has another user than the one that started it.
 ///
 /// # Errors
 ///
-/// The host refuses, or there is a way back.
+/// The host refuses, or the rights could be regained.
 pub fn renounce() -> Result<(), JailError> {
     if !HAS_USER.load(Ordering::Relaxed) {
         return Ok(());
     }
-    // Not by a program of root's with its set-user-ID bit either.
+    // A program with root's set-user-ID bit must not give them back, either.
     set_no_new_privs(true)
         .and_then(|()| {
             let none = CapabilitySet::empty();
@@ -128,14 +128,14 @@ pub fn renounce() -> Result<(), JailError> {
     }
 }
 
-/// The first act of a thread.
+/// Confines a new thread.
 fn confine(role: &Role, moment: Moment) {
-    // The machine's opens what the machine needs.
+    // The machine's thread still opens what the machine needs.
     if *role == Role::Machine || moment != Moment::Start {
         return;
     }
     if let Err(error) = renounce() {
-        // Not by the log, whose thread may be this one.
+        // Not with the log, whose thread may be this one.
         eprintln!("nvmm: the thread {role}: {:#}", anyhow::Error::from(error));
         std::process::exit(exit::COULD_NOT.into());
     }

@@ -1,4 +1,4 @@
-//! Loading a kernel and what goes with it into guest memory.
+//! Loads a kernel, its initramfs and its command line into guest memory.
 
 mod bzimage;
 mod elf;
@@ -24,7 +24,7 @@ pub use self::{error::KernelError, image::ImageError, passed::PassedKernel};
 use self::{image::Image, initramfs::Ram, source::Source};
 use crate::{config::KernelConfig, size::Size};
 
-/// The files of a kernel. They outlive the machine's resets: each boots from what was opened, whatever has its name by then.
+/// The files of a kernel. They outlive the machine's resets: each boots from the opened files, even if their names lead to others by then.
 #[derive(Debug)]
 pub struct KernelFiles {
     kernel: Source,
@@ -36,20 +36,20 @@ pub struct KernelFiles {
 /// A kernel in guest memory.
 #[derive(Debug)]
 pub struct Kernel {
-    /// The entry of the first vCPU.
+    /// The entry point of the first vCPU.
     pub entry: Entry,
     /// A bzImage's setup header.
     pub header: Option<setup_header>,
-    /// The place of the initramfs.
+    /// The addresses of the initramfs.
     pub initramfs: Option<Range<u64>>,
 }
 
 impl KernelFiles {
-    /// Opens the files, reads a pipe to its end, and looks at the kernel's headers, for a machine with that much memory.
+    /// Opens the files, reads a pipe to its end, and checks the kernel's headers, for a machine with this much memory.
     ///
     /// # Errors
     ///
-    /// One of them can't be read, or is not what it should be.
+    /// A file can't be read, or is of the wrong kind.
     pub fn open(config: &KernelConfig, memory: Size) -> Result<Self, KernelError> {
         let KernelConfig { path, initramfs, cmdline } = config;
         let kernel = Source::open("--kernel", path, memory)?;
@@ -62,7 +62,7 @@ impl KernelFiles {
     ///
     /// # Errors
     ///
-    /// One of them can't be read any more, was changed, or does not fit.
+    /// A file can't be read any more, has changed, or does not fit.
     pub fn load(&self, memory: &GuestRam) -> Result<Kernel, KernelError> {
         let ram = Ram::of(memory);
         let Image { entry, header, ref segments, end, cmdline_max, initramfs: ref limit } = self.image;
@@ -77,7 +77,7 @@ impl KernelFiles {
             file.check_unchanged()?;
             Ok(place)
         });
-        // The smallest machine has more than 1 MiB, so this is memory.
+        // This can't fail, as the smallest machine has more than 1 MiB.
         let text = fitting::cmdline(&self.cmdline, cmdline_max)?;
         let written = memory.write_slice(&text, GuestAddress(layout::CMDLINE));
         written.map_err(|_| KernelError::Cmdline { len: self.cmdline.len(), max: cmdline_max })?;

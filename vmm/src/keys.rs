@@ -1,6 +1,6 @@
-//! The keys that are nvmm's own: Ctrl-A and a letter, as in QEMU.
+//! nvmm's own keys: Ctrl-A and a letter, as in QEMU.
 
-/// The wishes of a user.
+/// The actions that have keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     /// Ctrl-A x.
@@ -22,25 +22,26 @@ pub(crate) const OF_CONSOLE: &str = "\
 Ctrl-A x   leave the console; the guest runs on
 ";
 
-/// Returns what Ctrl-A h prints, where other keys do what `own` says.
+/// Returns the help for Ctrl-A h, with `own` for the other keys.
 pub(crate) fn help(own: &str) -> String {
     format!("\n{own}Ctrl-A a   send Ctrl-A to the guest\nCtrl-A h   this help\n")
 }
 
-/// As much of what is typed waits for the guest; what is beyond is lost, as the keys that are nvmm's own must be heard.
+/// The most typed bytes that wait for the guest. More are dropped, since nvmm's own keys have to be read.
 pub(crate) const TYPED: usize = 1 << 20;
 
 /// Begins a sequence.
 pub(crate) const CTRL_A: u8 = 0x01;
 
-/// Takes the escape sequences out of what is typed.
+/// Finds nvmm's own keys in typed bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Escapes {
     after_ctrl_a: bool,
 }
 
 impl Escapes {
-    /// Gives one typed byte a meaning: bytes for the guest go to `guest`, and a key to the caller. An unknown sequence goes to the guest whole.
+    /// Handles one typed byte: appends bytes for the guest to `guest`, and returns a key of nvmm's. An unknown sequence goes to the guest
+    /// unchanged.
     pub(crate) fn feed(&mut self, byte: u8, guest: &mut Vec<u8>) -> Option<Key> {
         match (std::mem::take(&mut self.after_ctrl_a), byte) {
             (false, CTRL_A) => self.after_ctrl_a = true,

@@ -1,4 +1,4 @@
-//! The beginning and the end of a machine's run, for those outside.
+//! The start and the end of a machine's run, as seen from outside.
 
 use std::{fs::File, sync::Weak};
 
@@ -15,7 +15,7 @@ use vmm::{
     sandbox,
 };
 
-/// Those who are to know that the machine is there, and the jail and the sandbox that it is in from then on.
+/// Everything to be done when the machine is ready: notifying others, and closing the jail and the sandbox.
 pub(crate) struct Launch {
     pub(crate) pid_file: Option<Weak<PidFile>>,
     pub(crate) jail: Jail,
@@ -25,12 +25,12 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    /// Closes both, and tells them. Messages go into `log` from here on, if there is one: also a panic's.
+    /// Closes the jail and the sandbox, and notifies the others. From here on, messages go to `log` if there is one, including a panic's.
     pub(crate) fn done(self, config: &VmConfig, log: Option<&File>) -> Result<()> {
         if let Some(file) = self.pid_file.and_then(|file| file.upgrade()) {
             file.write()?;
         }
-        // Before anybody takes them for closed.
+        // First, since the others may rely on it.
         self.jail.close()?;
         sandbox::close(&self.sandbox, config)?;
         match (self.starter, log) {
@@ -42,7 +42,7 @@ impl Launch {
     }
 }
 
-/// nvmm's exit status after an end, of which it says what there is to say.
+/// Returns nvmm's exit status after an end, and logs what there is to report.
 pub(crate) fn status(exit: Exit) -> u8 {
     match exit {
         Exit::PowerOff

@@ -1,17 +1,17 @@
 //! `--cpu file:cpu.xml`: libvirt's `<cpu>` element, alone or inside a whole `<domain>`.
 //!
-//! libvirt, "Domain XML format", "CPU model and topology". What stands in the element and nvmm does not do is an error that names
-//! it: nothing is passed over. Words mean what they mean to libvirt's QEMU driver on KVM:
+//! libvirt, "Domain XML format", "CPU model and topology". Anything in the element that nvmm does not support is an error that names it:
+//! nothing is ignored silently. The element means the same as with libvirt's QEMU driver on KVM:
 //!
-//! - without a `<model>`, or a mode that stands for one, the CPU is `qemu64`, checked by nobody;
-//! - `check='none'` starts on any host and leaves it to QEMU to warn: no feature, vendor or match is insisted on. `partial`, the
-//!   default of all but the host's own CPU, refuses a host that lacks a feature of the model or of the list; `full` refuses
-//!   whatever is not as described once KVM has made the vCPUs;
-//! - `fallback` is about models that the hypervisor does not know. nvmm knows each of libvirt's but four, and has nothing that would do
-//!   for those: an unknown name is an error with either;
-//! - `match='minimum'` is the host's model, if that has all of the model's features;
-//! - the host's own CPU is migratable unless `migratable='off'` says that it is not;
-//! - features that QEMU never had are dropped: [`DROPPED`].
+//! - without a `<model>`, or a mode that implies one, the CPU is `qemu64`, without a check;
+//! - `check='none'` starts on any host and leaves it to QEMU to warn: no feature, vendor or match is required. `partial`, the default of
+//!   all but the host's own CPU, refuses a host that lacks a feature of the model or of the list; `full` refuses any difference from the
+//!   description that is found after KVM has made the vCPUs;
+//! - `fallback` is for models that the hypervisor does not know. nvmm knows all of libvirt's except four, and has no replacement for these:
+//!   an unknown name is an error in any case;
+//! - `match='minimum'` is the host's model, if it has all of the model's features;
+//! - the host's own CPU is migratable unless there is `migratable='off'`;
+//! - features that QEMU never had are ignored: [`DROPPED`].
 
 mod domain;
 mod element;
@@ -37,9 +37,9 @@ use crate::smp::Smp;
 pub struct CpuElement {
     /// The CPU.
     pub spec: CpuSpec,
-    /// `<topology>`, if it is there. The number of vCPUs is not in it.
+    /// `<topology>`, if there is one. It does not include the number of vCPUs.
     pub topology: Option<Smp>,
-    /// Other wishes of the domain that it does not get, to warn of.
+    /// Other settings of the domain that the guest does not get, as warnings.
     pub ignored: Vec<XmlError>,
 }
 
@@ -56,24 +56,24 @@ enum Check {
 enum Mode {
     Custom,
     HostModel,
-    /// `maximum` too: with KVM there is no difference.
+    /// The same as `maximum`: with KVM there is no difference.
     HostPassthrough,
 }
 
-/// The elements that `<cpu>` may hold.
+/// The elements that `<cpu>` may contain.
 const CHILDREN: [&str; 6] = ["model", "vendor", "topology", "feature", "cache", "maxphysaddr"];
-/// Names of modes, which are none of models.
+/// Names of modes, which are not models.
 const MODES: [&str; 5] = ["host-passthrough", "host-model", "maximum", "host", "max"];
-/// Features that libvirt knows and never gives QEMU: the guest sets them, or KVM has none of it.
+/// Features that libvirt knows but never passes to QEMU: the guest sets them, or KVM does not support them.
 const DROPPED: [&str; 6] = ["osxsave", "ospke", "cmt", "cqm", "mbm_total", "mbm_local"];
-/// The CPU of QEMU's machines.
+/// The default CPU of QEMU's machines.
 const DEFAULT: &str = "qemu64";
 
-/// Reads a `<cpu>` element, or a `<domain>` that has one.
+/// Reads a `<cpu>` element, or that of a `<domain>`.
 ///
 /// # Errors
 ///
-/// The text is no XML, has no such element, or asks for what libvirt or nvmm does not know or do. The error says where.
+/// The text is not XML, has no such element, or asks for something that libvirt or nvmm does not support. The error gives the place.
 pub fn parse(text: &str) -> Result<CpuElement, XmlError> {
     let document = Document::parse(text).map_err(|error| XmlError::malformed(&error))?;
     let root = Element::root(&document);
@@ -98,7 +98,7 @@ fn read(cpu: Element<'_>) -> Result<(CpuSpec, Option<Smp>), XmlError> {
     cpu.no_text()?;
     for child in cpu.children() {
         match child.name() {
-            // One cell is the machine as it is.
+            // One cell is the same as no NUMA.
             "numa" if child.children().filter(|cell| cell.name() == "cell").count() < 2 => {}
             "numa" => return Err(child.refuse("nvmm's guests have one NUMA node; take the element out")),
             name if CHILDREN.contains(&name) && !child.is_foreign() => {}
@@ -151,7 +151,7 @@ fn read(cpu: Element<'_>) -> Result<(CpuSpec, Option<Smp>), XmlError> {
     Ok((spec, cpu.child("topology")?.map(read_topology).transpose()?))
 }
 
-/// `<model fallback='' vendor_id=''>NAME</model>`: the model, and the maker that the guest is told of.
+/// `<model fallback='' vendor_id=''>NAME</model>`: the model, and the maker that the guest sees.
 fn read_model(
     element: Element<'_>,
     mode: Mode,
@@ -210,7 +210,7 @@ fn read_features(cpu: Element<'_>, chosen: Option<Model>) -> Result<Vec<Setting>
     Ok(settings)
 }
 
-/// A `<feature>`, unless it is one that libvirt drops.
+/// A `<feature>`; none if libvirt ignores it.
 fn read_feature(element: Element<'_>) -> Result<Option<Setting>, XmlError> {
     element.allow(&["policy", "name"])?;
     element.empty()?;
@@ -232,7 +232,7 @@ fn read_feature(element: Element<'_>) -> Result<Option<Setting>, XmlError> {
     Ok(Some(Setting { feature, want }))
 }
 
-/// `check`; the host's own CPU and the default one are checked by nobody.
+/// `check`. The host's own CPU and the default one are not checked.
 fn read_check(cpu: Element<'_>, chosen: Option<Model>) -> Result<Check, XmlError> {
     let checks = [("none", Check::None), ("partial", Check::Partial), ("full", Check::Full)];
     let default = match chosen {
@@ -284,8 +284,8 @@ fn read_topology(element: Element<'_>) -> Result<Smp, XmlError> {
     })
 }
 
-/// `<cache level='' mode=''/>`. A named model has all of its caches: `emulate`, of which libvirt has only level 3, asks for what is
-/// there. The host's CPU gets QEMU's.
+/// `<cache level='' mode=''/>`. A named model has all of its caches: `emulate`, which libvirt only allows for level 3, changes nothing. The
+/// host's CPU gets QEMU's caches.
 fn read_cache(element: Element<'_>, model: Model) -> Result<CacheMode, XmlError> {
     element.allow(&["level", "mode"])?;
     element.empty()?;

@@ -1,4 +1,4 @@
-//! Between the main thread, which never waits for anything but news, and the thread that builds, runs and takes down machines.
+//! The link between the main thread, which only ever waits for events, and the thread that builds, runs and takes down machines.
 //!
 //! ```text
 //! main thread: signals, keys, input --Command--> machine's thread: build, run, stop, again
@@ -36,60 +36,60 @@ use crate::{
     source::{Command, Control, News, Request, Source},
 };
 
-/// The events that a machine's thread waits for while the machine runs.
+/// An event for the machine's thread while the machine runs.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A vCPU ended it.
+    /// A vCPU ended the machine.
     Exit(Exit),
-    /// The vCPU of this number has stopped for the debugger.
+    /// The vCPU with this number has stopped for the debugger.
     Trap(u32, Trap),
-    /// The debugger asks for something.
+    /// A request from the debugger.
     Debug(gdb::Request),
-    /// Memory was sent to another nvmm while the guest ran, or that failed, of the migration that this cancels.
+    /// While the guest runs, memory was sent to another nvmm, or that failed. The flag identifies the migration, and cancels it.
     Sent(Arc<AtomicBool>, anyhow::Result<Sent>),
-    /// The main thread asks for something.
+    /// A command from the main thread.
     Command(Command),
 }
 
-/// The machine's thread's end.
+/// The machine thread's end of the link.
 #[derive(Debug)]
 pub struct Link {
     stdout: Option<Output>,
     events: Receiver<Event>,
-    /// Events that came and were not looked at.
+    /// Events that have come and are not handled yet.
     kept: RefCell<VecDeque<Event>>,
-    /// A source was given that waits for a peer.
+    /// A source that waits for a peer was added.
     waits: Cell<bool>,
-    /// The guest was asked to power off: so is the one after a reset.
+    /// The guest was asked to power off. This is kept through a reset.
     asked_to_power_off: Cell<bool>,
-    /// The machine's state: so is the one after a reset.
+    /// The machine's state, which is kept through a reset.
     state: Cell<RunState>,
-    /// The first machine is not to run before the user says so.
+    /// The first machine must not run before the user starts it.
     starts_stopped: Cell<bool>,
-    /// Of moving the machine to another nvmm: so is that of the one before a reset.
+    /// The progress of a migration, which is kept through a reset.
     progress: Arc<Progress>,
-    /// For vCPUs.
+    /// The sender for vCPUs.
     exits: Sender<Event>,
     requests: Sender<Request>,
     wake: Arc<EventFd>,
     end_is_asked: Arc<AtomicBool>,
 }
 
-/// The main thread's end.
+/// The main thread's end of the link.
 #[derive(Debug)]
 pub(crate) struct Controls {
     commands: Sender<Event>,
     end_is_asked: Arc<AtomicBool>,
 }
 
-/// The main thread's end of the news, as a source.
+/// The main thread's end for news, as an event source.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     requests: Receiver<Request>,
     wake: Arc<EventFd>,
 }
 
-/// Runs `life` on a thread of its own, with a port on `stdout`, if that is open. What it returns comes as [`News::Ended`].
+/// Runs `life` on a thread of its own, with a port on `stdout` if that is open. Its result comes as [`News::Ended`].
 pub(crate) fn start(
     stdout: Option<Output>,
     life: impl FnOnce(&Link) -> u8 + Send + 'static,
@@ -97,13 +97,13 @@ pub(crate) fn start(
     let (link, controls, inbox) = ends(stdout)?;
     threads::spawn(&Role::Machine, move || {
         let ended = panic::catch_unwind(AssertUnwindSafe(|| life(&link)));
-        // The panic has said why.
+        // The panic has been printed.
         link.tell(News::Ended(ended.unwrap_or(COULD_NOT)));
     })?;
     Ok((controls, inbox))
 }
 
-/// Makes the two ends: the machine's thread's, and the main thread's, which sends commands and hears news.
+/// Makes the two ends: the machine thread's, and the main thread's, which sends commands and gets news.
 pub(crate) fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)> {
     let ((exits, events), (requests, heard)) = (mpsc::channel(), mpsc::channel());
     let wake = Arc::new(EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?);
@@ -129,7 +129,7 @@ pub(crate) fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)
 
 impl Link {
     fn ask(&self, request: Request) {
-        // Without a main thread there is no nvmm.
+        // It can't fail while the main thread exists.
         let _ = self.requests.send(request);
         if let Err(error) = self.wake.write(1) {
             log::error!("the main thread does not hear: {error}");
@@ -140,7 +140,7 @@ impl Link {
         self.ask(Request::News(news));
     }
 
-    /// The output of the port on stdio, which the main thread has made.
+    /// The output of the port on stdio, which the main thread made.
     pub(crate) fn stdout(&self) -> Option<Output> {
         self.stdout.clone()
     }
@@ -151,24 +151,24 @@ impl Link {
         self.ask(Request::Serve(Box::new(source)));
     }
 
-    /// Waits until every source has the peer that the machine is to wait for.
+    /// Waits until every source has its peer, if the user wants the machine to wait for it.
     pub fn wait_for_peers(&self) {
         if self.waits.take() {
             self.tell_and_wait(News::Waits);
         }
     }
 
-    /// Says that a machine runs, and which of its parts the main thread serves.
+    /// Reports that a machine runs, with the parts that the main thread has to serve.
     pub(crate) fn runs(&self, attached: Attached) {
         self.tell(News::Runs(attached));
     }
 
-    /// Says that the machine hears nobody any longer.
+    /// Reports that the machine handles no more commands.
     pub(crate) fn halts(&self) {
         self.tell(News::Halts);
     }
 
-    /// Says that no vCPU of the machine runs any longer, and returns when the main thread has let go of it.
+    /// Reports that no vCPU of the machine runs any more, and returns when the main thread has released its parts.
     pub(crate) fn stops(&self) {
         self.tell_and_wait(News::Stops);
     }
@@ -176,39 +176,39 @@ impl Link {
     fn tell_and_wait(&self, news: impl FnOnce(Sender<()>) -> News) {
         let (held, released) = mpsc::channel();
         self.tell(news(held));
-        // An error: that is how it is released.
+        // It fails by being released.
         let _ = released.recv();
     }
 
-    /// Says that the machine is gone. Returns how nvmm ends, if the user wants no other one: whoever asks for that later does not
-    /// wait for this thread. What else was asked for is kept for the next machine.
+    /// Reports that the machine is gone. Returns nvmm's end, if the user wants no other machine; then a later request to end does not wait
+    /// for this thread. Other requests are kept for the next machine.
     pub fn gone(&self) -> Option<Exit> {
         self.tell_and_wait(News::Gone);
         for event in self.events.try_iter() {
             match event {
                 Event::Command(Command::Quit(exit)) => return Some(exit),
-                // A machine that is not there has nothing to put away.
+                // There is no machine that could shut down.
                 Event::Command(Command::Control(Control::PowerDown, reply)) => {
                     let refusal = Refusal("the machine is being reset".to_owned());
                     self.answer_control(Control::PowerDown, reply, Err(refusal));
                 }
                 Event::Command(command) => self.kept.borrow_mut().push_back(Event::Command(command)),
                 event @ Event::Debug(_) => self.kept.borrow_mut().push_back(event),
-                // One more vCPU has ended the old machine.
+                // Another vCPU has ended the old machine.
                 Event::Exit(_) | Event::Trap(..) | Event::Sent(..) => {}
             }
         }
         None
     }
 
-    /// Returns whether the user has asked for the end, and leaves the request where it is.
+    /// Returns whether the user has asked nvmm to end. The request stays in the queue.
     #[must_use]
     pub fn end_is_asked(&self) -> bool {
         self.end_is_asked.load(Ordering::SeqCst)
     }
 
-    /// Returns whether the user has asked for the end, or for the guest to power off before it, and leaves the request where it is.
-    /// Whatever keeps the vCPUs stopped for long gives up then: a guest that is stopped sees no power button.
+    /// Returns whether the user has asked nvmm to end, or the guest to power off before that. The request stays in the queue. Operations
+    /// that keep the vCPUs stopped for long give up then: a stopped guest doesn't see the power button.
     pub(crate) fn end_is_wished(&self) -> bool {
         let is_signal =
             |event: &Event| matches!(event, Event::Command(Command::Control(Control::PowerDown, None)));
@@ -217,24 +217,24 @@ impl Link {
         self.end_is_asked() || kept.iter().any(is_signal)
     }
 
-    /// Returns whether the user wants the machine to be moved no more, and leaves the request where it is.
+    /// Returns whether the user has cancelled the migration. The request stays in the queue.
     pub(crate) fn cancel_is_wished(&self) -> bool {
         let mut kept = self.kept.borrow_mut();
         kept.extend(self.events.try_iter());
         kept.iter().any(|event| matches!(event, Event::Command(Command::Ask(Question::CancelMigration, _))))
     }
 
-    /// The progress of moving the machine to another nvmm.
+    /// The progress of the migration.
     pub(crate) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
 
-    /// Says how far moving the machine has come.
+    /// Reports the progress of the migration.
     pub(crate) fn migration(&self, status: Status) {
         self.changed(Change::Migration(status));
     }
 
-    /// Returns whether the guest, or the one before the last reset, was asked to power off.
+    /// Returns whether the guest was asked to power off, before or after the last reset.
     pub(crate) fn is_asked_to_power_off(&self) -> bool {
         self.asked_to_power_off.get()
     }
@@ -249,7 +249,7 @@ impl Link {
         }
     }
 
-    /// Says that the machine's state has changed.
+    /// Reports that the machine's state has changed.
     pub(crate) fn changed(&self, change: Change) {
         if change == Change::PowerDown {
             self.asked_to_power_off.set(true);
@@ -258,17 +258,17 @@ impl Link {
         self.tell(News::Changed(change));
     }
 
-    /// The machine's state; also that of the one before, if another is being built.
+    /// The machine's state; while another machine is built, that of the one before.
     pub(crate) fn state(&self) -> RunState {
         self.state.get()
     }
 
-    /// Keeps the first machine from running before the user says so.
+    /// Keeps the first machine from running before the user starts it.
     pub fn start_stopped(&self) {
         self.starts_stopped.set(true);
     }
 
-    /// Returns whether a machine that is there now waits for the user to let it run.
+    /// Returns whether the machine that exists now has to wait for the user to start it.
     pub(crate) fn is_stopped(&self) -> bool {
         match self.state.get() {
             RunState::Prelaunch => self.starts_stopped.get(),
@@ -281,32 +281,32 @@ impl Link {
         }
     }
 
-    /// Waits for what happens to the machine next.
+    /// Waits for the next event of the machine.
     pub(crate) fn next(&self) -> Option<Event> {
         let kept = self.kept.borrow_mut().pop_front();
         kept.or_else(|| self.events.recv().ok())
     }
 
-    /// Returns whether a vCPU has ended the machine or stopped for the debugger, and leaves that where it is. The vCPUs are stopped.
+    /// Returns whether a vCPU has ended the machine or stopped for the debugger. The event stays in the queue. The vCPUs are stopped.
     pub(crate) fn has_exit(&self) -> bool {
         let mut kept = self.kept.borrow_mut();
         kept.extend(self.events.try_iter());
         kept.iter().any(|event| matches!(event, Event::Exit(_) | Event::Trap(..)))
     }
 
-    /// For a vCPU and for the debugger: the way of what happens to the machine.
+    /// The sender for events from vCPUs and the debugger.
     pub(crate) fn exits(&self) -> Sender<Event> {
         self.exits.clone()
     }
 }
 
 impl Controls {
-    /// Asks for something. While no machine runs, [`Command::Quit`] keeps the next one from running, and all else waits for it.
+    /// Sends a command. If no machine runs, [`Command::Quit`] keeps the next one from running, and other commands wait for it.
     pub(crate) fn send(&self, command: Command) {
         if let Command::Quit(_) = command {
             self.end_is_asked.store(true, Ordering::SeqCst);
         }
-        // Without a thread that hears it there are news, too.
+        // If the thread has ended, there is news about that.
         let _ = self.commands.send(Event::Command(command));
     }
 }
@@ -317,7 +317,7 @@ impl Source for Inbox {
     }
 
     fn ready(&mut self, _: RawFd, requests: &mut Vec<Request>) {
-        // Makes it unreadable before the news are looked at.
+        // Make it unreadable before the news are read.
         let _ = self.wake.read();
         requests.extend(self.requests.try_iter());
     }

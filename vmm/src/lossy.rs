@@ -1,4 +1,4 @@
-//! Names in JSON, whose strings are Unicode: what of a name is not UTF-8 becomes U+FFFD.
+//! Names in JSON, whose strings are Unicode: bytes of a name that are not UTF-8 become U+FFFD.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde::Serializer;
 
 /// A type that can be a name.
 pub(crate) trait Name {
-    /// It as Unicode.
+    /// The name as Unicode.
     fn to_unicode(&self) -> String;
 }
 
@@ -29,12 +29,12 @@ impl Name for Untrusted {
     }
 }
 
-/// Writes a name.
+/// Serializes a name.
 pub(crate) fn name<N: Name, S: Serializer>(name: &N, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&name.to_unicode())
 }
 
-/// Writes a name that need not be there.
+/// Serializes a name that may be missing.
 pub(crate) fn option<N: Name, S: Serializer>(name: &Option<N>, serializer: S) -> Result<S::Ok, S::Error> {
     match name {
         Some(name) => serializer.serialize_some(&name.to_unicode()),
@@ -42,7 +42,7 @@ pub(crate) fn option<N: Name, S: Serializer>(name: &Option<N>, serializer: S) ->
     }
 }
 
-/// Writes a list of names.
+/// Serializes a list of names.
 pub(crate) fn list<N: Name, S: Serializer>(names: &[N], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(names.iter().map(Name::to_unicode))
 }

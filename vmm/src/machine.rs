@@ -1,4 +1,4 @@
-//! The whole machine: how it is put together, and how it runs, pauses and ends.
+//! The whole machine: builds, runs, pauses and ends it.
 
 mod answers;
 mod debug;
@@ -55,38 +55,38 @@ use crate::{
     vm::Vm,
 };
 
-/// The time that nvmm's end waits for requests that the host does not end, as on network storage that is away.
+/// The time that nvmm's end waits for requests that the host does not finish, as on network storage that is unreachable.
 const END_PATIENCE: Duration = Duration::from_secs(2);
-/// The time that the machine's reset waits for them.
+/// The time that a reset of the machine waits for them.
 const RESET_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A limit of the host that the command line goes over.
+/// A limit of the host that an option exceeds.
 #[derive(Debug, Error)]
 pub enum LimitError {
-    /// `--smp`.
+    /// `--smp` with too many vCPUs.
     #[error("--smp {given}: this host's KVM takes at most {max} vCPUs")]
     Vcpus {
         /// The number that was asked for.
         given: u32,
-        /// The most that there can be.
+        /// The largest possible number.
         max: usize,
     },
-    /// `--smp`, where uneven counts leave APIC ids out.
+    /// `--smp` with uneven counts, because of which some APIC ids are skipped.
     #[error("--smp: the last APIC id of {given} would be {id}, and this host's KVM takes them up to {max}")]
     ApicId {
         /// The topology that was asked for.
         given: Topology,
-        /// Its greatest id.
+        /// Its largest APIC id.
         id: usize,
-        /// KVM's.
+        /// KVM's largest APIC id.
         max: usize,
     },
-    /// `--memory`.
+    /// `--memory` beyond the guest's physical addresses.
     #[error("--memory: {given} is more than the guest's processors address, which is {} in all; give less, or more of phys-bits in --cpu", Size(1 << .width))]
     Memory {
         /// The memory that was asked for.
         given: Size,
-        /// Bits of a physical address.
+        /// The number of bits of a physical address.
         width: u32,
     },
 }
@@ -97,13 +97,13 @@ pub struct Machine {
     vcpus: Vcpus,
     pauses: Pauses,
     power: Arc<Mutex<PowerManagement>>,
-    /// The devices, in their places.
+    /// The devices that are plugged in.
     pub devices: Devices,
-    /// The guest's CPU, and why it is as it is.
+    /// The guest's CPU, with the reasons for its features.
     pub cpu: CpuProfile,
     /// The memory map.
     pub map: MemoryMap,
-    /// The kernel in it, if firmware does not load one.
+    /// The loaded kernel, unless firmware loads it.
     pub kernel: Option<Kernel>,
     vm: Arc<VmFd>,
     memory: GuestRam,
@@ -112,15 +112,16 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Builds the machine: as after a reset, or as it was `restored` from a snapshot.
+    /// Builds the machine, either as after a reset, or `restored` from a snapshot.
     ///
-    /// The order of a restored machine is the same, with this between: memory is as it was before KVM maps it, and before nested state, which
-    /// points into it; KVM's state follows once vCPUs have their CPUID, which it is checked against; devices come last, since they drive
-    /// KVM's interrupt controllers, and map memory where the guest has placed it.
+    /// A restored machine is built in the same order, with some additions: memory has its contents before KVM maps it, and before nested
+    /// state, which points into it; KVM's state is loaded after vCPUs have their CPUID, against which it is checked; devices come last,
+    /// since they drive KVM's interrupt controllers, and map memory at the guest's addresses.
     ///
     /// # Errors
     ///
-    /// A limit of the host, a kernel that does not load, a device without a place, an ioctl that KVM refuses, or a state that does not fit.
+    /// A limit of the host is exceeded, a kernel can't be loaded, there is no place for a device, KVM refuses an ioctl, or a state does not
+    /// fit.
     pub fn build(
         host: &Host,
         config: &VmConfig,
@@ -188,7 +189,7 @@ impl Machine {
             let around =
                 Around { vm: &vm.fd, listed: &host.listed_msrs()?, capabilities: cpu.capability_msrs() };
             restored.give(around, vcpus.iter().map(Vcpu::fd), &memory, &devices)?;
-            // Devices are as in a pause.
+            // The devices are in the state of a pause.
             pauses.stop_devices();
         }
         let vcpus = Vcpus::new(vcpus);
@@ -207,13 +208,13 @@ impl Machine {
         })
     }
 
-    /// Runs the machine until it stops, and leaves no thread behind. Returns how it ended, or nothing if `reboots` has it built again,
-    /// and, with `count`, what KVM counted: reading that costs a few system calls for each vCPU. What users have saved to files goes
-    /// into none of `taken`. After an end, KVM's machine and its memory stay until the process ends.
+    /// Runs the machine until it stops, and leaves no thread behind. Returns how it ended, or nothing if it has to be built again because
+    /// of `reboots`; and, with `count`, KVM's counters, which cost a few system calls for each vCPU. Commands of the user must not
+    /// overwrite files in `taken`. After an end, KVM's machine and its memory stay until the process ends.
     ///
     /// # Errors
     ///
-    /// A thread can't be made, or a disk that does not answer is in the way of a reset.
+    /// A thread can't be made, or a disk that does not answer prevents a reset.
     pub fn run(
         mut self,
         link: &Link,
@@ -228,13 +229,13 @@ impl Machine {
         if link.is_asked_to_power_off() {
             lock(&self.power).press_power_button_when_enabled();
         }
-        // Before the guest can say that it listens to the power button.
+        // Before the guest can enable the power button.
         link.runs(self.devices.attached().clone());
         let exit =
             self.begin(link, debugger).and_then(|()| self.obey(link, reboots, debugger, taken, origin));
         self.drop_migration(link);
         link.halts();
-        // First, so that none has a device that the main thread is to let go of.
+        // First, so that no vCPU holds a device that the main thread has to release.
         self.vcpus.halt(self.devices.buses());
         link.stops();
 
@@ -251,11 +252,11 @@ impl Machine {
         let resets = matches!(exit, Ok(None));
         let busy = self.stop_devices(resets, link);
         if !resets {
-            // nvmm ends: with the process, the kernel takes both down at once, at half the cost of one after the other.
+            // nvmm is ending: the kernel takes down both together with the process, at half the cost of doing it one after the other.
             mem::forget((Arc::clone(&self.vm), self.memory.clone()));
         }
         if !busy.is_empty() {
-            // Dropping them would wait for their workers, which keep guest memory.
+            // Dropping the devices would wait for their workers, which keep guest memory.
             mem::forget(self);
         }
         let exit = match (exit?, busy.first()) {
@@ -273,8 +274,8 @@ impl Machine {
         Ok((exit, counted.map(|vm| Stats { vm, vcpus })))
     }
 
-    /// Lets the vCPUs run, unless the machine is to be stopped. The user may have asked for the end while it was built: then
-    /// [`Machine::obey`] hears of it.
+    /// Lets the vCPUs run, unless the machine has to be stopped at first. The user may have asked nvmm to end meanwhile: [`Machine::obey`]
+    /// handles that.
     fn begin(&mut self, link: &Link, debugger: &mut Debugger) -> anyhow::Result<()> {
         self.set_traps_again(debugger, link)?;
         if link.is_stopped() {
@@ -285,7 +286,7 @@ impl Machine {
                 self.vcpus.tell_of_pause();
             }
             self.vcpus.start(self.devices.buses(), link)?;
-            // The one before a reset ran.
+            // Otherwise the machine before a reset was running.
             if link.state() != RunState::Running {
                 link.changed(Change::Resume);
             }
@@ -293,15 +294,15 @@ impl Machine {
         Ok(())
     }
 
-    /// Stops the virtio devices. Returns the names of those that are still busy after all patience: more of it before a reset,
-    /// which a slow disk should survive, unless the user asks for the end.
+    /// Stops the virtio devices. Returns the names of those that are still busy after the longest wait. That is longer before a reset,
+    /// which a slow disk should survive, unless the user asks nvmm to end.
     fn stop_devices(&self, resets: bool, link: &Link) -> Vec<String> {
         let asked = Instant::now();
         stop_in_time(resets, |time| self.devices.stop(time), || asked.elapsed(), || link.end_is_asked())
     }
 }
 
-/// Has `stop` stop devices, a while at a time, until none is busy or all patience is at an end, by the time that has `elapsed`.
+/// Calls `stop` repeatedly to stop devices, until none is busy or the longest wait is over, given the time that has `elapsed`.
 fn stop_in_time(
     resets: bool,
     mut stop: impl FnMut(Duration) -> Vec<String>,
@@ -317,7 +318,7 @@ fn stop_in_time(
     }
 }
 
-/// Tells of the end of a machine's run, by its cause.
+/// Reports the end of a machine's run, by its cause.
 fn tell_end(by: Cause, panicked: bool, resets: bool, link: &Link) {
     if panicked {
         let action = if resets { PanicAction::Run } else { PanicAction::Poweroff };
@@ -326,7 +327,7 @@ fn tell_end(by: Cause, panicked: bool, resets: bool, link: &Link) {
     link.changed(if resets { Change::Reset { by } } else { Change::Shutdown { by } });
 }
 
-/// Refuses more vCPUs than KVM takes, or greater APIC ids.
+/// Refuses more vCPUs, or larger APIC ids, than KVM supports.
 fn check_vcpus(host: &Host, topology: &Topology) -> anyhow::Result<()> {
     let vcpus = usize::try_from(topology.vcpus())?;
     let id = usize::try_from(topology.max_apic_id())?;
@@ -339,7 +340,7 @@ fn check_vcpus(host: &Host, topology: &Topology) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Why there is no such CPU here, with the option that asked for it.
+/// The reason why the CPU is not possible here, with the option that asked for it.
 fn refusal(config: &VmConfig, error: CpuError) -> anyhow::Error {
     let asked = match error {
         CpuError::NoNesting => format!("--nested on: nesting is {}", host::describe_nesting(&Nesting::None)),
@@ -348,7 +349,7 @@ fn refusal(config: &VmConfig, error: CpuError) -> anyhow::Error {
     anyhow::Error::from(error).context(asked)
 }
 
-/// The memory map, if the guest's processors have addresses for it.
+/// The memory map, if the guest's physical addresses suffice for it.
 fn memory_map(cpu: &CpuProfile, payload: &Payload, size: Size) -> anyhow::Result<MemoryMap> {
     let map = payload.memory_map(size).context("--memory")?;
     let width = cpu.physical_address_width();

@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     let cli = Cli::of(&words).unwrap_or_else(|error| error.exit());
     let (command, machine, told) = (&cli.command, &cli.machine, &cli.told);
-    // A machine has its own way.
+    // A machine ends in its own way.
     if command.is_some() || machine.dry_run {
         messages::to_stderr(machine.verbose);
         cpu::fit_terminal();
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
         },
     };
     ExitCode::from(status.unwrap_or_else(|error| {
-        // Parts of it may be a guest's or an image's.
+        // Parts of it may come from a guest or an image.
         eprintln!("nvmm: {}", PrintableLines(&format!("{error:#}")));
         status_of(&error)
     }))
@@ -94,7 +94,7 @@ fn status_of(error: &anyhow::Error) -> u8 {
     if usage { USAGE } else { COULD_NOT }
 }
 
-/// Prints nvmm's words for QEMU's; an error tells what is wrong with them.
+/// Prints nvmm's options for QEMU's; an error lists what can't be translated.
 fn from_qemu(line: &OsStr) -> Result<u8> {
     let FromQemu { mut command, cli } = cli::from_qemu(line).unwrap_or_else(|error| error.exit());
     for Note::Idle(line) | Note::Missing(line) in &cli.told.notes {
@@ -108,7 +108,7 @@ fn from_qemu(line: &OsStr) -> Result<u8> {
     Ok(0)
 }
 
-/// Prints the machine that would run.
+/// Prints a description of the machine that would run.
 fn dry_run(args: &MachineArgs, told: &Told) -> Result<u8> {
     told.log();
     let config = VmConfig::new(args).map_err(|error| told.explain(error))?;
@@ -119,7 +119,7 @@ fn dry_run(args: &MachineArgs, told: &Told) -> Result<u8> {
     Ok(0)
 }
 
-/// Runs a machine; the value is nvmm's exit status.
+/// Runs a machine. The value is nvmm's exit status.
 fn run(cli: Cli) -> Result<u8> {
     let Cli { machine: args, told, words, snapshot, mut incoming, .. } = cli;
     let folder = snapshot::folder();
@@ -128,14 +128,14 @@ fn run(cli: Cli) -> Result<u8> {
         Some(Side::Parent(status)) => return Ok(status),
         Some(Side::Child(starter)) => Some(starter),
     };
-    // Its socket may be outside the jail.
+    // The notifier's socket may be outside of the jail.
     let notifier = Notifier::connect().context("NOTIFY_SOCKET")?;
-    // Before the first thread, which is that of the first message.
+    // Before the first thread, which is started by the first message.
     let jail = Jail::enter(&args.jail)?;
     sandbox::enter(&args.sandbox, &Outside::of(&args))?;
     let messages = match (&starter, &args.log_file) {
         (None, None) => messages::to_stderr_without_waiting(args.verbose),
-        // Nobody reads them while the guest runs, and a file has them whatever happens to nvmm.
+        // Nothing reads them while the guest runs, and a file keeps them whatever happens to nvmm.
         _ => {
             messages::to_stderr(args.verbose);
             None
@@ -150,12 +150,12 @@ fn run(cli: Cli) -> Result<u8> {
             .context("--serial stdio")?;
         Ok((config, main_loop, pid_file))
     });
-    // The file is there until the end, whatever the machine's thread still does then.
+    // The file exists until the end, whatever the machine's thread still does then.
     let (config, main_loop, pid_file) = prepared.inspect_err(|error| {
         if let Some(incoming) = incoming.take() {
             incoming.refuse(&format!("{error:#}"));
         }
-        // Earlier messages are not to be lost.
+        // Don't lose earlier messages.
         messages.inspect(Output::wait);
     })?;
     let launch = Launch {
@@ -175,18 +175,18 @@ fn run(cli: Cli) -> Result<u8> {
     })
 }
 
-/// The command line, as a snapshot needs it.
+/// The command line in the form for snapshots.
 struct Given {
     words: Vec<OsString>,
-    /// The directory that nvmm was started in.
+    /// The directory in which nvmm was started.
     folder: PathBuf,
-    /// The snapshot that the machine is restored from.
+    /// The snapshot from which the machine is restored.
     snapshot: Option<Snapshot>,
-    /// The other nvmm that the machine comes from.
+    /// The other nvmm from which the machine comes.
     incoming: Option<Incoming>,
 }
 
-/// Listens for clients of the control socket, from before the machine is built.
+/// Listens for clients of the control socket, before the machine is built.
 fn control(config: &QmpConfig, machine: &VmConfig, kvm: &Path) -> Result<qmp::Server> {
     let facts = qmp::Facts {
         name: machine.name.clone(),
@@ -197,23 +197,23 @@ fn control(config: &QmpConfig, machine: &VmConfig, kvm: &Path) -> Result<qmp::Se
     qmp::Server::new(config, facts).context("--qmp")
 }
 
-/// All that outlives the machine's resets.
+/// Everything that outlives the machine's resets.
 struct Open {
     host: Host,
     payload: Payload,
     devices: Vec<Box<dyn OpenDevice>>,
-    /// The files that are not to be written over.
+    /// The files that must not be overwritten.
     taken: Taken,
 }
 
-/// Opens what outlives the machine's resets; without `link`, for a machine that will not run.
+/// Opens everything that outlives the machine's resets; without `link`, for a machine that will not run.
 fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Open> {
     raise_descriptor_limit();
     let mut host = Host::open(&args.kvm)?;
     if config.cpu.tsc_leaf {
         host.read_tsc_khz();
     }
-    // Before devices leave anything behind.
+    // Before devices make any files.
     let payload = Payload::open(config, link.is_some())?;
     let script = config.script.as_ref();
     let mut opening =
@@ -224,7 +224,8 @@ fn open(args: &MachineArgs, config: &VmConfig, link: Option<&Link>) -> Result<Op
     Ok(Open { host, payload, devices, taken: opening.taken })
 }
 
-/// The machine's thread: builds the machine and runs it, and again after each reset. All that may wait for something is here.
+/// Runs the machine's thread: builds the machine and runs it, and again after each reset. Everything that may wait for something is done
+/// here.
 fn live(args: &MachineArgs, config: &VmConfig, given: Given, link: &Link, launch: Launch) -> Result<u8> {
     let Given { words, folder, snapshot, incoming } = given;
     let mut peer = None;
@@ -239,13 +240,13 @@ fn live(args: &MachineArgs, config: &VmConfig, given: Given, link: &Link, launch
     };
     let ended = live_on(args, config, (&words, &folder), restored, &mut peer, link, launch);
     if let (Err(error), Some(peer)) = (&ended, peer) {
-        // All that this side had open is closed.
+        // This side has closed everything that it had opened.
         peer.refuse(&format!("{error:#}"));
     }
     ended
 }
 
-/// The same, of a machine that goes on, if it is `restored`. The `peer` has it until it is taken.
+/// The same, for a machine that continues if it is `restored`. Until the machine is taken over, it belongs to the `peer`.
 fn live_on(
     args: &MachineArgs,
     config: &VmConfig,
@@ -269,7 +270,7 @@ fn live_on(
     if let Some(restored) = &restored {
         restored.check(config, &payload, &devices, &files)?;
         restored.check_host(&host.cpu)?;
-        // Also after a reset, the guest's CPU stays what it is.
+        // The guest's CPU stays the same, even after a reset.
         host.make_cpu_of(restored.cpu_host());
         if let Some(memory) = restored.memory_path() {
             taken.add("--restore", memory);
@@ -278,7 +279,7 @@ fn live_on(
     let origin =
         Origin { words, folder, host: &host, config, payload: &payload, devices: &devices, files: &files };
     taken.check_standard()?;
-    // Before the guest runs, and not when all is over.
+    // Before the guest runs, so that an error isn't found only at the end.
     let stats_file = args.stats.as_deref().map(|path| taken.create("--stats", path)).transpose()?;
     let log = args.log_file.as_deref().map(|path| taken.append_regular("--log-file", path)).transpose()?;
     let mut debugger = match &config.gdb {
@@ -286,7 +287,7 @@ fn live_on(
         None => Debugger::default(),
     };
     link.wait_for_peers();
-    // The user may have ended it meanwhile: before anything is written to.
+    // The user may have ended it meanwhile. Check before anything is written.
     if let Some(exit) = link.gone() {
         let status = status(exit);
         debugger.ended(status);
@@ -303,12 +304,12 @@ fn live_on(
     loop {
         let machine = Machine::build(&host, config, &payload, &devices, restored.take().as_ref())?;
         if log::log_enabled!(log::Level::Info) {
-            // Of the first machine, while files can be opened: a reset changes nothing.
+            // Read for the first machine, while files can be opened: a reset changes nothing.
             nesting.get_or_insert_with(|| host::describe_nesting(machine.cpu.nesting()));
         }
         if let Some(launch) = launch.take() {
             tell_unmet(config, &machine);
-            // Now that nothing is left to be refused.
+            // Nothing can be refused any more.
             taken.empty()?;
             if config.paused {
                 log::warn!("the machine waits {waits}: gdb's continue, Ctrl-A p or QMP's cont lets it run");
@@ -341,7 +342,7 @@ fn live_on(
     }
 }
 
-/// The usual limit of 1024 is made for `select`. vCPUs, the queues of disks, and images of many files may need more.
+/// The usual limit of 1024 exists because of `select`. vCPUs, the queues of disks, and images of many files may need more.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
@@ -349,7 +350,7 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Names the features that the guest should have and has not.
+/// Warns about features that the guest should have and lacks.
 fn tell_unmet(config: &VmConfig, machine: &Machine) {
     let unmet: Vec<_> = machine.cpu.unmet().iter().map(ToString::to_string).collect();
     if !unmet.is_empty() {
@@ -380,7 +381,7 @@ fn print(description: &Description, json: bool) -> io::Result<()> {
     print_text(&text)
 }
 
-/// Prints to stdout; a reader that has seen enough is no error.
+/// Prints to stdout. A reader that has gone is no error.
 fn print_text(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

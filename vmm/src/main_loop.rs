@@ -1,5 +1,5 @@
-//! The main loop: the main thread listens to sources, and answers them with commands to the machine, which a thread of its own
-//! builds, runs and takes down. Nothing here waits for anything else.
+//! The main loop: the main thread waits for event sources, and reacts with commands to the machine, which a thread of its own builds, runs
+//! and takes down. It never waits for anything else.
 //!
 //! ```text
 //! sources: signals ───┐
@@ -33,7 +33,7 @@ use crate::{
 /// The output of the port on stdout.
 const OUTPUT: OutputOptions = OutputOptions {
     name: "serial output",
-    // So long it waits for more.
+    // The time for which bytes wait for more.
     delay: Duration::from_millis(10),
     tell: true,
     waits: true,
@@ -44,7 +44,7 @@ const OUTPUT: OutputOptions = OutputOptions {
 pub struct MainLoop {
     signals: SignalSource,
     wishes: Wishes,
-    /// The port on stdin and stdout. Made first, so that keys are heard before the others are there.
+    /// The port on stdin and stdout. It is made first, so that keys work before the other sources exist.
     stdio: Option<Port>,
     /// The control socket.
     qmp: Option<qmp::Server>,
@@ -54,12 +54,12 @@ pub struct MainLoop {
 }
 
 impl MainLoop {
-    /// Hears signals from here on, and makes the terminal raw if the serial port `stdio` is on one. The guest has `grace` to power off
-    /// after SIGTERM. A source that comes later may be one that `connects` to a server.
+    /// Handles signals from here on, and makes the terminal raw if the serial port `stdio` is on one. The guest has `grace` to power off
+    /// after SIGTERM. With `connects`, a source that is added later connects to a server.
     ///
     /// # Errors
     ///
-    /// The terminal refuses, or no file descriptor is left.
+    /// The terminal can't be set up, or no file descriptor is left.
     pub fn new(
         stdio: Option<usize>,
         qmp: Option<qmp::Server>,
@@ -72,21 +72,21 @@ impl MainLoop {
         Ok(Self { signals, wishes: Wishes::new(grace), stdio, qmp, messages, connects })
     }
 
-    /// Runs `life`, which has machines built and run, on a thread of its own, and serves it until it is over or the user has had
-    /// enough; the value is the exit status.
+    /// Runs `life`, which builds and runs machines, on a thread of its own, and serves it until it is over or the user ends it. The value
+    /// is the exit status.
     ///
     /// # Errors
     ///
-    /// The thread can't be made, or the events can't be waited for.
+    /// The thread can't be made, or waiting for events fails.
     pub fn serve(self, life: impl FnOnce(&Link) -> u8 + Send + 'static) -> anyhow::Result<u8> {
         let stdout = self.stdio.as_ref().and_then(Source::output);
         let (controls, inbox) = link::start(stdout, life)?;
-        // From here on only that thread opens anything.
+        // From here on, only that thread opens anything.
         jail::renounce()?;
         sandbox::close_main(self.connects)?;
         let mut session = Session::new(controls, self.wishes, self.messages);
         let mut sources = Sources::new()?;
-        // Whoever sends a signal has seen the guest run: that news has come before.
+        // A program that sends a signal may have seen the guest run: that news comes first.
         sources.add(Box::new(inbox));
         sources.add(Box::new(self.signals));
         sources.add(Box::<Wakeups>::default());
@@ -108,13 +108,13 @@ impl MainLoop {
     }
 }
 
-/// The port on stdin and stdout, with keys of nvmm's own if that is this session's terminal.
+/// The port on stdin and stdout, with nvmm's own keys if that is this session's terminal.
 fn stdio(number: usize) -> io::Result<Port> {
     let terminal = Terminal::new()?;
     if let Some(terminal) = &terminal {
         terminal.take()?;
     }
-    // Another session's terminal would stop its reader.
+    // Reading another session's terminal would stop this process.
     let reads = terminal.is_some() || !rustix::termios::isatty(io::stdin());
     // It may be closed.
     let stdout = io::stdout().as_fd().try_clone_to_owned().ok().map(File::from);

@@ -1,4 +1,4 @@
-//! The mapping of guest RAM: the size of its pages, and when they are allocated.
+//! Maps guest RAM: decides on the size of its pages, and when they are allocated.
 #![expect(unsafe_code, reason = "tells the kernel how guest memory will be used")]
 
 use std::{fs::File, io, ops::Range};
@@ -18,7 +18,7 @@ use crate::{config::MemoryConfig, size::Size};
 
 const HUGE_PAGE_LEN: usize = 2 << 20;
 
-/// Why there is no memory for the guest.
+/// Reasons why there is no memory for the guest.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
     /// The host refuses the mapping.
@@ -30,10 +30,10 @@ pub enum MemoryError {
         n = .0 / HUGE_PAGE
     )]
     HugePages(u64, #[source] io::Error),
-    /// Pages can't be allocated before the start.
+    /// The pages can't be allocated in advance.
     #[error("--memory prefault=on: can't allocate {}", Size(*.0))]
     Prefault(u64, #[source] io::Error),
-    /// Addresses that wrap.
+    /// Addresses that wrap around.
     #[error("memory regions")]
     Region(#[from] FromRangesError),
     /// Addresses that overlap.
@@ -43,21 +43,21 @@ pub enum MemoryError {
 
 /// Maps zeroed RAM for every region of `map`.
 ///
-/// Without `hugepages` the kernel is asked for transparent huge pages, which save nested guests most of their page-table
-/// walks; but not below 2 MiB, where a machine that only boots would pay for zeroing memory that it never uses.
+/// Without `hugepages`, the kernel is asked for transparent huge pages, which save nested guests most of their page-table walks; but not
+/// below 2 MiB, where a small machine would pay for zeroing memory that it never uses.
 ///
 /// # Errors
 ///
-/// The host has not that much memory, or not that many huge pages.
+/// The host does not have this much memory, or not enough huge pages.
 pub fn map(map: &MemoryMap, config: &MemoryConfig) -> Result<GuestRam, MemoryError> {
     map_ranges(&map.ram, config)
 }
 
-/// Maps zeroed RAM at these places.
+/// Maps zeroed RAM at these addresses.
 ///
 /// # Errors
 ///
-/// As for [`map`], or the places overlap.
+/// The same as with [`map`], or the ranges overlap.
 pub(crate) fn map_ranges(
     ranges: &[(GuestAddress, usize)],
     config: &MemoryConfig,
@@ -66,12 +66,12 @@ pub(crate) fn map_ranges(
     Ok(GuestRam::new(regions)?)
 }
 
-/// Maps every region of `map` from `file`, at the offset that `place` gives for its address and its length. Pages that are written to become the
-/// guest's own, of 4 KiB; the file does not change.
+/// Maps every region of `map` from `file`. `place` returns the offset for a region's address and length. Pages that are written to are
+/// copied, 4 KiB each; the file does not change.
 ///
 /// # Errors
 ///
-/// The file has no place for a region, or the host can't map it.
+/// The file does not contain a region, or the host can't map it.
 pub(crate) fn map_file(
     map: &MemoryMap,
     file: &File,
@@ -107,8 +107,8 @@ fn region(base: GuestAddress, len: usize, config: &MemoryConfig) -> Result<Regio
     Ok(Region::new(mapping, window, base)?)
 }
 
-/// Maps anonymous memory, and finds `len` bytes in it on a 2 MiB boundary: KVM can use a huge page only where host and guest
-/// addresses agree below that. The rest is never touched, and costs nothing.
+/// Maps anonymous memory, and finds `len` bytes in it that begin on a 2 MiB boundary: KVM can use a huge page only if the host's and the
+/// guest's addresses agree in the lower bits. The rest is never touched, and costs nothing.
 fn mapping(len: usize, huge: bool) -> io::Result<(MmapRegion, Range<usize>)> {
     let (flags, slack) = if huge { (libc::MAP_HUGETLB, 0) } else { (0, HUGE_PAGE_LEN) };
     let total = len.checked_add(slack).ok_or(io::ErrorKind::OutOfMemory)?;
@@ -124,7 +124,7 @@ fn mapping(len: usize, huge: bool) -> io::Result<(MmapRegion, Range<usize>)> {
 
 fn advise(mapping: &MmapRegion, range: Range<usize>, advice: Advice) -> io::Result<()> {
     let slice = mapping.get_slice(range.start, range.len()).map_err(io::Error::other)?;
-    // SAFETY: the range lies in the mapping, and neither of the advices given here changes what it holds.
+    // SAFETY: the range lies in the mapping, and neither advice given here changes its contents.
     Ok(unsafe { rustix::mm::madvise(slice.ptr_guard_mut().as_ptr().cast(), slice.len(), advice) }?)
 }
 

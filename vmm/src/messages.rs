@@ -1,4 +1,4 @@
-//! Messages of nvmm on stderr.
+//! nvmm's messages on stderr.
 
 mod limit;
 
@@ -18,12 +18,12 @@ use log::{Level, Record};
 
 use self::limit::Limit;
 
-/// Has log messages go to stderr, more of them the more `verbose`.
+/// Sends log messages to stderr, at a level that depends on `verbose`.
 pub fn to_stderr(verbose: u8) {
     start(verbose, Target::Stderr);
 }
 
-/// The same, but never waits for whoever reads stderr. Returns the output, if stderr is there.
+/// The same, but never waits for a reader of stderr. Returns the output, if stderr is open.
 pub fn to_stderr_without_waiting(verbose: u8) -> Option<Output> {
     let options = OutputOptions { name: "messages", delay: Duration::ZERO, tell: false, waits: false };
     let file = io::stderr().as_fd().try_clone_to_owned().ok().map(File::from);
@@ -42,7 +42,7 @@ fn start(verbose: u8, target: Target) {
         2 => log::LevelFilter::Debug,
         _ => log::LevelFilter::Trace,
     };
-    // It tells what gdb asks for in vain, which gdb does all the time.
+    // It logs gdb's requests that it does not support, of which there are many.
     let gdbstub = if verbose > 2 { level } else { log::LevelFilter::Off };
     let limit = Limit::default();
     env_logger::Builder::new()
@@ -53,7 +53,7 @@ fn start(verbose: u8, target: Target) {
         .init();
 }
 
-/// Writes a message, unless it comes too often. Those that only `-vv` shows all come: they are for looking into nvmm.
+/// Writes a message, unless it comes too often. Messages that only `-vv` shows are not limited: they are for debugging nvmm.
 fn write(out: &mut impl Write, record: &Record<'_>, limit: &Limit) -> io::Result<()> {
     if record.level() <= Level::Info {
         let place = (record.module_path_static(), record.line());

@@ -1,7 +1,7 @@
-//! Migration: a running machine moves to another nvmm, which waits for it with `--incoming`.
+//! Migration: a running machine moves to another nvmm, which was started with `--incoming`.
 //!
-//! It is a snapshot that is sent instead of saved: the same `machine.json` and `state.json`, written and read by the same code, with the same checks;
-//! only memory is sent page by page, and again where it changed, while the guest runs.
+//! It is like a snapshot that is sent instead of saved: the same `machine.json` and `state.json`, written and read by the same code with
+//! the same checks. Only memory is sent in pages, and changed pages again, while the guest runs.
 //!
 //! ```text
 //! source                                              destination
@@ -16,12 +16,13 @@
 //!   ends
 //! ```
 //!
-//! Never both sides run it: the source does nothing with the machine after `Go`, unless the pipe tells that the destination's process has ended,
-//! and the socket has no `Running`. Before `Go` it locks its disks again and goes on, whatever happens on the other side, which ends without `Go`.
-//! If the connection breaks after `Go` and nothing tells more, as over TCP, the machine stays stopped on the source, and the user is told.
+//! The two sides never both run the machine: after `Go`, the source leaves the machine stopped, unless the pipe shows that the
+//! destination's process has ended, and no `Running` is in the socket. Before `Go`, the source locks its disks again and continues,
+//! whatever happens to the other side, which ends without `Go`. If the connection breaks after `Go` and nothing else is known, as over TCP,
+//! the machine stays stopped on the source, and the user is told.
 //!
-//! Pages that change are known from three places: KVM's dirty log has the guest's writes, [`arch::memory::Written`] those of nvmm's threads, and
-//! vhost puts its own there, too.
+//! Changed pages are known from three places: KVM's dirty log has the guest's writes, [`arch::memory::Written`] has those of nvmm's
+//! threads, and vhost puts its own there, too.
 
 mod connection;
 mod incoming;
@@ -45,14 +46,14 @@ pub(crate) use self::{
 
 /// The first bytes on a connection.
 const MAGIC: &[u8] = b"nvmm migration\n";
-/// The form of the messages. It changes whenever an older nvmm would not understand a newer one's.
+/// The version of the messages. It changes whenever an older nvmm would not understand a newer one's.
 const FORMAT: u32 = 1;
 
-/// The way in which a machine that was stopped to be moved is to go on.
+/// How a machine that was stopped to be moved has to continue.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stopped {
-    /// It was stopped before, and stays so.
+    /// It was stopped before, and stays stopped.
     pub(crate) paused: bool,
     /// The manifest has checksums of all memory.
     pub(crate) checked: bool,

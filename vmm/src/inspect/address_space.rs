@@ -1,4 +1,4 @@
-//! The linear addresses of a vCPU that is stopped.
+//! The linear addresses of a stopped vCPU.
 
 use arch::{
     memory::GuestRam,
@@ -16,28 +16,28 @@ use crate::{
 /// The smallest page.
 const PAGE: u64 = 4 << 10;
 
-/// The way from a vCPU's linear addresses to the guest's physical ones, for whoever looks at all that is mapped.
+/// Translates a vCPU's linear addresses to the guest's physical ones, and finds all that are mapped.
 ///
-/// nvmm follows the page tables itself. KVM_TRANSLATE does so as a read by the kernel would: while CR4.SMAP is set and EFLAGS.AC is not,
-/// it finds no page of a process, even if the vCPU is in user mode.
+/// nvmm walks the page tables itself. KVM_TRANSLATE does it like a read by the kernel: while CR4.SMAP is set and EFLAGS.AC is not, it finds
+/// no page of a process, even if the vCPU is in user mode.
 ///
-/// While the vCPU runs a nested guest, KVM is asked all the same: CR3 and the tables are that guest's then, and usually in its own physical
-/// addresses, which EPT or NPT translate once more. KVM keeps their root. There SMAP, if the nested guest has it on, does hide its
+/// While the vCPU runs a nested guest, KVM is asked nevertheless: then CR3 and the tables are that guest's, usually in its own physical
+/// addresses, which EPT or NPT translate once more. Only KVM has their root. In this case SMAP, if the nested guest uses it, does hide its
 /// processes.
 pub(crate) enum AddressSpace<'a> {
-    /// The tables are in the guest's memory.
+    /// By tables in the guest's memory.
     Tables {
-        /// The form of the tables.
+        /// The mode of paging.
         paging: Paging,
         /// The memory.
         memory: &'a GuestRam,
     },
-    /// KVM knows the way.
+    /// By KVM.
     Kvm(&'a VcpuFd),
 }
 
 impl<'a> AddressSpace<'a> {
-    /// Reads the registers that it depends on.
+    /// Reads the registers that decide on it.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl<'a> AddressSpace<'a> {
         if in_nested_guest { Self::Kvm(fd) } else { Self::Tables { paging, memory } }
     }
 
-    /// The physical addresses from that of `linear` on, at most to the end of its page; none where no page is mapped.
+    /// The physical addresses from that of `linear` on, at most to the end of its page; none if no page is mapped there.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl<'a> AddressSpace<'a> {
     }
 }
 
-/// The paging of a vCPU, with the PDPTE registers if it has them and KVM tells them (Linux 5.14 and later).
+/// The paging of a vCPU, with the PDPTE registers if it has them and KVM returns them (since Linux 5.14).
 pub(super) fn paging(fd: &VcpuFd, sregs: &kvm_sregs) -> Paging {
     let paging = Paging::of(sregs);
     let pdptes = paging.is_pae().then(|| ioctls::pdptes(fd).ok().flatten()).flatten();

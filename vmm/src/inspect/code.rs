@@ -1,4 +1,4 @@
-//! The instruction that a vCPU is at.
+//! The current instruction of a vCPU.
 
 use arch::{layout, memory::GuestRam};
 use devices::chipset::Rom;
@@ -13,7 +13,7 @@ const LONGEST: usize = 15;
 /// EFER.LMA: the vCPU is in IA-32e mode.
 const EFER_LMA: u64 = 1 << 10;
 
-/// The linear address of the next instruction. In 64-bit mode the base of CS counts for nothing, and in others the sum has 32 bits.
+/// The linear address of the next instruction. In 64-bit mode the base of CS is ignored; in other modes the sum has 32 bits.
 pub(crate) fn instruction_address(regs: &kvm_regs, sregs: &kvm_sregs) -> u64 {
     if sregs.efer & EFER_LMA != 0 && sregs.cs.l != 0 {
         regs.rip
@@ -22,8 +22,8 @@ pub(crate) fn instruction_address(regs: &kvm_regs, sregs: &kvm_sregs) -> u64 {
     }
 }
 
-/// Up to 15 bytes, the longest instruction, at a linear address, in memory or in firmware's `rom`; fewer at the end of a page, none where
-/// nothing is mapped.
+/// Up to 15 bytes, the length of the longest instruction, at a linear address in memory or in firmware's `rom`; fewer at the end of a page,
+/// none if nothing is mapped there.
 pub(crate) fn code_at(
     linear: u64,
     space: &AddressSpace<'_>,
@@ -37,7 +37,7 @@ pub(crate) fn code_at(
     code
 }
 
-/// Reads what is at a physical address, and returns the number of bytes.
+/// Reads bytes at a physical address, and returns their number.
 fn read(address: u64, code: &mut [u8], memory: &GuestRam, rom: Option<&Rom>) -> usize {
     if let Ok(read) = memory.read(code, GuestAddress(address)) {
         return read;

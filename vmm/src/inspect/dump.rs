@@ -4,10 +4,10 @@
 //! ELF header | program headers | notes: vCPUs' registers, vmcoreinfo | RAM, range after range
 //! ```
 //!
-//! With paging, program headers for linear addresses name the same RAM. gdb takes the first that has an address; crash follows the
+//! With paging, further program headers give linear addresses to the same RAM. gdb uses the first header with an address; crash walks the
 //! guest's page tables itself.
 //!
-//! The head is written last: a core that was not finished is none.
+//! The header is written last, so an unfinished core is not a valid one.
 
 mod elf;
 mod notes;
@@ -30,27 +30,27 @@ use crate::output::Taken;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Dump {
-    /// Give the core the guest's linear addresses, for gdb with a kernel's symbols, before the physical ones.
+    /// Add the guest's linear addresses to the core, before the physical ones, for gdb with a kernel's symbols.
     paging: bool,
     /// `file:PATH`.
     protocol: String,
     /// Answer before the dump is done.
     #[serde(default)]
     detach: bool,
-    /// The first physical address, with `length`.
+    /// The first physical address; `length` must be given too.
     begin: Option<u64>,
-    /// The number of bytes, with `begin`.
+    /// The number of bytes; `begin` must be given too.
     length: Option<u64>,
     /// `elf`.
     format: Option<String>,
 }
 
 impl Dump {
-    /// Checks the arguments, which the machine has no part in. Returns the file that is asked for.
+    /// Checks the arguments as far as that is possible without the machine. Returns the path of the file.
     ///
     /// # Errors
     ///
-    /// They ask for what nvmm does not do.
+    /// An argument asks for something that nvmm does not do.
     pub(crate) fn check(&self) -> Result<&Path, InspectError> {
         let refused = |why: &str| Err(InspectError::Argument(format!("dump-guest-memory: {why}")));
         if self.detach {
@@ -74,7 +74,7 @@ impl Dump {
     ///
     /// # Errors
     ///
-    /// The arguments are refused; the file may not be written over; KVM or the host refuses, or it is to stop.
+    /// The arguments are invalid; the file must not be overwritten; KVM or the host refuses, or it has to stop.
     pub(crate) fn write(
         &self,
         machine: &Halted<'_>,
@@ -99,7 +99,7 @@ impl Dump {
         })
     }
 
-    /// The parts of `all` that are asked for.
+    /// The requested parts of `all`.
     fn ranges(&self, all: Vec<Range<u64>>) -> Result<Vec<Range<u64>>, InspectError> {
         let (Some(begin), Some(length)) = (self.begin, self.length) else { return Ok(all) };
         let wanted = begin..begin.saturating_add(length);

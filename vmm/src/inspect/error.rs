@@ -1,4 +1,4 @@
-//! Errors of looking into a machine.
+//! Errors from inspecting a machine.
 
 use std::{io, path::PathBuf};
 
@@ -7,10 +7,10 @@ use thiserror::Error;
 
 use crate::{output::OutputError, vm::KvmError};
 
-/// The reason why a question is refused. The message says what to do.
+/// The reason why a request is refused. The message says what to do.
 #[derive(Debug, Error)]
 pub(crate) enum InspectError {
-    /// The index of a vCPU that is not there.
+    /// There is no vCPU with this index.
     #[error("there is no vCPU {given}: there are {count}, numbered from 0")]
     NoVcpu {
         /// The index that was given.
@@ -24,13 +24,13 @@ pub(crate) enum InspectError {
     /// KVM refused an ioctl of the machine.
     #[error("the machine")]
     Vm(#[source] KvmError),
-    /// No vCPU listens to NMIs.
+    /// No vCPU accepts NMIs.
     #[error(
         "no vCPU takes an NMI: LINT1 of every local APIC is masked or is no NMI (info lapic shows it); \
          nvmm-inject-nmi with a cpu-index does without LINT1"
     )]
     NmiMasked,
-    /// A range of addresses that goes past the last.
+    /// The range goes past the last address.
     #[error("{size} bytes from {start:#x} on go past the last address")]
     Wraps {
         /// The first address.
@@ -38,7 +38,7 @@ pub(crate) enum InspectError {
         /// The number of bytes.
         size: u64,
     },
-    /// A page that the guest has not mapped.
+    /// The guest has not mapped the page.
     #[error("vCPU {vcpu} has nothing mapped at {address:#x}")]
     NotMapped {
         /// The vCPU.
@@ -46,7 +46,7 @@ pub(crate) enum InspectError {
         /// The linear address.
         address: u64,
     },
-    /// A physical address that is no RAM.
+    /// The physical address is not RAM.
     #[error("there is no RAM at the physical address {address:#x}; RAM is {ram}")]
     NotRam {
         /// The address.
@@ -54,13 +54,13 @@ pub(crate) enum InspectError {
         /// The ranges that are RAM.
         ram: String,
     },
-    /// A file that is not to be written to.
+    /// The file must not be written to.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// The host refuses to write.
+    /// Writing to the file failed.
     #[error("can't write")]
     Write(#[source] io::Error),
-    /// It failed on the way.
+    /// The command failed while it was writing.
     #[error("{command} {}: the file was left empty", path.printable())]
     Emptied {
         /// The command.
@@ -70,7 +70,7 @@ pub(crate) enum InspectError {
         /// The reason.
         source: Box<InspectError>,
     },
-    /// It failed on the way, and emptying the file too.
+    /// The command failed while it was writing, and emptying the file failed, too.
     #[error("{command} {}: the file holds only a part, and can't be emptied ({error})", path.printable())]
     Partial {
         /// The command.
@@ -82,10 +82,10 @@ pub(crate) enum InspectError {
         /// The reason.
         source: Box<InspectError>,
     },
-    /// An argument that means nothing here.
+    /// An invalid argument.
     #[error("{0}")]
     Argument(String),
-    /// The user asked for nvmm's end meanwhile.
+    /// The user has asked nvmm to end.
     #[error("nvmm was told to end")]
     Stopped,
 }

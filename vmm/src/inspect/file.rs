@@ -1,4 +1,4 @@
-//! Files of guest memory: pages of zeros are holes in them.
+//! Files of guest memory, in which pages of zeros are holes.
 
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
@@ -11,10 +11,10 @@ use crate::{output::Taken, sparse::write_pages};
 /// The most bytes that are read at a time.
 const PIECE: usize = 1 << 20;
 
-/// Returns whether to give up what takes long. It is asked for each piece of memory and each page table.
+/// Returns whether to give up a long operation. It is called for each piece of memory and each page table.
 pub(crate) type Stop<'a> = &'a dyn Fn() -> bool;
 
-/// A file that memory is written to, in order.
+/// A file to which memory is written in order.
 pub(super) struct MemoryFile<'a> {
     file: &'a File,
     position: u64,
@@ -23,11 +23,11 @@ pub(super) struct MemoryFile<'a> {
 }
 
 impl<'a> MemoryFile<'a> {
-    /// Makes or empties the file at `path`, and has `write` fill it. If that fails, the file is left empty, and the error says so.
+    /// Makes or truncates the file at `path`, and calls `write` to fill it. If that fails, the file is left empty, and the error says so.
     ///
     /// # Errors
     ///
-    /// The file is one that may not be written over, or `write` fails.
+    /// The file must not be overwritten, or `write` fails.
     pub(super) fn fill(
         taken: &Taken,
         command: &'static str,
@@ -50,12 +50,12 @@ impl<'a> MemoryFile<'a> {
         Self { file, position: 0, piece: vec![0; PIECE], stop }
     }
 
-    /// Leaves room for what is written at the end, by [`MemoryFile::write_at`].
+    /// Skips bytes that are written at the end, by [`MemoryFile::write_at`].
     pub(super) fn skip(&mut self, len: u64) {
         self.position += len;
     }
 
-    /// Writes `bytes` in the room that was left.
+    /// Writes `bytes` to the place that was skipped.
     pub(super) fn write_at(&self, bytes: &[u8], position: u64) -> Result<(), InspectError> {
         self.file.write_all_at(bytes, position).map_err(InspectError::Write)
     }
@@ -64,7 +64,7 @@ impl<'a> MemoryFile<'a> {
     ///
     /// # Errors
     ///
-    /// They are no RAM, the host refuses, or it is to stop.
+    /// The addresses are not RAM, the host refuses, or it has to stop.
     pub(super) fn append(
         &mut self,
         memory: &GuestRam,
@@ -86,7 +86,7 @@ impl<'a> MemoryFile<'a> {
         Ok(())
     }
 
-    /// Gives the file its length, which holes at the end have a part in.
+    /// Sets the file's length, including holes at its end.
     fn end(&self) -> Result<(), InspectError> {
         self.file.set_len(self.position).map_err(InspectError::Write)
     }

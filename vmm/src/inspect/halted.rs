@@ -1,4 +1,4 @@
-//! A machine whose vCPUs are stopped, to be looked into.
+//! A machine with stopped vCPUs, for inspection.
 
 use arch::memory::GuestRam;
 use kvm_ioctls::{VcpuFd, VmFd};
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{error::InspectError, irqchips::IrqChips, lapic::LocalApic, registers::Registers};
 
-/// A machine to look into, whose vCPUs are not in `KVM_RUN`.
+/// A machine for inspection. Its vCPUs are not in `KVM_RUN`.
 #[derive(Debug)]
 pub(crate) struct Halted<'a> {
-    /// By index.
+    /// The vCPUs by index.
     pub(crate) vcpus: Vec<&'a VcpuFd>,
     /// Guest RAM.
     pub(crate) memory: &'a GuestRam,
@@ -18,7 +18,7 @@ pub(crate) struct Halted<'a> {
 }
 
 impl Halted<'_> {
-    /// A vCPU by its index.
+    /// Returns a vCPU by its index.
     ///
     /// # Errors
     ///
@@ -28,7 +28,7 @@ impl Halted<'_> {
         vcpu.copied().ok_or(InspectError::NoVcpu { given: index, count: self.vcpus.len() })
     }
 
-    /// The vCPUs, or the one of them that is asked for.
+    /// All vCPUs, or the requested one.
     pub(crate) fn select(&self, index: Option<u32>) -> Result<Vec<(u32, &VcpuFd)>, InspectError> {
         match index {
             Some(index) => Ok(vec![(index, self.vcpu(index)?)]),
@@ -41,7 +41,7 @@ impl Halted<'_> {
         Registers::read(fd, self.memory).map_err(|source| InspectError::Vcpu(index, source))
     }
 
-    /// The answer to `nvmm-registers`: registers and local APIC of every vCPU, or of one, and the interrupt controllers.
+    /// The answer to `nvmm-registers`: registers and local APICs of all vCPUs or of one, and the interrupt controllers.
     ///
     /// # Errors
     ///

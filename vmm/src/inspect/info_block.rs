@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use devices::printable::ToPrintable;
 use serde_json::Value;
 
-/// Disks, as QMP's `query-block` has them, as QEMU's monitor shows them.
+/// Disks in the form of QMP's `query-block`, shown like QEMU's monitor does.
 #[derive(Debug)]
 pub(crate) struct InfoBlock<'a>(pub(crate) &'a [Value]);
 
@@ -47,7 +47,7 @@ fn show(disk: &Value, f: &mut Formatter<'_>) -> fmt::Result {
     }
 }
 
-/// The line about a medium that can be taken out.
+/// The line about a removable medium.
 fn tray(disk: &Value, f: &mut Formatter<'_>) -> fmt::Result {
     if disk["removable"] != Value::Bool(true) {
         return Ok(());

@@ -4,10 +4,10 @@ use std::fmt::{self, Display, Formatter};
 
 use super::lapic::{DELIVERY_MODES, LocalApic, Lvt, NMI, timer_mode};
 
-/// Destination shorthands as QEMU names them.
+/// Destination shorthands with QEMU's names.
 const SHORTHANDS: [&str; 4] = ["no-shorthand", "self", "all-self", "all"];
 
-/// A vCPU's local APIC as QEMU's monitor shows it.
+/// A vCPU's local APIC, shown like QEMU's monitor does.
 #[derive(Debug)]
 pub(super) struct InfoLapic<'a> {
     /// The vCPU.
@@ -93,7 +93,7 @@ fn icr(lapic: &LocalApic, f: &mut Formatter<'_>) -> fmt::Result {
         (1.., ..) => writeln!(f),
         (_, false, true, _) => writeln!(f, " cpu {destination} (X2APIC ID)"),
         (_, false, false, _) => writeln!(f, " cpu {destination} (APIC ID)"),
-        // In x2APIC mode there are only clusters.
+        // In x2APIC mode, logical destinations are always clusters.
         (_, true, true, _) => {
             writeln!(f, " cluster {} mask {:016b} (X2APIC ID)", destination >> 16, destination & 0xffff)
         }

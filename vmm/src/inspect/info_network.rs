@@ -6,7 +6,7 @@ use devices::printable::ToPrintable;
 
 use crate::networks::NetworkFacts;
 
-/// Network devices as QEMU's monitor shows them: the card, and its peer on the host, once for each pair of queues.
+/// Network devices, shown like QEMU's monitor does: the card, and its peer on the host, once for each queue pair.
 #[derive(Debug)]
 pub(crate) struct InfoNetwork<'a>(pub(crate) &'a [NetworkFacts]);
 

@@ -7,7 +7,7 @@ use std::{
 
 use devices::pci::{Bar, BarSpace, ClassCode, ConfigSpace, Decoded, PciAddress, PciRoot};
 
-/// PCI classes as QEMU names them, of those that a machine may have.
+/// PCI classes that a machine may have, with QEMU's names.
 const CLASSES: [(u16, &str); 12] = [
     (0x0100, "SCSI controller"),
     (0x0101, "IDE controller"),
@@ -23,10 +23,10 @@ const CLASSES: [(u16, &str); 12] = [
     (0x0c03, "USB controller"),
 ];
 
-/// The register in the header that has the interrupt line which the guest's firmware or kernel chose.
+/// The register in the header with the interrupt line that the guest's firmware or kernel chose.
 const INTERRUPT_LINE: u16 = 0x3c;
 
-/// The functions of bus 0 as QEMU's monitor shows them.
+/// The functions of bus 0, shown like QEMU's monitor does.
 #[derive(Debug)]
 pub(crate) struct InfoPci<'a>(pub(crate) &'a PciRoot);
 
@@ -63,7 +63,7 @@ fn show(address: PciAddress, config: &ConfigSpace, f: &mut Formatter<'_>) -> fmt
 fn class(ClassCode { base, sub, .. }: ClassCode) -> String {
     let code = u16::from_be_bytes([base, sub]);
     let known = CLASSES.iter().find(|(of_table, _)| *of_table == code);
-    // QEMU writes the number so, and not in hexadecimal.
+    // QEMU shows this number in decimal.
     known.map_or_else(|| format!("Class {code:04}"), |(_, name)| (*name).to_owned())
 }
 

@@ -7,7 +7,7 @@ use super::irqchips::{DELIVERY_MODES, IOAPIC_VERSION, IoApic, IrqChips};
 /// The first register of the IOAPIC's redirection table.
 const REDIRECTION_TABLE: u32 = 0x10;
 
-/// The interrupt controllers as QEMU's monitor shows them.
+/// The interrupt controllers, shown like QEMU's monitor does.
 #[derive(Debug)]
 pub(super) struct InfoPic<'a>(pub(super) &'a IrqChips);
 
@@ -59,7 +59,7 @@ fn ioapic(IoApic { id, select, irr, pins }: &IoApic, f: &mut Formatter<'_>) -> f
     inputs("  Remote IRR", remote_irr, pins.len(), f)
 }
 
-/// The inputs that a bitmap has.
+/// Shows the inputs in a bitmap.
 fn inputs(name: &str, bitmap: u32, count: usize, f: &mut Formatter<'_>) -> fmt::Result {
     write!(f, "{name:<10} ")?;
     if bitmap == 0 {

@@ -6,7 +6,7 @@ use kvm_bindings::{kvm_fpu, kvm_segment};
 
 use super::registers::Registers;
 
-/// RFLAGS as QEMU shows them: a letter for each bit that is set.
+/// RFLAGS in QEMU's form: a letter for each bit.
 const FLAGS: [(u64, char); 7] = [
     (1 << 10, 'D'),
     (1 << 11, 'O'),
@@ -57,7 +57,7 @@ const SYSTEM_TYPES_64: [&str; 16] = [
     "TrapGate64",
 ];
 
-/// A vCPU's registers as QEMU's monitor shows them.
+/// A vCPU's registers, shown like QEMU's monitor does.
 #[derive(Debug)]
 pub(super) struct InfoRegisters<'a> {
     /// The vCPU.
@@ -153,7 +153,7 @@ fn segment(name: &str, segment: &kvm_segment, registers: &Registers, f: &mut For
 /// The present bit among a descriptor's flags.
 const PRESENT: u32 = 1 << 15;
 
-/// Bits 55:40 of a segment's descriptor, where bits 23:8 of its second half are: SDM 3A, "Segment Descriptors".
+/// Bits 55:40 of a segment's descriptor, at the place of bits 23:8 of its second half: SDM 3A, "Segment Descriptors".
 pub(super) fn flags(segment: &kvm_segment) -> u32 {
     let bits = [
         (segment.type_, 8),
@@ -168,7 +168,7 @@ pub(super) fn flags(segment: &kvm_segment) -> u32 {
     bits.into_iter().fold(0, |flags, (bits, place)| flags | u32::from(bits) << place) & 0x00ff_ff00
 }
 
-/// A code or data segment's kind, and its type's bits: conforming or expand-down, readable or writable, accessed.
+/// The kind of a code or data segment, and the bits of its type: conforming or expand-down, readable or writable, accessed.
 fn memory_type(segment: &kvm_segment, long_mode: bool) -> String {
     let bit = |place: u8, letter: char| if segment.type_ >> place & 1 == 0 { '-' } else { letter };
     if segment.type_ & 8 != 0 {

@@ -1,4 +1,4 @@
-//! The interrupt controllers that all vCPUs share: the two PICs and the IOAPIC.
+//! The interrupt controllers shared by all vCPUs: the two PICs and the IOAPIC.
 #![expect(unsafe_code, reason = "reads a union by the number of the controller that KVM was asked for")]
 
 use bitfield_struct::bitfield;
@@ -28,18 +28,18 @@ pub(super) struct Redirection {
     pub(super) destination: u8,
 }
 
-/// Delivery modes of the IOAPIC as QEMU names them.
+/// Delivery modes of the IOAPIC with QEMU's names.
 pub(super) const DELIVERY_MODES: [&str; 8] =
     ["fixed", "lowest", "SMI", "...", "NMI", "INIT", "...", "extINT"];
 
-/// The version of KVM's IOAPIC, which `KVM_GET_IRQCHIP` does not tell.
+/// The version of KVM's IOAPIC, which `KVM_GET_IRQCHIP` does not return.
 pub(super) const IOAPIC_VERSION: u32 = 0x11;
 
 /// The IOAPIC.
 #[derive(Clone, Debug)]
 pub(super) struct IoApic {
     pub(super) id: u32,
-    /// The register that the guest reads next.
+    /// The register that the guest has selected.
     pub(super) select: u32,
     /// Inputs that are high, or had an edge.
     pub(super) irr: u32,
@@ -49,13 +49,13 @@ pub(super) struct IoApic {
 /// The state of the PICs and the IOAPIC.
 #[derive(Clone, Debug)]
 pub(crate) struct IrqChips {
-    /// Master and slave.
+    /// The master and the slave.
     pub(super) pics: [kvm_pic_state; 2],
     pub(super) ioapic: IoApic,
 }
 
 impl IrqChips {
-    /// Reads them.
+    /// Reads the state.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl IrqChips {
         };
         let (master, slave) = (get(KVM_IRQCHIP_PIC_MASTER)?, get(KVM_IRQCHIP_PIC_SLAVE)?);
         let ioapic = get(KVM_IRQCHIP_IOAPIC)?;
-        // SAFETY: KVM has filled in this field, and any bytes are one.
+        // SAFETY: KVM has filled in this field, and it may have any bytes.
         let master = unsafe { master.pic };
         // SAFETY: as above.
         let slave = unsafe { slave.pic };
@@ -82,7 +82,7 @@ impl IrqChips {
         Ok(Self { pics: [master, slave], ioapic })
     }
 
-    /// Returns the IOAPIC as `nvmm-registers` gives it.
+    /// Returns the IOAPIC in the form of `nvmm-registers`.
     pub(crate) fn ioapic_json(&self) -> Value {
         let IoApic { id, select, irr, pins } = &self.ioapic;
         let pins = pins.iter().enumerate().map(|(pin, entry)| {
@@ -99,7 +99,7 @@ impl IrqChips {
         json!({ "id": id, "select": select, "pins": pins.collect::<Vec<_>>() })
     }
 
-    /// Returns the PICs as `nvmm-registers` gives them: master and slave.
+    /// Returns the PICs in the form of `nvmm-registers`: master and slave.
     pub(crate) fn pics_json(&self) -> Value {
         let pic = |pic: &kvm_pic_state| {
             json!({

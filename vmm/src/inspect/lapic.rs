@@ -16,7 +16,7 @@ pub(super) struct ApicBase {
     __: bool,
     /// x2APIC mode.
     extd: bool,
-    /// The APIC works.
+    /// The APIC is enabled.
     enable: bool,
     #[bits(52)]
     __: u64,
@@ -72,7 +72,7 @@ pub(super) struct Spiv {
 /// Delivery mode of an NMI.
 pub(super) const NMI: u8 = 4;
 
-/// Delivery modes as QEMU names them.
+/// Delivery modes with QEMU's names.
 pub(super) const DELIVERY_MODES: [&str; 8] = ["Fixed", "...", "SMI", "...", "NMI", "INIT", "...", "ExtINT"];
 
 /// A local APIC's registers.
@@ -104,13 +104,13 @@ impl LocalApic {
         self.base.extd()
     }
 
-    /// The register at an offset of the page.
+    /// The register at an offset in the page.
     fn register(&self, offset: usize) -> u32 {
         let byte = |place: usize| self.page.regs.get(offset + place).map_or(0, |byte| byte.cast_unsigned());
         u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)])
     }
 
-    /// The vectors in the eight registers from an offset on.
+    /// The vectors whose bits are set in the eight registers from an offset on.
     fn vectors(&self, offset: usize) -> Vec<u8> {
         let is_set = |vector: &u8| {
             let register = self.register(offset + usize::from(vector / 32) * 0x10);
@@ -122,7 +122,7 @@ impl LocalApic {
     /// Its APIC id.
     pub(super) fn id(&self) -> u32 {
         let id = self.register(0x20);
-        // With 32-bit ids KVM has all of it there; otherwise it is in the upper eight bits in both modes.
+        // With 32-bit ids KVM has the whole register; otherwise the id is in the upper eight bits in both modes.
         if self.is_x2apic() && id < 1 << 24 { id } else { id >> 24 }
     }
 
@@ -141,18 +141,18 @@ impl LocalApic {
         self.register(0xa0)
     }
 
-    /// Logical destination: in x2APIC mode all bits count, otherwise the upper eight, which this returns.
+    /// The logical destination: in x2APIC mode all bits; otherwise the upper eight bits.
     pub(super) fn logical_destination(&self) -> u32 {
         let ldr = self.register(0xd0);
         if self.is_x2apic() { ldr } else { ldr >> 24 }
     }
 
-    /// The model of logical destinations: 15 is flat, 0 is cluster.
+    /// The model of logical destinations: 15 for flat, 0 for cluster.
     pub(super) fn destination_format(&self) -> u32 {
         self.register(0xe0) >> 28
     }
 
-    /// Spurious interrupts, and whether software has enabled the APIC.
+    /// The register for spurious interrupts, which also tells whether software has enabled the APIC.
     pub(super) fn spiv(&self) -> Spiv {
         self.register(0xf0).into()
     }
@@ -162,7 +162,7 @@ impl LocalApic {
         self.vectors(0x100)
     }
 
-    /// Interrupts that were level-triggered.
+    /// Interrupts that are level-triggered.
     pub(super) fn tmr(&self) -> Vec<u8> {
         self.vectors(0x180)
     }
@@ -187,17 +187,17 @@ impl LocalApic {
         self.register(0x310)
     }
 
-    /// The processor that the ICR names.
+    /// The destination in the ICR.
     pub(super) fn icr_destination(&self) -> u32 {
         if self.is_x2apic() { self.icr2() } else { self.icr2() >> 24 }
     }
 
-    /// The entry of LINT0, which the PIC drives.
+    /// The entry of LINT0, to which the PIC is connected.
     pub(super) fn lint0(&self) -> Lvt {
         self.register(0x350).into()
     }
 
-    /// The entry of LINT1, which NMIs come by.
+    /// The entry of LINT1, to which NMIs are connected.
     pub(super) fn lint1(&self) -> Lvt {
         self.register(0x360).into()
     }
@@ -222,12 +222,12 @@ impl LocalApic {
         self.register(0x320).into()
     }
 
-    /// The value that the timer starts from.
+    /// The timer's initial value.
     pub(super) fn initial_count(&self) -> u32 {
         self.register(0x380)
     }
 
-    /// The timer's value.
+    /// The timer's current value.
     pub(super) fn current_count(&self) -> u32 {
         self.register(0x390)
     }
@@ -237,7 +237,7 @@ impl LocalApic {
         self.register(0x3e0) & 0xb
     }
 
-    /// By what the timer divides its clock: SDM 3A, "Divide Configuration Register".
+    /// The divisor of the timer's clock: SDM 3A, "Divide Configuration Register".
     pub(super) fn divisor(&self) -> u32 {
         let configuration = self.divide_configuration();
         match (configuration & 8) >> 1 | configuration & 3 {
@@ -246,7 +246,7 @@ impl LocalApic {
         }
     }
 
-    /// Returns the local APIC as `nvmm-registers` gives it.
+    /// Returns the local APIC in the form of `nvmm-registers`.
     pub(crate) fn to_json(&self) -> Value {
         let mode = match (self.base.enable(), self.base.extd()) {
             (false, _) => "disabled",
@@ -275,7 +275,7 @@ impl LocalApic {
     }
 }
 
-/// The mode of a timer whose entry this is.
+/// The mode of a timer with this entry.
 pub(super) fn timer_mode(lvt: Lvt) -> &'static str {
     match (lvt.periodic(), lvt.tsc_deadline()) {
         (true, _) => "periodic",

@@ -1,4 +1,4 @@
-//! The commands of QEMU's monitor that `human-monitor-command` has here.
+//! The commands of QEMU's monitor that `human-monitor-command` supports.
 
 use super::{
     error::InspectError, halted::Halted, info_lapic::InfoLapic, info_pic::InfoPic,
@@ -6,14 +6,14 @@ use super::{
 };
 use crate::{qcode::KeyValue, send_key::SendKey};
 
-/// A command, understood.
+/// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MonitorCommand {
     /// `info block`.
     Block,
-    /// `info lapic`, of the vCPU with this APIC id, or of the one that the request names.
+    /// `info lapic`, for the vCPU with this APIC id, or for the one in the request.
     Lapic {
-        /// The APIC id, if the command has one.
+        /// The APIC id, if it is given.
         apic_id: Option<u32>,
         /// The request's `cpu-index`.
         vcpu: u32,
@@ -24,7 +24,7 @@ pub(crate) enum MonitorCommand {
     Pci,
     /// `info pic`.
     Pic,
-    /// `info registers`, of this vCPU or of all.
+    /// `info registers`, for this vCPU or for all.
     Registers(Option<u32>),
     /// `sendkey`.
     SendKey(SendKey),
@@ -34,15 +34,15 @@ pub(crate) enum MonitorCommand {
     Vnc,
 }
 
-/// The list of commands, for an unknown one.
+/// The list of commands for the answer to an unknown one.
 const COMMANDS: &str = "info block, info lapic [APIC-ID], info network, info pci, info pic, info registers [-a|CPU], info status, info vnc, sendkey KEY[-KEY...] [MILLISECONDS]";
 
 impl MonitorCommand {
-    /// Understands a command line. `vcpu` is the request's `cpu-index`, or 0.
+    /// Parses a command line. `vcpu` is the request's `cpu-index`, or 0.
     ///
     /// # Errors
     ///
-    /// It means nothing here: the answer to give, with QEMU's words first.
+    /// The line is no command: the answer, which begins with QEMU's words.
     pub(crate) fn parse(line: &str, vcpu: u32) -> Result<Self, String> {
         let words: Vec<_> = line.split_whitespace().collect();
         let number = |word: &str| {
@@ -73,13 +73,13 @@ impl MonitorCommand {
     }
 }
 
-/// `sendkey`, with the time to hold the keys.
+/// Makes the command `sendkey`, with the time to hold the keys.
 fn send_key(keys: &str, hold: Option<u64>) -> Result<MonitorCommand, String> {
     let keys = SendKey::new(&KeyValue::of_line(keys), hold);
     keys.map(MonitorCommand::SendKey).map_err(|error| format!("{error}\n"))
 }
 
-/// `info registers` of a vCPU, or of all.
+/// `info registers` for a vCPU, or for all.
 ///
 /// # Errors
 ///
@@ -92,7 +92,7 @@ pub(crate) fn info_registers(machine: &Halted<'_>, vcpu: Option<u32>) -> Result<
     texts.collect()
 }
 
-/// `info lapic` of the vCPU with this APIC id, or of `vcpu`.
+/// `info lapic` for the vCPU with this APIC id, or for `vcpu`.
 ///
 /// # Errors
 ///
@@ -122,7 +122,7 @@ pub(crate) fn info_pic(machine: &Halted<'_>) -> Result<String, InspectError> {
     Ok(InfoPic(&chips).to_string())
 }
 
-/// `info status` of a machine in the run state that QMP calls so.
+/// `info status` of a machine, given QMP's name of its run state.
 pub(crate) fn info_status(state: &str) -> String {
     match state {
         "running" | "paused" => format!("VM status: {state}\n"),

@@ -1,4 +1,4 @@
-//! The model-specific registers that tell of a hang: clocks and timers, the local APIC, nesting, system calls, and KVM's own.
+//! The model-specific registers that help to diagnose a hang: clocks and timers, the local APIC, nesting, system calls, and KVM's own.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use kvm_ioctls::VcpuFd;
 
 use crate::vm::{KvmError, kvm};
 
-/// IA32_KERNEL_GS_BASE, which SWAPGS exchanges with GS's base.
+/// IA32_KERNEL_GS_BASE, which SWAPGS exchanges with the base of GS.
 pub(super) const KERNEL_GS_BASE: u32 = 0xc000_0102;
 
-/// The registers, by the names that the SDM, the APM, and Linux, "KVM-specific MSRs", give them.
+/// The registers with their names in the SDM, the APM, and Linux, "KVM-specific MSRs".
 const NAMES: [(u32, &str); 42] = [
     (0x10, "IA32_TIME_STAMP_COUNTER"),
     (0x1b, "IA32_APIC_BASE"),
@@ -56,7 +56,7 @@ const NAMES: [(u32, &str); 42] = [
     (0xc001_0117, "VM_HSAVE_PA"),
 ];
 
-/// Reads those that the vCPU has, by index.
+/// Reads the registers that the vCPU has.
 pub(super) fn read(fd: &VcpuFd) -> Result<BTreeMap<u32, u64>, KvmError> {
     let mut values = BTreeMap::new();
     let mut wanted = &NAMES[..];
@@ -68,7 +68,7 @@ pub(super) fn read(fd: &VcpuFd) -> Result<BTreeMap<u32, u64>, KvmError> {
             Msrs::from_entries(&entries).map_err(|_| asked()(kvm_ioctls::Error::new(libc::E2BIG)))?;
         let count = fd.get_msrs(&mut msrs).map_err(asked())?;
         values.extend(msrs.as_slice().iter().take(count).map(|msr| (msr.index, msr.data)));
-        // KVM stops at the first that it does not show.
+        // KVM stops at the first one that it does not have.
         wanted = wanted.get(count + 1..).unwrap_or_default();
     }
     Ok(values)

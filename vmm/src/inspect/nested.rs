@@ -1,4 +1,4 @@
-//! KVM's state of a guest's own guest.
+//! KVM's state of nested virtualization.
 #![expect(unsafe_code, reason = "reads a union by the format that KVM gives")]
 
 use kvm_bindings::{
@@ -10,27 +10,27 @@ use serde::Serialize;
 
 use super::hex;
 
-/// KVM's place for a VMXON region or a VMCS that is not there.
+/// KVM's value for a VMXON region or a VMCS that is not set.
 const NONE: u64 = u64::MAX;
 
 /// The state of nested virtualization on a vCPU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Nested {
-    /// The nested guest runs: the registers are its own, not its hypervisor's.
+    /// The nested guest runs: the vCPU's registers are its own, not its hypervisor's.
     guest_mode: bool,
-    /// The vCPU enters the nested guest before anything else happens.
+    /// The vCPU will enter the nested guest before anything else.
     run_pending: bool,
     #[serde(flatten)]
     format: Format,
 }
 
-/// The state that only VMX or only SVM has.
+/// The state that differs between VMX and SVM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "format", rename_all = "lowercase")]
 enum Format {
     Vmx {
-        /// The physical address that VMXON was given; none outside VMX operation.
+        /// The physical address of the VMXON region; none outside of VMX operation.
         #[serde(serialize_with = "hex::option")]
         vmxon: Option<u64>,
         /// The physical address of the current VMCS.
@@ -48,10 +48,10 @@ enum Format {
 }
 
 impl Nested {
-    /// Reads it; none where KVM has no nested virtualization.
+    /// Reads the state; none if KVM does not support nested virtualization.
     pub(super) fn read(fd: &VcpuFd) -> Option<Self> {
         let mut state = KvmNestedStateBuffer::empty();
-        // The answer tells only whether more than the header was written, and the header is what counts.
+        // The result only tells whether more than the header was written, but the header is enough.
         fd.nested_state(&mut state).ok()?;
         Some(Self::of(&state))
     }
@@ -65,7 +65,7 @@ impl Nested {
         let has = |flag: u32| u32::from(state.flags) & flag != 0;
         let format = match u32::from(state.format) {
             KVM_STATE_NESTED_FORMAT_VMX => {
-                // SAFETY: the format says that this is the union's field, and any bytes are one.
+                // SAFETY: the format says which field of the union is used, and it may have any bytes.
                 let header = unsafe { state.hdr.vmx };
                 let place = |address: u64| Some(address).filter(|&address| address != NONE);
                 Format::Vmx { vmxon: place(header.vmxon_pa), vmcs: place(header.vmcs12_pa) }

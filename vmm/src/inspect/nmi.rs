@@ -9,11 +9,11 @@ use super::{
 };
 use crate::vm::kvm;
 
-/// Gives every vCPU an NMI by LINT1 of its local APIC, as QEMU's `inject-nmi` does; Linux listens to it on the first vCPU.
+/// Sends an NMI to every vCPU by LINT1 of its local APIC, as QEMU's `inject-nmi` does. Linux accepts it on the first vCPU.
 ///
 /// # Errors
 ///
-/// None of them listens, or KVM refuses.
+/// No vCPU accepts it, or KVM refuses.
 pub(crate) fn inject(machine: &Halted<'_>) -> Result<(), InspectError> {
     let mut taken = false;
     for (index, fd) in machine.select(None)? {
@@ -27,7 +27,7 @@ pub(crate) fn inject(machine: &Halted<'_>) -> Result<(), InspectError> {
     if taken { Ok(()) } else { Err(InspectError::NmiMasked) }
 }
 
-/// Gives one vCPU an NMI, whatever its LINT1 says, as another processor's interrupt command would.
+/// Sends an NMI to one vCPU, whatever its LINT1 is set to, as another processor's interrupt command would.
 ///
 /// # Errors
 ///

@@ -13,7 +13,7 @@ pub(super) fn ranges(memory: &GuestRam) -> Vec<Range<u64>> {
     memory.iter().map(|region| range(region.start_addr().raw_value(), region.len())).collect()
 }
 
-/// The error of an address that is no RAM.
+/// The error for an address that is not RAM.
 pub(super) fn missing(memory: &GuestRam, address: u64) -> InspectError {
     let ranges =
         ranges(memory).into_iter().map(|Range { start, end }| format!("{start:#x} to {:#x}", end - 1));
@@ -24,7 +24,7 @@ pub(super) fn missing(memory: &GuestRam, address: u64) -> InspectError {
 ///
 /// # Errors
 ///
-/// One is not.
+/// Some of the addresses are not RAM.
 pub(super) fn check(memory: &GuestRam, start: u64, size: u64) -> Result<(), InspectError> {
     let end = start.checked_add(size).ok_or(InspectError::Wraps { start, size })?;
     let mut address = start;

@@ -1,4 +1,4 @@
-//! The registers of a vCPU that is stopped, and what waits for it.
+//! The registers of a stopped vCPU, and its pending events.
 
 use std::collections::BTreeMap;
 
@@ -25,30 +25,30 @@ const EFER_LMA: u64 = 1 << 10;
 /// CR0.PE: the vCPU is in protected mode.
 const CR0_PE: u64 = 1;
 
-/// Everything that KVM tells of a vCPU, except its local APIC.
+/// The state of a vCPU in KVM, except for its local APIC.
 ///
-/// In a nested guest these are the nested guest's registers.
+/// If the vCPU runs a nested guest, these are the nested guest's registers.
 #[derive(Debug)]
 pub(crate) struct Registers {
     /// General registers.
     pub(super) general: kvm_regs,
     /// Segment and control registers, and EFER.
     pub(super) system: kvm_sregs,
-    /// The way of its linear addresses, to a nested guest's physical ones if it runs one.
+    /// The paging of its linear addresses; to a nested guest's physical addresses if it runs one.
     pub(super) paging: Paging,
     /// DR0 to DR3, DR6 and DR7.
     pub(super) debug: kvm_debugregs,
     /// x87 and SSE registers.
     pub(super) fpu: kvm_fpu,
-    /// XCR0, where the vCPU has XSAVE.
+    /// XCR0, if the vCPU has XSAVE.
     xcr0: Option<u64>,
-    /// By index.
+    /// The MSRs by index.
     msrs: BTreeMap<u32, u64>,
-    /// Its multiprocessing state: it runs, is halted, or waits for INIT or SIPI.
+    /// Its multiprocessing state: running, halted, or waiting for INIT or SIPI.
     mp_state: u32,
-    /// Exceptions and interrupts on their way.
+    /// Pending exceptions and interrupts.
     pub(super) events: kvm_vcpu_events,
-    /// None where there is no nested virtualization.
+    /// None without nested virtualization.
     nested: Option<Nested>,
     /// The bytes at RIP.
     code: Vec<u8>,
@@ -66,7 +66,7 @@ impl Registers {
         let (paging, nested) = (address_space::paging(fd, &system), Nested::read(fd));
         let in_nested_guest = nested.as_ref().is_some_and(Nested::is_in_guest);
         let space = AddressSpace::new(fd, memory, paging, in_nested_guest);
-        // Without XSAVE there is no XCR0, which is the first and only one.
+        // This fails without XSAVE. Otherwise XCR0 is the first and only one.
         let xcrs = fd.get_xcrs().ok();
         let xcr0 = xcrs.filter(|xcrs| xcrs.nr_xcrs > 0).map(|xcrs| xcrs.xcrs[0].value);
         Ok(Self {
@@ -114,7 +114,7 @@ impl Registers {
         self.mp_state == KVM_MP_STATE_HALTED
     }
 
-    /// Returns the registers as `nvmm-registers` gives them.
+    /// Returns the registers in the form of `nvmm-registers`.
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "state": state(self.mp_state),
@@ -141,7 +141,7 @@ impl Registers {
 
 #[cfg(test)]
 impl Registers {
-    /// Those of a vCPU that has nothing but these.
+    /// The registers of a vCPU without any others.
     pub(super) fn of(general: kvm_regs, system: kvm_sregs) -> Self {
         Self {
             general,
@@ -158,7 +158,7 @@ impl Registers {
         }
     }
 
-    /// The same, of a nested guest.
+    /// The same, in a nested guest.
     pub(super) fn in_nested_guest(self) -> Self {
         Self { nested: Some(Nested::in_guest()), ..self }
     }
@@ -213,7 +213,7 @@ fn segment(segment: &kvm_segment) -> Value {
 
 fn events(events: &kvm_vcpu_events) -> Value {
     let (exception, interrupt, nmi) = (&events.exception, &events.interrupt, &events.nmi);
-    // A number means nothing without its event.
+    // The number is only valid with its event.
     let vector = |there: bool, number: u8| there.then_some(number);
     let has_exception = exception.injected != 0 || exception.pending != 0;
     json!({

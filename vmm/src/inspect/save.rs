@@ -1,4 +1,4 @@
-//! `memsave` and `pmemsave`: a range of guest memory in a file.
+//! `memsave` and `pmemsave`: write a range of guest memory to a file.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use super::{
 use crate::output::Taken;
 
 const PAGE: u64 = 4 << 10;
-/// A run of this length is not made longer by the pages that follow it.
+/// Runs of at least this length are not extended by the pages that follow.
 const LONG: u64 = 1 << 20;
 
 /// Arguments of QMP's `memsave`.
@@ -29,7 +29,7 @@ pub(crate) struct SaveVirtual {
     /// The number of bytes.
     size: u64,
     filename: PathBuf,
-    /// The vCPU whose page tables count; without it the first.
+    /// The vCPU whose page tables are used; by default the first.
     cpu_index: Option<u32>,
 }
 
@@ -45,11 +45,11 @@ pub(crate) struct SavePhysical {
 }
 
 impl SaveVirtual {
-    /// Writes what a vCPU has mapped there to the file. Nothing is written if a page is not mapped.
+    /// Writes the memory that a vCPU has mapped there to the file. Nothing is written if a page is not mapped.
     ///
     /// # Errors
     ///
-    /// A page is not mapped, or not to RAM; the file may not be written over; the host refuses, or it is to stop.
+    /// A page is not mapped, or not to RAM; the file must not be overwritten; the host refuses, or it has to stop.
     pub(crate) fn save(
         &self,
         machine: &Halted<'_>,
@@ -81,11 +81,11 @@ impl SaveVirtual {
 }
 
 impl SavePhysical {
-    /// Writes that RAM to the file.
+    /// Writes the RAM to the file.
     ///
     /// # Errors
     ///
-    /// It is no RAM; the file may not be written over; the host refuses, or it is to stop.
+    /// The addresses are not RAM; the file must not be overwritten; the host refuses, or it has to stop.
     pub(crate) fn save(
         &self,
         machine: &Halted<'_>,
@@ -100,25 +100,25 @@ impl SavePhysical {
     }
 }
 
-/// An address, which QEMU's clients give as a signed number too: -1 is the last.
+/// An address. QEMU's clients may also give it as a signed number: -1 is the last address.
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let number = Number::deserialize(deserializer)?;
     let address = number.as_u64().or_else(|| number.as_i64().map(i64::cast_unsigned));
     address.ok_or_else(|| D::Error::custom(format!("{number} is no address of 64 bits")))
 }
 
-/// A range of linear addresses, as its runs of physical ones.
+/// A range of linear addresses, iterated as runs of physical ones.
 #[derive(Clone)]
 struct Linear<'a> {
     space: &'a AddressSpace<'a>,
-    /// The vCPU.
+    /// The vCPU's index.
     index: u32,
     address: u64,
     left: u64,
 }
 
 impl Linear<'_> {
-    /// The physical addresses of the next bytes, as many as are in one page.
+    /// The physical addresses of the next bytes, at most to the end of the page.
     fn page(&self) -> Result<Physical, InspectError> {
         let found = self.space.translate(self.address);
         let found = found.map_err(|source| InspectError::Vcpu(self.index, source))?;
@@ -149,7 +149,7 @@ impl Iterator for Linear<'_> {
         };
         self.pass(run.len);
         while self.left > 0 && run.len < LONG {
-            // An error comes again with the next run.
+            // An error is returned again for the next run.
             match self.page() {
                 Ok(page) if Some(page.address) == run.address.checked_add(run.len) => {
                     run.len += page.len;

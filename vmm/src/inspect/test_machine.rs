@@ -1,4 +1,4 @@
-//! A machine of nothing but vCPUs and memory, stopped at a kernel's 64-bit entry.
+//! A test machine with only vCPUs and memory, stopped at a kernel's 64-bit entry.
 
 use std::{
     path::Path,
@@ -30,12 +30,12 @@ pub(super) const DEBUG_EXIT: u8 = 0xf4;
 pub(super) struct TestMachine {
     pub(super) vcpus: Vec<Vcpu>,
     vm: Vm,
-    // Dropped last: KVM maps it.
+    // Dropped last, as KVM maps it.
     pub(super) memory: GuestRam,
 }
 
 impl TestMachine {
-    /// A machine of `vcpus`; none where there is no KVM, which this says.
+    /// Makes a machine with `vcpus` vCPUs; none without KVM, which is printed.
     pub(super) fn new(vcpus: u32) -> Option<Self> {
         let host = match Host::open(Path::new("/dev/kvm")) {
             Ok(host) => host,
@@ -54,7 +54,7 @@ impl TestMachine {
         Some(Self { vcpus, vm, memory })
     }
 
-    /// The machine, to be looked into.
+    /// The machine, for inspection.
     pub(super) fn halted(&self) -> Halted<'_> {
         Halted { vcpus: self.vcpus.iter().map(Vcpu::fd).collect(), memory: &self.memory, vm: &self.vm.fd }
     }
@@ -71,12 +71,12 @@ impl TestMachine {
         }
     }
 
-    /// Writes machine code where the first vCPU starts.
+    /// Writes machine code to the address at which the first vCPU starts.
     pub(super) fn write_code(&self, code: &[u8]) {
         self.memory.write_slice(code, GuestAddress(CODE)).unwrap();
     }
 
-    /// Maps the linear addresses from 4 to 6 MiB to these pages, and no others.
+    /// Maps only the linear addresses from 4 to 6 MiB, to these pages.
     pub(super) fn map_pages(&self, pages: &[(u64, u64)]) {
         const TABLE: u64 = 0x30_0000;
         const PRESENT_WRITABLE: u64 = 0b11;
@@ -90,7 +90,7 @@ impl TestMachine {
     }
 }
 
-/// A local APIC's page of registers, made of offsets and values.
+/// A page of a local APIC's registers, made from offsets and values.
 pub(super) fn page(registers: &[(usize, u32)]) -> kvm_lapic_state {
     let mut page = kvm_lapic_state::default();
     for &(offset, value) in registers {

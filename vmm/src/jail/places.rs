@@ -1,4 +1,4 @@
-//! The places that a jailed process is in: control groups, a network namespace, a root directory.
+//! The places that a jailed process is moved to: control groups, a network namespace, a root directory.
 
 use std::{
     fs::{self, File},
@@ -15,10 +15,10 @@ use rustix::{
 
 use super::JailError;
 
-/// The types of file systems whose directories are control groups, of version 1 and 2: `linux/magic.h`.
+/// The types of file systems for control groups, of versions 1 and 2: `linux/magic.h`.
 const CGROUPS: [i64; 2] = [0x27_e0eb, 0x6367_7270];
 
-/// Moves the process, all threads of it, into a control group.
+/// Moves the process with all of its threads into a control group.
 pub(super) fn join_cgroup(path: &Path) -> Result<(), JailError> {
     let failed = |error| JailError::Cgroup(path.to_owned(), error);
     let folder = File::open(path).map_err(failed)?;
@@ -28,11 +28,11 @@ pub(super) fn join_cgroup(path: &Path) -> Result<(), JailError> {
     }
     let processes = path.join("cgroup.procs");
     let mut file = File::options().write(true).open(&processes).map_err(|error| match error.kind() {
-        // The directory above the hierarchies of version 1, for example.
+        // For example, the directory above the hierarchies of version 1.
         io::ErrorKind::NotFound => JailError::NoCgroup(path.to_owned()),
         _ => failed(error),
     })?;
-    // The writer.
+    // 0 means the writing process.
     file.write_all(b"0").map_err(failed)
 }
 
@@ -40,7 +40,7 @@ pub(super) fn join_cgroup(path: &Path) -> Result<(), JailError> {
 pub(super) fn join_netns(path: &Path) -> Result<(), JailError> {
     let file = File::options()
         .read(true)
-        // A pipe would be waited for.
+        // Don't block on a pipe.
         .custom_flags(libc::O_NONBLOCK)
         .open(path)
         .map_err(|error| JailError::Netns(path.to_owned(), error))?;
@@ -51,7 +51,7 @@ pub(super) fn join_netns(path: &Path) -> Result<(), JailError> {
     })
 }
 
-/// Opens the directory that is to be the root, and finds its canonical path.
+/// Opens the directory that will be the root, and finds its canonical path.
 pub(super) fn open_root(path: &Path) -> Result<(PathBuf, File), JailError> {
     let failed = |error| JailError::Chroot(path.to_owned(), error);
     let flags = libc::O_DIRECTORY | libc::O_PATH;

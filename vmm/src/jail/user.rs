@@ -1,7 +1,7 @@
-//! The user of `--user`, by the host's files of users and groups.
+//! The user for `--user`, looked up in the host's files of users and groups.
 //!
-//! libc would ask services of the network, too, by libraries that it loads. nvmm is one static file, and loads none: who is only known
-//! there has a number.
+//! libc would also ask network services, with libraries that it loads. nvmm is one static file, and loads none: a user who is only known
+//! there has to be given as a number.
 
 use std::fs;
 
@@ -17,14 +17,14 @@ const GROUPS: &str = "/etc/group";
 pub(super) struct User {
     pub number: Uid,
     pub group: Gid,
-    /// All groups that the user is in, such as kvm.
+    /// All groups of the user, such as kvm.
     pub groups: Vec<Gid>,
 }
 
 impl User {
     /// Finds `USER[:GROUP]`.
     pub(super) fn find(given: &str) -> Result<Self, JailError> {
-        // Numbers do without them. There may be names in them that are no UTF-8, and no business of ours.
+        // With numbers, the files need not be readable. Names in them that are not UTF-8 don't matter.
         let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
         Self::parse(given, &read(USERS), &read(GROUPS))
             .map_err(|why| JailError::Name { given: given.to_owned(), why })
@@ -73,7 +73,7 @@ impl User {
     }
 }
 
-/// A line of fields with colons between them, the first of them a name: passwd(5), group(5).
+/// A line of fields separated by colons, the first of which is a name: passwd(5), group(5).
 struct Entry<'a>(Vec<&'a str>);
 
 impl<'a> Entry<'a> {
@@ -89,13 +89,13 @@ impl<'a> Entry<'a> {
         number(self.field(at))
     }
 
-    /// Returns whether this is the one that the user names, by its name or its number.
+    /// Returns whether `given` is the name or the number of this entry.
     fn is(&self, given: &str) -> bool {
         self.field(0) == given || number(given).is_some_and(|given| self.number(2) == Some(given))
     }
 }
 
-/// A number of a user or a group. The last one means none to the kernel.
+/// Parses the number of a user or a group. The kernel uses the largest number for none.
 fn number(text: &str) -> Option<u32> {
     let is_one = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|number| is_one && *number != u32::MAX)

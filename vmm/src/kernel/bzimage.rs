@@ -15,7 +15,7 @@ use super::{
 const HEADER: usize = 0x1f1;
 const MAGIC: &[u8] = b"HdrS";
 const MAGIC_AT: usize = 0x202;
-/// The low byte of a jump's offset, which is the header's length from the magic number on.
+/// The low byte of a jump's offset, which is the length of the header after the magic number.
 const JUMP_OFFSET: usize = 0x201;
 /// The first protocol version that has `xloadflags`.
 pub(super) const VERSION: u16 = 0x020c;
@@ -23,13 +23,13 @@ pub(super) const VERSION: u16 = 0x020c;
 const HEADER_END: usize = 0x268;
 const SECTOR: u64 = 512;
 
-/// `xloadflags`: there is a 64-bit entry, this far after the load address.
+/// `xloadflags`: there is a 64-bit entry point, at this distance from the load address.
 const XLF_KERNEL_64: u16 = 1 << 0;
 const ENTRY_64: u64 = 0x200;
-/// `xloadflags`: the initramfs, and all else, can be anywhere.
+/// `xloadflags`: the initramfs, and everything else, may be anywhere.
 pub(super) const XLF_CAN_BE_LOADED_ABOVE_4G: u16 = 1 << 1;
 
-/// Tells if a file that begins with `head` is a bzImage, or its 16-bit ancestor.
+/// Returns whether a file that begins with `head` is a bzImage, or its 16-bit ancestor.
 pub(super) fn is_one(head: &[u8]) -> bool {
     head.get(MAGIC_AT..MAGIC_AT + MAGIC.len()) == Some(MAGIC)
 }
@@ -72,11 +72,11 @@ pub(super) fn setup_len(header: &setup_header) -> u64 {
     }
 }
 
-/// The length of the rest of a file of `len` bytes, which has all that the header speaks of.
+/// The length of the rest of a file of `len` bytes. An error if the file is shorter than its header says.
 pub(super) fn code_len(header: &setup_header, len: u64) -> Result<u64, ImageError> {
     let setup = setup_len(header);
     let promised = setup + u64::from(header.syssize) * 16;
-    // The last 16 bytes need not be whole.
+    // The last 16 bytes may be incomplete.
     let code = len.checked_sub(setup).filter(|code| *code > ENTRY_64 && len.next_multiple_of(16) >= promised);
     code.ok_or_else(|| {
         let least = promised.max(setup + ENTRY_64 + 1);
@@ -84,7 +84,7 @@ pub(super) fn code_len(header: &setup_header, len: u64) -> Result<u64, ImageErro
     })
 }
 
-/// The header, without the fields that later versions have where this kernel's code begins.
+/// The header, without the fields of later versions, in whose place this kernel's code begins.
 pub(super) fn header(head: &[u8]) -> Option<setup_header> {
     let mut header = setup_header::default();
     let end = MAGIC_AT + usize::from(*head.get(JUMP_OFFSET)?);
@@ -93,8 +93,8 @@ pub(super) fn header(head: &[u8]) -> Option<setup_header> {
     Some(header)
 }
 
-/// The end of the memory that a kernel loaded at `address` uses while it unpacks itself: `init_size` bytes from the address that
-/// boot.rst computes under "init_size".
+/// The end of the memory that a kernel loaded at `address` uses while it unpacks itself: `init_size` bytes from the address that boot.rst
+/// computes under "init_size".
 pub(super) fn runtime_end(header: &setup_header, address: u64) -> Result<u64, ImageError> {
     let start = if header.relocatable_kernel == 0 {
         header.pref_address

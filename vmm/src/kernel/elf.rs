@@ -22,14 +22,14 @@ use super::{
 };
 
 const CLASS: usize = 4;
-/// Linux's limit for programs.
+/// The limit for the length of the table, the same as Linux's for programs.
 const PROGRAM_HEADERS_MAX: usize = 64 << 10;
-/// No kernel's notes come near it.
+/// The limit for the length of notes, far more than a kernel has.
 const NOTES_MAX: u64 = 64 << 10;
-/// Linux's own limit: an ELF kernel states none.
+/// The longest command line: Linux's own limit, as an ELF kernel does not state one.
 const COMMAND_LINE_SIZE: usize = 2048;
 
-/// The name and type of Xen's note that has the address of the PVH entry: Xen, xen/include/public/elfnote.h, `XEN_ELFNOTE_PHYS32_ENTRY`.
+/// The name and type of Xen's note with the address of the PVH entry: Xen, xen/include/public/elfnote.h, `XEN_ELFNOTE_PHYS32_ENTRY`.
 const XEN: &[u8] = b"Xen";
 const PHYS32_ENTRY: elf::NoteType = elf::NoteType(18);
 
@@ -92,7 +92,7 @@ fn parse<Elf: FileHeader<Endian = LittleEndian>>(source: &Source) -> Result<Imag
     })
 }
 
-/// The table of program headers, anywhere in the file.
+/// The table of program headers, which may be anywhere in the file.
 fn program_headers<'a, Elf: FileHeader<Endian = LittleEndian>>(
     header: &Elf,
     cache: &'a ReadCache<&File>,
@@ -113,7 +113,7 @@ fn program_headers<'a, Elf: FileHeader<Endian = LittleEndian>>(
         .map_err(|_| ImageError::damaged("its program headers are not in the file"))
 }
 
-/// The segment of the `n`th program header, unless it takes no memory.
+/// The segment of program header number `n`; none if it takes no memory.
 fn segment<P: ProgramHeader<Endian = LittleEndian>>(
     n: usize,
     program_header: &P,
@@ -142,7 +142,7 @@ fn segment<P: ProgramHeader<Endian = LittleEndian>>(
     Ok((memory_len > 0).then_some(segment))
 }
 
-/// The address in Xen's note, if it is among these notes.
+/// The address in Xen's note; none if it is not among these notes.
 fn pvh_entry<Elf: FileHeader<Endian = LittleEndian>>(
     notes: &Elf::ProgramHeader,
     file: &File,
@@ -150,12 +150,12 @@ fn pvh_entry<Elf: FileHeader<Endian = LittleEndian>>(
     if notes.p_filesz(LittleEndian).into() > NOTES_MAX {
         return Err(ImageError::damaged("its notes are too long"));
     }
-    // A cache of its own, for it keeps all that was ever read.
+    // A separate cache, because it keeps everything that was ever read.
     let cache = ReadCache::new(file);
     let data = notes
         .data(LittleEndian, &cache)
         .map_err(|()| ImageError::damaged("its notes are not in the file"))?;
-    // The segment's alignment counts; but linkers join notes padded to 4 with those that are aligned to 8.
+    // The segment's alignment should count, but linkers put notes padded to 4 together with notes aligned to 8: try both.
     let entry = [notes.p_align(LittleEndian), Elf::Word::default()]
         .into_iter()
         .filter_map(|align| NoteIterator::<Elf>::new(LittleEndian, align, data).ok())

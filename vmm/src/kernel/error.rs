@@ -1,4 +1,4 @@
-//! Why a guest's software can't be loaded.
+//! Reasons why a guest's software can't be loaded.
 
 use std::{io, ops::Range, path::PathBuf};
 
@@ -7,31 +7,31 @@ use arch::layout;
 use super::image::ImageError;
 use crate::size::Size;
 
-/// Why a guest's software can't be loaded.
+/// Reasons why a guest's software can't be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// A file that can't be read.
     #[error("{option} {}: can't be read", path.display())]
     Read {
-        /// The option it was given with.
+        /// The option that names it.
         option: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The host's error.
         source: io::Error,
     },
-    /// A file that was overwritten.
+    /// A file that was changed after it was opened.
     #[error(
         "{option} {}: the file was overwritten since nvmm opened it, and the guest can't boot from what it held then; replace files by renaming others, and start nvmm again",
         path.display()
     )]
     Changed {
-        /// The option it was given with.
+        /// The option that names it.
         option: &'static str,
         /// The file.
         path: PathBuf,
     },
-    /// Not a kernel, or not a whole one.
+    /// A file that is no kernel, or not a complete one.
     #[error("--kernel {}", path.display())]
     Image {
         /// The file.
@@ -39,7 +39,7 @@ pub enum KernelError {
         /// The fault in it.
         source: ImageError,
     },
-    /// The kernel, or what it unpacks itself to, does not fit.
+    /// The kernel, or its unpacked form, does not fit.
     #[error(
         "--kernel {}: needs memory up to {need:#x}, and the guest's ends at {have:#x}; {}",
         path.display(), more_memory(*need)
@@ -47,12 +47,12 @@ pub enum KernelError {
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// The end of the kernel while it unpacks itself.
+        /// The end of the memory that the kernel needs while it unpacks itself.
         need: u64,
         /// The end of memory below 4 GiB.
         have: u64,
     },
-    /// An initramfs without anything in it.
+    /// The initramfs is empty.
     #[error("--initramfs {}: the file is empty; leave the option out to boot without", .0.display())]
     EmptyInitramfs(PathBuf),
     /// The initramfs does not fit between the kernel and the end of memory.
@@ -67,10 +67,10 @@ pub enum KernelError {
         len: u64,
         /// The end of the kernel.
         start: u64,
-        /// The memory that would do.
+        /// The size of memory that would be enough.
         need: u64,
     },
-    /// The initramfs does not fit where the kernel takes it.
+    /// The initramfs does not fit below the kernel's limit.
     #[error(
         "--initramfs {}: {len} bytes do not fit above the kernel, which ends at {:#x}, and below {:#x}, where its initramfs has to end {why}; make it smaller",
         path.display(), room.start, room.end
@@ -80,9 +80,9 @@ pub enum KernelError {
         path: PathBuf,
         /// Its length.
         len: u64,
-        /// The place for it, with memory to spare.
+        /// The addresses for it, if there were enough memory.
         room: Range<u64>,
-        /// The source of the limit.
+        /// The reason for the limit.
         why: &'static str,
     },
     /// The command line is too long.
@@ -90,17 +90,17 @@ pub enum KernelError {
     Cmdline {
         /// Its length.
         len: usize,
-        /// The length that the kernel says it can take.
+        /// The longest command line that the kernel accepts.
         max: usize,
     },
-    /// A NUL ends the command line early.
+    /// The command line contains a NUL, which would end it.
     #[error("--cmdline: there is a NUL byte in it")]
     CmdlineNul,
 }
 
 const MIB: u64 = 1 << 20;
 
-/// Advice for a kernel that needs memory up to `need`.
+/// Advice for a kernel that needs memory up to the address `need`.
 fn more_memory(need: u64) -> String {
     if need <= layout::PCI_MMIO {
         format!("give --memory at least {}", Size(need.next_multiple_of(MIB)))

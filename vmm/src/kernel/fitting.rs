@@ -1,4 +1,4 @@
-//! The initramfs and the command line that go with a kernel, and the memory that they need.
+//! Places the initramfs, prepares the command line, and checks that there is enough memory.
 
 use std::{ops::Range, path::Path};
 
@@ -11,13 +11,13 @@ use super::{
 };
 use crate::size::Size;
 
-/// Opens an initramfs that has something in it.
+/// Opens an initramfs, and refuses an empty one.
 pub(super) fn open_initramfs(path: &Path, memory: Size) -> Result<Source, KernelError> {
     let file = Source::open("--initramfs", path, memory)?;
     if file.len() == 0 { Err(KernelError::EmptyInitramfs(path.to_owned())) } else { Ok(file) }
 }
 
-/// The place of an initramfs above a kernel that ends at `start`.
+/// The addresses for an initramfs above a kernel that ends at `start`.
 pub(super) fn place(
     initramfs: &Source,
     start: u64,
@@ -34,7 +34,7 @@ pub(super) fn place(
     })
 }
 
-/// The command line as the kernel finds it, with its NUL.
+/// The command line in the kernel's form, with its NUL.
 pub(super) fn cmdline(text: &str, kernel_max: usize) -> Result<Vec<u8>, KernelError> {
     let max = kernel_max.min(layout::CMDLINE_MAX - 1);
     if text.contains('\0') {
@@ -46,7 +46,7 @@ pub(super) fn cmdline(text: &str, kernel_max: usize) -> Result<Vec<u8>, KernelEr
     Ok([text.as_bytes(), &[0]].concat())
 }
 
-/// Refuses a kernel that needs memory where there is none.
+/// Refuses a kernel that needs more memory than there is.
 pub(super) fn check_fits(kernel: &Source, end: u64, ram: &Ram) -> Result<(), KernelError> {
     if end <= ram.low_end {
         return Ok(());

@@ -7,7 +7,7 @@ use super::{
     source::Source,
 };
 
-/// The first bytes of a file, which tell its format and hold a bzImage's header.
+/// The number of first bytes to read, which show the format and contain a bzImage's header.
 pub(super) const HEAD: usize = 0x1000;
 
 /// Reads the headers of a kernel's file.

@@ -1,4 +1,4 @@
-//! Kernels of any bytes.
+//! Fuzzes kernels.
 
 use std::{fs, sync::LazyLock};
 
@@ -12,11 +12,11 @@ const MEMORY: u64 = 64 << 20;
 
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("there is a place for it"));
 
-/// Loads a kernel into memory, and has it passed to firmware. The first byte says with which initramfs and command line.
+/// Loads a kernel into memory, and prepares it for firmware. The first byte chooses the initramfs and the command line.
 ///
 /// # Panics
 ///
-/// Its initramfs is not in memory.
+/// Its initramfs would be outside of memory.
 pub fn kernel(data: &[u8]) {
     let Some((&how, image)) = data.split_first() else { return };
     let (path, initramfs) = (FOLDER.path().join("kernel"), FOLDER.path().join("initramfs"));

@@ -1,4 +1,4 @@
-//! A kernel image: its segments, their places in memory, and the entry.
+//! A kernel image: its segments, their addresses, and the entry point.
 
 use std::ops::Range;
 
@@ -7,23 +7,23 @@ use linux_loader::loader::bootparam::setup_header;
 
 use super::initramfs::Limit;
 
-/// A kernel image that has been read and found whole. It knows nothing yet of the memory it goes to.
+/// A kernel image that has passed all checks that don't depend on the guest's memory.
 #[derive(Debug)]
 pub(super) struct Image {
     pub(super) entry: Entry,
     /// A bzImage's setup header.
     pub(super) header: Option<setup_header>,
-    /// All lie below [`Image::end`].
+    /// The segments. All lie below [`Image::end`].
     pub(super) segments: Vec<Segment>,
     /// The end of the memory that the kernel uses before it knows its memory map.
     pub(super) end: u64,
-    /// The place for its initramfs.
+    /// The limit for its initramfs.
     pub(super) initramfs: Limit,
     /// The longest command line in bytes, without its NUL.
     pub(super) cmdline_max: usize,
 }
 
-/// A piece of the file and its place in memory. Bytes in memory beyond those in the file are zero, as fresh memory is.
+/// A part of the file, and its address in memory. If it is longer in memory than in the file, the rest is zeros, like all fresh memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) offset: u64,
@@ -33,18 +33,18 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Its end in memory; parsers refuse segments that would end past the last address.
+    /// The end in memory. Parsers refuse segments that would go past the last address.
     pub(super) fn end(&self) -> u64 {
         self.address.saturating_add(self.memory_len)
     }
 
-    /// Tells if bytes of the file are at `address`.
+    /// Returns whether bytes of the file are loaded at `address`.
     pub(super) fn fills(&self, address: u64) -> bool {
         address.checked_sub(self.address).is_some_and(|offset| offset < self.file_len)
     }
 }
 
-/// Why a file can't be started as a kernel.
+/// Reasons why a file can't be started as a kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// Another kind of file.
@@ -53,20 +53,20 @@ pub enum ImageError {
     /// A kernel that firmware can't start.
     #[error("{0}; firmware starts a bzImage (Debian: /boot/vmlinuz-*)")]
     NotForFirmware(&'static str),
-    /// Its headers contradict each other, or promise more than the file has.
+    /// The headers contradict each other, or describe more than the file has.
     #[error("the file is truncated or damaged: {0}")]
     Damaged(String),
-    /// A segment below 1 MiB, where nvmm has something too.
+    /// A segment is below 1 MiB, at addresses that nvmm uses.
     #[error(
         "its segment at {:#x} to {:#x} would lie over the {what}, which nvmm puts at {:#x} to {:#x}; link the kernel above 1 MiB",
         segment.start, segment.end - 1, taken.start, taken.end - 1
     )]
     Taken {
-        /// The segment's place.
+        /// The segment's addresses.
         segment: Range<u64>,
-        /// The other thing's place.
+        /// The addresses that nvmm uses.
         taken: Range<u64>,
-        /// Its name.
+        /// Their use.
         what: &'static str,
     },
 }
@@ -77,7 +77,7 @@ impl ImageError {
     }
 }
 
-/// Refuses a segment that lies where nvmm has something too.
+/// Refuses a segment at addresses that nvmm uses.
 pub(super) fn check_place(segment: &Segment) -> Result<(), ImageError> {
     let segment = segment.address..segment.end();
     let over = |taken: &Range<u64>| segment.start < taken.end && taken.start < segment.end;

@@ -1,4 +1,4 @@
-//! The place of an initramfs in a guest's memory.
+//! The address of an initramfs in a guest's memory.
 
 use std::ops::Range;
 
@@ -8,29 +8,29 @@ use arch::{
 };
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
-/// A kernel's limit for the place of its initramfs.
+/// A kernel's limit for the address of its initramfs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
-    /// It ends below this address.
+    /// The initramfs ends below this address.
     pub(super) below: u64,
-    /// It can also be anywhere else in memory; the place below is only tried first, for it suits every kernel.
+    /// Any other address is also possible. Those below are only tried first, because they suit every kernel.
     pub(super) above_4g: bool,
-    /// The source of the limit.
+    /// The reason for the limit.
     pub(super) why: &'static str,
 }
 
-/// A guest's memory, by its addresses.
+/// The addresses of a guest's memory.
 #[derive(Debug, Default)]
 pub(super) struct Ram {
-    /// The end of what begins at 0.
+    /// The end of the memory that begins at 0.
     pub(super) low_end: u64,
     /// The rest, above 4 GiB.
     pub(super) high: Range<u64>,
 }
 
 impl Limit {
-    /// The place for `len` bytes: as high as it can be, for kernels unpack themselves upwards, and not below `start`, where the
-    /// kernel ends.
+    /// The addresses for `len` bytes: as high as possible, as kernels unpack themselves upwards, and not below `start`, the end of the
+    /// kernel.
     pub(super) fn place(&self, len: u64, start: u64, ram: &Ram) -> Option<Range<u64>> {
         let best = start..ram.low_end.min(self.below);
         let others = [start..ram.low_end, ram.high.clone()];
@@ -41,7 +41,7 @@ impl Limit {
         })
     }
 
-    /// The least memory of a machine that has such a place, if any has.
+    /// The smallest memory of a machine that has such addresses, if there is one.
     pub(super) fn memory_for(&self, len: u64, start: u64) -> Option<u64> {
         let end = start.checked_next_multiple_of(PAGE)?.checked_add(len)?.checked_next_multiple_of(PAGE)?;
         if end <= self.end() {
@@ -53,14 +53,14 @@ impl Limit {
         }
     }
 
-    /// The highest end below 4 GiB, in a machine with memory to spare.
+    /// The highest end below 4 GiB, if there is enough memory.
     pub(super) fn end(&self) -> u64 {
         if self.above_4g { layout::PCI_MMIO } else { self.below.min(layout::PCI_MMIO) }
     }
 }
 
 impl Ram {
-    /// The memory that a machine has.
+    /// The addresses of a machine's memory.
     pub(super) fn of(memory: &GuestRam) -> Self {
         let mut ram = Self::default();
         for region in memory.iter() {

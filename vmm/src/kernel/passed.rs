@@ -1,4 +1,4 @@
-//! A kernel that firmware loads. It reads the parts from fw_cfg, and starts the kernel's real-mode code, as with QEMU's `-kernel`.
+//! A kernel that firmware loads: it reads the parts from fw_cfg, and starts the kernel's real-mode code, as with QEMU's `-kernel`.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -19,15 +19,15 @@ use crate::{config::KernelConfig, size::Size};
 
 /// The first protocol version that has `cmd_line_ptr`, so that the command line can be anywhere.
 const VERSION: u16 = 0x0202;
-/// The first protocol versions that have `initrd_addr_max`, `cmdline_size`, and `init_size`.
+/// The first protocol versions with `initrd_addr_max`, `cmdline_size`, and `init_size`.
 const HAS_INITRD_ADDR_MAX: u16 = 0x0203;
 const HAS_CMDLINE_SIZE: u16 = 0x0206;
 const HAS_INIT_SIZE: u16 = 0x020a;
-/// `initrd_addr_max` and `cmdline_size` of kernels that don't say them.
+/// `initrd_addr_max` and `cmdline_size` of kernels that don't have these fields.
 const INITRD_ADDR_MAX: u64 = 0x37ff_ffff;
 const CMDLINE_SIZE: usize = 255;
 
-/// Offsets in the real-mode part of the fields that a boot loader sets, and their values.
+/// Offsets in the real-mode part of the fields that a boot loader sets, with their values.
 const TYPE_OF_LOADER: usize = 0x210;
 const LOADER: u8 = 0xb0;
 const LOADFLAGS: usize = 0x211;
@@ -36,10 +36,10 @@ const RAMDISK_IMAGE: usize = 0x218;
 const RAMDISK_SIZE: usize = 0x21c;
 const HEAP_END_PTR: usize = 0x224;
 const CMD_LINE_PTR: usize = 0x228;
-/// `heap_end_ptr` counts from behind the boot sector.
+/// The address from which `heap_end_ptr` counts: the end of the boot sector.
 const HEAP_FROM: u64 = 0x200;
 
-/// The memory below the end of low memory that SeaBIOS has at least for itself and its tables.
+/// The memory below the end of low memory that SeaBIOS needs for itself and its tables.
 const BIOS_TABLES: u64 = 256 << 10;
 
 /// The files of a kernel that firmware loads. They outlive the machine's resets.
@@ -47,18 +47,18 @@ const BIOS_TABLES: u64 = 256 << 10;
 pub struct PassedKernel {
     kernel: Arc<Source>,
     header: setup_header,
-    /// Length of the protected-mode part, which is the rest of the file.
+    /// Length of the protected-mode part, the rest of the file.
     code_len: u64,
     initramfs: Option<Arc<Source>>,
     cmdline: String,
 }
 
 impl PassedKernel {
-    /// Opens the files, reads a pipe to its end, and looks at the kernel's header, for a machine with that much memory.
+    /// Opens the files, reads a pipe to its end, and checks the kernel's header, for a machine with this much memory.
     ///
     /// # Errors
     ///
-    /// A file can't be read, or is not what it should be.
+    /// A file can't be read, or is of the wrong kind.
     pub fn open(config: &KernelConfig, memory: Size) -> Result<Self, KernelError> {
         let KernelConfig { path, initramfs, cmdline } = config;
         let kernel = Source::open("--kernel", path, memory)?;
@@ -81,11 +81,11 @@ impl PassedKernel {
         self.kernel.path()
     }
 
-    /// Returns fw_cfg's items, for a machine with this memory. The files are read as the firmware asks for them.
+    /// Returns fw_cfg's items, for a machine with this memory. The files are read when the firmware reads the items.
     ///
     /// # Errors
     ///
-    /// A file can't be read any more, was changed, or does not fit.
+    /// A file can't be read any more, has changed, or does not fit.
     pub(crate) fn items(&self, memory: &GuestRam) -> Result<Vec<(Key, Content)>, KernelError> {
         let mut ram = Ram::of(memory);
         let end = self.end()?;
@@ -147,8 +147,8 @@ impl PassedKernel {
         if self.header.version < HAS_CMDLINE_SIZE { CMDLINE_SIZE } else { said }
     }
 
-    /// The place for the initramfs, as QEMU has it: the option ROM moves one to the end of memory that does not end in the page of
-    /// `initrd_addr_max`.
+    /// The limit for the initramfs, as in QEMU: if the initramfs does not end in the page of `initrd_addr_max`, the option ROM moves it to
+    /// the end of memory.
     fn initramfs_limit(&self) -> Limit {
         let setup_header { version, initrd_addr_max, xloadflags, .. } = self.header;
         let anywhere = version >= bzimage::VERSION && xloadflags & bzimage::XLF_CAN_BE_LOADED_ABOVE_4G != 0;
@@ -164,7 +164,7 @@ impl PassedKernel {
     }
 }
 
-/// The header of a kernel that begins with `head`, if firmware can start it.
+/// The header of a kernel that begins with `head`, if firmware can start the kernel.
 fn header(head: &[u8]) -> Result<setup_header, ImageError> {
     let refuse = |what| Err(ImageError::NotForFirmware(what));
     if head.starts_with(b"\x7fELF") {
@@ -188,7 +188,7 @@ fn header(head: &[u8]) -> Result<setup_header, ImageError> {
 
 /// The length of the protected-mode part of a file of `len` bytes.
 fn code_len(header: &setup_header, len: u64) -> Result<u64, ImageError> {
-    // Older programs of this format, such as memdisk, know nothing of `syssize`.
+    // Older programs in this format, such as memdisk, lack `syssize`.
     if { header.version } >= bzimage::VERSION {
         return bzimage::code_len(header, len);
     }
@@ -199,7 +199,7 @@ fn code_len(header: &setup_header, len: u64) -> Result<u64, ImageError> {
     })
 }
 
-/// Adds SeaBIOS's tables to the memory that an initramfs needs.
+/// Adds SeaBIOS's tables to the memory that is needed for an initramfs.
 fn with_tables(error: KernelError) -> KernelError {
     match error {
         KernelError::Initramfs { path, len, start, need } => {
@@ -209,18 +209,18 @@ fn with_tables(error: KernelError) -> KernelError {
     }
 }
 
-/// The bytes of a file, as firmware asks for them.
+/// The bytes of a file, for firmware to read.
 fn read(source: &Arc<Source>, start: u64, len: u64) -> Content {
     let source = Arc::clone(source);
     let read = move |offset: u64, bytes: &mut [u8]| {
         let read = source.read_at(start + offset, bytes).and_then(|()| source.check_unchanged());
-        // The item's name is no help where the file's is known.
+        // The error names the file, which is more helpful than the item's name.
         read.map_err(|error| io::Error::other(format!("{:#}", anyhow::Error::from(error))))
     };
     Content::Read { len: u32::try_from(len).unwrap_or(u32::MAX), read: Box::new(read) }
 }
 
-/// An address or a length in memory below 4 GiB, as items and headers have it.
+/// An address or a length in memory below 4 GiB, in the form of items and headers.
 fn low(value: u64) -> [u8; 4] {
     u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes()
 }

@@ -1,4 +1,4 @@
-//! The files that a guest boots from, as nvmm opened them.
+//! The files from which a guest boots.
 
 use std::{
     fs::{File, Metadata},
@@ -14,11 +14,11 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 use super::error::KernelError;
 use crate::size::Size;
 
-/// An open file, which each reset of the machine reads again.
+/// An open file, which is read again at each reset of the machine.
 ///
-/// It keeps the file, and not its bytes: an initramfs can have gigabytes, and most guests never reboot. Removing the name, or giving it
-/// to another file, changes nothing. Bytes that are overwritten are gone, and [`Stamp`] shows it. A pipe can be read only once: its bytes
-/// are kept in memory.
+/// It keeps the file open, but not its bytes in memory: an initramfs can have gigabytes, and most guests never reboot. Removing or renaming
+/// the file has no effect. If the file is overwritten, the old bytes are lost, which [`Stamp`] detects. A pipe can only be read once, so
+/// its bytes are kept in memory.
 #[derive(Debug)]
 pub(super) struct Source {
     option: &'static str,
@@ -28,7 +28,8 @@ pub(super) struct Source {
     opened: Stamp,
 }
 
-/// Attributes that a write to a file changes. (The time of its last status change is none: renaming and removing change that, too.)
+/// Attributes that change when a file is written to. (The time of its last status change is left out: renaming and removing change that,
+/// too.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     len: u64,
@@ -42,7 +43,7 @@ impl Stamp {
 }
 
 impl Source {
-    /// Opens the file that `option` names, or reads a pipe to its end, which has to come before `pipe_max` bytes.
+    /// Opens the file that `option` names, or reads a pipe to its end, which must come before `pipe_max` bytes.
     pub(super) fn open(option: &'static str, path: &Path, pipe_max: Size) -> Result<Self, KernelError> {
         let opened = File::open(path).and_then(|file| {
             let (file, metadata) = seekable(file, pipe_max)?;
@@ -60,7 +61,7 @@ impl Source {
         self.len
     }
 
-    /// The file itself, for readers that seek before they read.
+    /// The file itself, for code that seeks before it reads.
     pub(super) fn file(&self) -> &File {
         &self.file
     }
@@ -73,7 +74,7 @@ impl Source {
         Ok(head)
     }
 
-    /// Copies `len` bytes from `offset` on to guest memory at `address`, all of which the caller has found to be there.
+    /// Copies `len` bytes from `offset` on to guest memory at `address`. The caller has checked that all of it is memory.
     pub(super) fn copy(
         &self,
         offset: u64,
@@ -84,7 +85,7 @@ impl Source {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(offset)).map_err(|source| self.unreadable(source))?;
         let mut done = 0;
-        // A read gives at most 2 GiB.
+        // One read returns at most 2 GiB.
         while done < len {
             let (at, left) =
                 (GuestAddress(address + done), usize::try_from(len - done).unwrap_or(usize::MAX));
@@ -98,12 +99,12 @@ impl Source {
         Ok(())
     }
 
-    /// Fills `bytes` with those from `offset` on, which may have changed meanwhile.
+    /// Fills `bytes` with the file's bytes from `offset` on, which may have changed meanwhile.
     pub(super) fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<(), KernelError> {
         self.file.read_exact_at(bytes, offset).map_err(|source| self.unreadable(source))
     }
 
-    /// Fails if the file was written to since it was opened.
+    /// Fails if the file was written to after it was opened.
     pub(super) fn check_unchanged(&self) -> Result<(), KernelError> {
         let now = self.file.metadata().map_err(|source| self.unreadable(source))?;
         if Stamp::new(&now) == self.opened { Ok(()) } else { Err(self.changed()) }
@@ -118,7 +119,7 @@ impl Source {
     }
 }
 
-/// The file, if it can be read at any place and again; what comes out of a pipe is put into one that can.
+/// The file, if it can be sought in and read again; a pipe's contents are put into such a file.
 fn seekable(file: File, pipe_max: Size) -> io::Result<(File, Metadata)> {
     let metadata = file.metadata()?;
     let kind = metadata.file_type();

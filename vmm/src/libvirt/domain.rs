@@ -1,13 +1,13 @@
-//! The words of a `<domain>` about its CPU outside `<cpu>`: in `<features>`, and in the `<timer>`s of its `<clock>`.
+//! The settings of a `<domain>` about its CPU outside of `<cpu>`: in `<features>`, and in the `<timer>`s of its `<clock>`.
 //!
-//! libvirt, "Domain XML format", "Hypervisor features" and "Time keeping". The rest of a domain is not read. What is about the
-//! CPU or a timer and can't be done is named, and the machine starts without it: it makes a guest faster, or is a device.
+//! libvirt, "Domain XML format", "Hypervisor features" and "Time keeping". The rest of a domain is not read. If a setting for the CPU or a
+//! timer can't be applied, there is a warning and the machine starts without it: such settings make a guest faster, or are about a device.
 
 use arch::cpu::{feature::FeatureId, spec::Setting, spec::Want};
 
 use super::{element::Element, error::XmlError};
 
-/// The features that were read.
+/// The settings that were read.
 #[derive(Debug, Default)]
 pub(super) struct Domain {
     /// `<hidden state='on'/>`.
@@ -16,18 +16,18 @@ pub(super) struct Domain {
     pub(super) pmu: Option<bool>,
     /// `<timer name='tsc' frequency=''/>`.
     pub(super) tsc_khz: Option<u32>,
-    /// Features of KVM's.
+    /// Settings for KVM's features.
     pub(super) settings: Vec<Setting>,
-    /// The wishes that can't be met.
+    /// The settings that can't be applied.
     pub(super) ignored: Vec<XmlError>,
 }
 
 const SWITCH: [(&str, bool); 2] = [("on", true), ("off", false)];
 const PRESENT: [(&str, bool); 2] = [("yes", true), ("no", false)];
-/// The TSC rates that there can be.
+/// The lowest and the highest TSC rate.
 const MIN_TSC_KHZ: u32 = 1000;
 
-/// Reads what a domain says of its CPU besides `<cpu>`.
+/// Reads a domain's settings about its CPU besides `<cpu>`.
 pub(super) fn read(domain: Element<'_>) -> Result<Domain, XmlError> {
     let mut read = Domain::default();
     if let Some(features) = domain.child("features")? {
@@ -41,14 +41,14 @@ pub(super) fn read(domain: Element<'_>) -> Result<Domain, XmlError> {
         }
     }
     if read.hide_kvm {
-        // They are hidden with the rest, as in QEMU.
+        // They are hidden with KVM's other features, as in QEMU.
         read.settings.retain(|setting| setting.want == Want::Off);
     }
     Ok(read)
 }
 
 impl Domain {
-    /// An element of `<features>`.
+    /// Reads an element of `<features>`.
     fn feature(&mut self, element: Element<'_>) -> Result<(), XmlError> {
         let state = |element: Element<'_>| element.choice("state", &SWITCH);
         match element.name() {
@@ -82,7 +82,7 @@ impl Domain {
                     self.ignore(element, "nvmm has no Hyper-V enlightenments; the guest runs without them");
                 }
             }
-            // Of the machine, not of its CPU.
+            // It is about the machine, not about its CPU.
             _ => {}
         }
         Ok(())
@@ -115,7 +115,7 @@ impl Domain {
             "hpet" if wanted => self.ignore(timer, "nvmm has no HPET; the guest runs without it"),
             "hypervclock" | "rtc" | "hpet" => {}
             "pit" if !wanted => self.ignore(timer, "nvmm's machine has a PIT; the guest runs with it"),
-            // KVM's PIT delivers ticks late rather than not at all.
+            // KVM's PIT delivers late ticks, and drops none.
             "pit" if timer.value("tickpolicy").is_none_or(|policy| policy == "delay") => {}
             "pit" => {
                 self.ignore(
@@ -140,7 +140,7 @@ impl Domain {
     }
 }
 
-/// `frequency=''`, in Hz; the value is in kHz.
+/// `frequency=''` in Hz, converted to kHz.
 fn frequency(timer: Element<'_>) -> Result<u32, XmlError> {
     let hz = timer.value("frequency").and_then(|hz| hz.parse::<u64>().ok());
     let khz = hz.and_then(|hz| u32::try_from(hz / 1000).ok()).filter(|khz| *khz >= MIN_TSC_KHZ);

@@ -1,4 +1,4 @@
-//! An XML element, read so that nothing in it is passed over.
+//! An XML element, with checks so that nothing in it is ignored silently.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,12 @@ use roxmltree::{Document, Node};
 
 use super::error::{Problem, XmlError};
 
-/// An element. libvirt's have no namespace: one that has is unknown by its name.
+/// An element. libvirt's have no namespace: an element with a namespace is not found by its name.
 #[derive(Clone, Copy)]
 pub(super) struct Element<'a>(Node<'a, 'a>);
 
 impl<'a> Element<'a> {
-    /// The outermost.
+    /// The outermost element.
     pub(super) fn root(document: &'a Document<'a>) -> Self {
         Self(document.root_element())
     }
@@ -20,12 +20,12 @@ impl<'a> Element<'a> {
         self.0.tag_name().name()
     }
 
-    /// The elements in it.
+    /// The child elements.
     pub(super) fn children(self) -> impl Iterator<Item = Self> {
         self.0.children().filter(Node::is_element).map(Self)
     }
 
-    /// The one of this name, if there is one.
+    /// The child element with this name, if there is one.
     pub(super) fn child(self, name: &str) -> Result<Option<Self>, XmlError> {
         let mut found = self.children().filter(|child| child.name() == name && !child.is_foreign());
         let first = found.next();
@@ -38,12 +38,12 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// Returns whether it is another program's, by its namespace.
+    /// Returns whether it has a namespace, and so belongs to another program.
     pub(super) fn is_foreign(self) -> bool {
         self.0.tag_name().namespace().is_some()
     }
 
-    /// The text of an element that has nothing else.
+    /// The text of an element that contains nothing else.
     pub(super) fn text(self) -> Result<String, XmlError> {
         match self.children().next() {
             Some(child) => Err(child.refuse("nvmm knows no such element; take it out")),
@@ -51,12 +51,12 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// That it has no text but blanks.
+    /// Checks that it contains no text other than white space.
     pub(super) fn no_text(self) -> Result<(), XmlError> {
         for node in self.texts() {
             let text = node.text().map_or("", str::trim).to_owned();
             if !text.is_empty() {
-                // Not as long as what the file has for it: line ends and references are one character each.
+                // Measured in the file's own text, in which line ends and references are longer than one character.
                 let written = &self.0.document().input_text()[node.range()];
                 let blanks = written.len() - written.trim_start().len();
                 let start = node.range().start + blanks;
@@ -66,13 +66,13 @@ impl<'a> Element<'a> {
         Ok(())
     }
 
-    /// That it has nothing in it.
+    /// Checks that it is empty.
     pub(super) fn empty(self) -> Result<(), XmlError> {
         self.text()?;
         self.no_text()
     }
 
-    /// That it has no attributes but these.
+    /// Checks that it has no attributes other than these.
     pub(super) fn allow(self, names: &[&str]) -> Result<(), XmlError> {
         for attribute in self.0.attributes() {
             if attribute.namespace().is_some() || !names.contains(&attribute.name()) {
@@ -89,12 +89,12 @@ impl<'a> Element<'a> {
         self.0.attribute(attribute)
     }
 
-    /// The value of an attribute that has to be there.
+    /// The value of a required attribute.
     pub(super) fn required<T>(self, attribute: &'static str, read: Option<T>) -> Result<T, XmlError> {
         read.ok_or_else(|| self.wrong(Problem::Missing { attribute, element: self.name().to_owned() }))
     }
 
-    /// An attribute that is one of a few words.
+    /// An attribute whose value is one of a few words.
     pub(super) fn choice<T: Copy>(
         self,
         attribute: &str,
@@ -108,7 +108,7 @@ impl<'a> Element<'a> {
         Err(self.refuse_attribute(attribute, format!("give {}", any_of(&words))))
     }
 
-    /// An attribute that is a number, no less than `least`.
+    /// An attribute that is a number of at least `least`.
     pub(super) fn number(self, attribute: &str, least: u32) -> Result<Option<u32>, XmlError> {
         let Some(value) = self.value(attribute) else { return Ok(None) };
         match value.parse() {
@@ -117,7 +117,7 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// An error about the element's being there.
+    /// An error about the element itself.
     pub(super) fn refuse(self, why: &'static str) -> XmlError {
         let parent = self.0.parent_element().map_or("", |parent| parent.tag_name().name());
         self.wrong(Problem::Element { element: self.name().to_owned(), parent: parent.to_owned(), why })
@@ -139,13 +139,13 @@ impl<'a> Element<'a> {
         self.wrong_attribute(attribute, problem)
     }
 
-    /// A problem, where an attribute of it stands.
+    /// An error at the place of an attribute.
     pub(super) fn wrong_attribute(self, attribute: &str, problem: Problem) -> XmlError {
         let start = self.0.attribute_node(attribute).map_or(self.0.range().start, |node| node.range().start);
         self.at(start, problem)
     }
 
-    /// A problem, where the element starts.
+    /// An error at the beginning of the element.
     pub(super) fn wrong(self, problem: Problem) -> XmlError {
         self.at(self.0.range().start, problem)
     }
@@ -160,7 +160,7 @@ impl<'a> Element<'a> {
     }
 }
 
-/// `a, b or c`.
+/// Writes `a, b or c`.
 fn any_of(words: &[&str]) -> String {
     match words {
         [] => String::new(),

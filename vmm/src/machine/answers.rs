@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl Machine {
-    /// Answers a question. No file in `taken` is written over.
+    /// Answers a question. Files in `taken` are not overwritten.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl Machine {
                 self.look(link, |machine| save.save(machine, taken, &stop).map(done))
             }
             Question::Dump(dump) => self.look(link, |machine| dump.write(machine, taken, &stop).map(done)),
-            // It may end the machine, so that whoever obeys does it.
+            // The caller handles it, since it may end the machine.
             Question::SaveSnapshot(_) => Ok(Err(Refusal("the machine can't be saved now".to_owned()))),
             Question::Migrate(_) | Question::CancelMigration => {
                 Ok(Err(Refusal("the machine can't be moved now".to_owned())))
@@ -98,7 +98,7 @@ impl Machine {
         Ok(json!(Stats { vm, vcpus: self.vcpus.stats() }))
     }
 
-    /// Prints what KVM counted for the vCPUs, if it counts.
+    /// Prints KVM's counters of the vCPUs, if it counts.
     pub(super) fn print_exits(&mut self, link: &Link) -> anyhow::Result<()> {
         let vcpus = self.with_vcpus_stopped(link, |machine| machine.vcpus.stats())?;
         if !vcpus.is_empty() {
@@ -107,12 +107,12 @@ impl Machine {
         Ok(())
     }
 
-    /// The text that QEMU's monitor would print, with its ends of lines.
+    /// The text that QEMU's monitor would print, with its line ends.
     fn monitor(&mut self, line: &str, vcpu: u32, link: &Link) -> anyhow::Result<Answer> {
         let text = |text: String| Value::from(text.replace('\n', "\r\n"));
         let command = match MonitorCommand::parse(line, vcpu) {
             Ok(command) => command,
-            // As QEMU has it, that is an answer like another.
+            // As in QEMU, an error is an answer, too.
             Err(why) => return Ok(Ok(text(why))),
         };
         match command {
@@ -126,7 +126,7 @@ impl Machine {
             }
             MonitorCommand::Network => Ok(Ok(text(InfoNetwork(&self.devices.networks()).to_string()))),
             MonitorCommand::Pci => Ok(Ok(text(InfoPci(&self.devices.buses().pci).to_string()))),
-            // One that succeeds says nothing.
+            // On success, the answer is empty.
             MonitorCommand::SendKey(keys) => Ok(Ok(text(
                 self.press(&keys).map_or_else(|Refusal(why)| format!("{why}\n"), |()| String::new()),
             ))),
@@ -140,18 +140,18 @@ impl Machine {
         keys.press(typist).map_err(|error| Refusal(error.to_string()))
     }
 
-    /// The VNC server as it is now.
+    /// The current state of the VNC server.
     fn viewers(&self) -> VncInfo {
         let viewers = self.devices.screen().and_then(|screen| screen.viewers.as_ref());
         viewers.and_then(Viewers::server).map(|server| server.info()).unwrap_or_default()
     }
 
-    /// The disks as QMP's `query-block` has them.
+    /// The disks in the form of QMP's `query-block`.
     fn blocks(&self) -> Vec<Value> {
         self.devices.disks().iter().map(blocks::info).collect()
     }
 
-    /// The frames that drivers of network devices want, as QMP's `query-rx-filter` has them.
+    /// The frames that drivers of network devices want, in the form of QMP's `query-rx-filter`.
     fn rx_filters(&self, name: Option<&str>) -> Answer {
         let devices = self.devices.networks();
         let wanted: Vec<_> =
@@ -162,7 +162,7 @@ impl Machine {
         }
     }
 
-    /// Looks into the machine while its vCPUs are stopped.
+    /// Inspects the machine while its vCPUs are stopped.
     fn look(
         &mut self,
         link: &Link,
@@ -176,12 +176,12 @@ impl Machine {
         })
     }
 
-    /// Looks at the machine while its vCPUs are stopped, and lets them run again if they did. Time goes on for the guest.
+    /// Calls `look` while the vCPUs are stopped, and lets them run again if they did. Time goes on for the guest.
     fn with_vcpus_stopped<T>(&mut self, link: &Link, look: impl FnOnce(&mut Self) -> T) -> anyhow::Result<T> {
         let ran = self.vcpus.is_running();
         self.vcpus.halt(self.devices.buses());
         let seen = look(self);
-        // One that has ended the machine is not to run on.
+        // Don't run again after a vCPU has ended the machine.
         if ran && !link.has_exit() {
             self.vcpus.start(self.devices.buses(), link)?;
         }
@@ -189,14 +189,14 @@ impl Machine {
     }
 }
 
-/// The refusal that tells of an error, with the way out if the sandbox is in the way.
+/// Makes a refusal from an error, with advice if the sandbox is the reason.
 pub(super) fn refusal(error: impl Into<anyhow::Error>) -> Refusal {
     let error = error.into();
     let advice = sandbox::advice(&error).map(|advice| format!("; {advice}"));
     Refusal(format!("{error:#}{}", advice.unwrap_or_default()))
 }
 
-/// The answer to what has none.
+/// The answer of a command without a result.
 fn done((): ()) -> Value {
     json!({})
 }

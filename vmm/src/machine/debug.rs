@@ -1,4 +1,4 @@
-//! A running machine's answers to the debugger.
+//! A running machine's reactions to the debugger.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Machine {
-    /// Does what the debugger asks for. Returns the machine's end if that is what follows.
+    /// Carries out the debugger's request. Returns the machine's end if the request causes it.
     pub(super) fn debug(
         &mut self,
         request: Request,
@@ -24,7 +24,7 @@ impl Machine {
         taken: &Taken,
         link: &Link,
     ) -> anyhow::Result<Option<Exit>> {
-        // The one who asked may be gone: then nobody hears the answer.
+        // Answers can't be delivered if the debugger has gone.
         match request {
             Request::Attach(reply) => {
                 self.stop_for_debugger(link);
@@ -101,7 +101,7 @@ impl Machine {
         Ok(None)
     }
 
-    /// Stops for the debugger, which a vCPU has run into a trap of. One that nobody has set any more is over with that.
+    /// Stops for the debugger because a vCPU hit a trap. If the trap is no longer set, it is ignored.
     pub(super) fn on_trap(&mut self, vcpu: u32, trap: Trap, debugger: &mut Debugger, link: &Link) {
         let Some(session) = debugger.session() else { return };
         let stop = session.stop(vcpu, trap);
@@ -111,7 +111,7 @@ impl Machine {
         debugger.stopped(stop);
     }
 
-    /// Gives a new machine the traps of the one before its reset. If that came in a step, the step ends at the first instruction.
+    /// Sets the traps of the machine before a reset again. If a step was in progress, it ends at the first instruction.
     pub(super) fn set_traps_again(&mut self, debugger: &mut Debugger, link: &Link) -> anyhow::Result<()> {
         let Some(session) = debugger.session() else { return Ok(()) };
         let nowhere = match self.vcpus.get(0) {
@@ -134,7 +134,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Stops the vCPUs, if they run. Devices end what they are at, and time goes on.
+    /// Stops the vCPUs, if they run. Devices finish their requests, and time goes on.
     fn stop_for_debugger(&mut self, link: &Link) {
         if !self.pauses.is_paused() {
             self.pauses.begin();
@@ -150,7 +150,7 @@ impl Machine {
         }
     }
 
-    /// Lets the vCPUs run as the debugger orders it.
+    /// Lets the vCPUs run as the debugger orders.
     fn resume_for_debugger(
         &mut self,
         orders: Orders,
@@ -168,7 +168,7 @@ impl Machine {
         if let Err(error) = &set {
             log::warn!("the machine stays stopped: {error:#}");
         }
-        // The debugger may have named only vCPUs that are not there.
+        // The debugger may have named only vCPUs that don't exist.
         if set.is_err() || !self.vcpus.stopped().iter().any(|vcpu| session.orders.moves(vcpu.id)) {
             let vcpu = session.selected;
             debugger.stopped(Stop { vcpu, reason: StopReason::Interrupt });
@@ -177,7 +177,7 @@ impl Machine {
         self.go_on(link)
     }
 
-    /// Takes all breakpoints out, and lets the vCPUs run unless the user has stopped them. Returns an end that waited for that.
+    /// Removes all breakpoints, and lets the vCPUs run unless the user has stopped them. Returns an end that was waiting for that.
     fn let_go_of_debugger(&mut self, debugger: &mut Debugger, link: &Link) -> anyhow::Result<Option<Exit>> {
         let Some(mut session) = debugger.detach() else { return Ok(None) };
         let ran = self.vcpus.is_running();
@@ -190,7 +190,7 @@ impl Machine {
         if link.state() == RunState::Debug {
             return self.go_on(link);
         }
-        // One that has ended the machine is not to run on.
+        // Don't run again after a vCPU has ended the machine.
         if ran && !link.has_exit() {
             self.vcpus.start(self.devices.buses(), link)?;
         }
@@ -206,7 +206,7 @@ impl Machine {
         Ok(None)
     }
 
-    /// Gives each vCPU its traps, and holds those that are to stay where they are.
+    /// Sets each vCPU's traps, and holds those that have to stay stopped.
     fn set_traps(&mut self, session: &Session) -> anyhow::Result<()> {
         let Session { breakpoints, orders, block_irq, .. } = session;
         let mut held = BTreeSet::new();
@@ -220,7 +220,7 @@ impl Machine {
         Ok(())
     }
 
-    /// The session and a vCPU that is stopped, which the debugger looks at from now on.
+    /// The session, and a stopped vCPU, which is the debugger's selected one from now on.
     fn selected<'a>(
         &'a mut self,
         number: u32,
@@ -232,7 +232,7 @@ impl Machine {
         Ok((vcpu, session))
     }
 
-    /// Has `look` see the session and the memory of the vCPU that the debugger looks at.
+    /// Calls `look` with the session and the memory of the debugger's selected vCPU.
     fn with_session<T>(
         &mut self,
         debugger: &mut Debugger,

@@ -1,4 +1,4 @@
-//! The facts about the machine, as the software that starts in it is told.
+//! Passes facts about the machine to the software that starts in it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -20,7 +20,7 @@ use crate::{
     kernel::Kernel,
 };
 
-/// The facts about a machine whose devices are plugged in.
+/// The facts about a machine, after its devices are plugged in.
 pub(super) struct Handover<'a> {
     pub(super) memory: &'a GuestRam,
     pub(super) map: &'a MemoryMap,
@@ -37,7 +37,7 @@ pub(super) fn add_files(fw_cfg: &Mutex<FwCfg>, files: &[FwCfgFile]) -> Result<()
 }
 
 impl Handover<'_> {
-    /// Writes all that a kernel finds in memory: tables, and the structures of its boot protocol.
+    /// Writes everything that a kernel finds in memory: tables, and the structures of its boot protocol.
     pub(super) fn tell_kernel(self, kernel: &Kernel) -> anyhow::Result<()> {
         let Self { memory, map, smbios, values, devices, apic_ids } = self;
         let rsdp = acpi::write(memory, &devices.acpi(apic_ids))?;
@@ -51,7 +51,7 @@ impl Handover<'_> {
         Ok(kernel.entry.write_tables(memory)?)
     }
 
-    /// Gives fw_cfg all that firmware asks for.
+    /// Gives fw_cfg everything that firmware asks for.
     pub(super) fn tell_firmware(
         self,
         firmware: &Firmware,

@@ -1,4 +1,4 @@
-//! Moving a machine to another nvmm.
+//! Moves a machine to another nvmm.
 
 use std::{
     sync::{
@@ -26,16 +26,16 @@ use crate::{
     vm,
 };
 
-/// The time that another program has to let go of disks that are locked again.
+/// The time that another program has to unlock disks that are locked again here.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Machine {
-    /// Begins to move the machine: memory is sent by a thread of its own, which tells when it has done so.
+    /// Begins to move the machine. A thread of its own sends memory, and reports when it is done.
     ///
     /// # Errors
     ///
-    /// The outer one: it can't go on. The inner one: it can't be moved, and goes on.
+    /// The outer error: the machine can't continue. The inner one: it can't be moved, and continues.
     pub(super) fn migrate(
         &mut self,
         order: &Migrate,
@@ -47,7 +47,7 @@ impl Machine {
             Ok(machine) => machine,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        // Devices that the kernel serves begin anew, and note their writes then. No other is in the middle of one.
+        // Devices that the kernel serves are restarted, and record their writes from then on. No other device is interrupted in a request.
         let ran = self.vcpus.is_running();
         if ran {
             self.stand_still(link);
@@ -63,7 +63,7 @@ impl Machine {
         Ok(begun)
     }
 
-    /// Refuses what can be refused while the machine runs. Returns what is told of it.
+    /// Refuses what can be refused while the machine runs. Returns the description of the machine for the destination.
     fn prepare_move(&self, origin: &Origin<'_>, debugger: &mut Debugger) -> Result<Vec<u8>> {
         if self.migration.is_some() {
             bail!("there's a migration process in progress");
@@ -74,12 +74,12 @@ impl Machine {
         if debugger.session().is_some() {
             bail!("a debugger has the machine, whose breakpoints may be in its memory: detach it first");
         }
-        // The disks are flushed once while the guest still runs.
+        // Flush the disks once while the guest still runs, so that less is left later.
         let layout = MemoryLayout::of(&self.parts(), false)?;
         origin.manifest(&self.cpu, None, &[], layout)?.to_bytes()
     }
 
-    /// Has KVM and nvmm's threads note what is written to memory.
+    /// Has KVM and nvmm's threads record writes to memory.
     fn log_writes(&self) -> Result<()> {
         self.memory.written().switch_on(self.map.end());
         Ok(vm::log_writes(&self.vm, &self.memory, true)?)
@@ -102,7 +102,7 @@ impl Machine {
         let (exits, downtime) = (link.exits(), order.downtime);
         let of = Arc::clone(&cancelled);
         threads::spawn(&Role::Migration, move || {
-            // Nobody waits for it: the machine has ended.
+            // It fails only if the machine has ended.
             let _ = exits.send(Event::Sent(of, sender.run(&machine, downtime, &collect)));
         })?;
         self.migration = Some(Migration { order: order.clone(), cancelled, stood: None });
@@ -117,7 +117,7 @@ impl Machine {
         }
     }
 
-    /// Ends a migration whose machine ends first.
+    /// Ends a migration because the machine ends first.
     pub(super) fn drop_migration(&mut self, link: &Link) {
         if self.migration.is_some() {
             self.cancel_migration();
@@ -126,7 +126,7 @@ impl Machine {
         }
     }
 
-    /// All but the last of the memory is sent, or that has failed. Returns the machine's end, if it is moved.
+    /// Continues when almost all memory has been sent, or when that failed. Returns the machine's end if it was moved.
     pub(super) fn on_sent(
         &mut self,
         of: &Arc<AtomicBool>,
@@ -134,7 +134,7 @@ impl Machine {
         origin: &Origin<'_>,
         link: &Link,
     ) -> Result<Option<Exit>> {
-        // It may be that of the machine before a reset.
+        // It may belong to the machine before a reset.
         let migration = self.migration.as_ref().filter(|migration| Arc::ptr_eq(of, &migration.cancelled));
         let Some(Migration { order, .. }) = migration else { return Ok(None) };
         let order = order.clone();
@@ -182,7 +182,7 @@ impl Machine {
         }
     }
 
-    /// Sends what is left of a machine that is stopped, and gives it away. An error comes before that: the machine is still this side's.
+    /// Sends the rest of a stopped machine, and gives it away. In case of an error, the machine still belongs to this side.
     fn give(
         &mut self,
         mut sender: Sender,
@@ -201,11 +201,11 @@ impl Machine {
         Ok(sender.wait_until_ready(&stop)?.go(&|| link.end_is_asked()))
     }
 
-    /// The order, and why:
-    /// 1. the states, as for a snapshot: vCPUs complete their last exits, and devices come to rest, which both write to memory;
-    /// 2. the pages that changed since they were sent last, and devices' memory;
-    /// 3. disks are flushed, and looked at as they are now;
-    /// 4. they are unlocked, before the other side hears that it may open them.
+    /// Sends the rest, in this order:
+    /// 1. the states, as for a snapshot: vCPUs complete their last exits, and devices finish their requests, both of which write to memory;
+    /// 2. the pages that changed since they were last sent, and devices' memory;
+    /// 3. the disks are flushed, and their current facts are read;
+    /// 4. they are unlocked, before the other side is told that it may open them.
     #[expect(clippy::too_many_arguments, reason = "all of it is needed once")]
     fn send_rest(
         &mut self,
@@ -234,7 +234,7 @@ impl Machine {
         sender.send_state(&stopped, &machine, &text, stop)
     }
 
-    /// Has a machine go on here that was not given away after all.
+    /// Continues a machine that was not given away after all.
     fn come_back(&mut self, ran: bool, why: anyhow::Error, origin: &Origin<'_>, link: &Link) -> Result<()> {
         if let Err(error) = self.lock_again(origin, LOCK_PATIENCE) {
             link.changed(Change::Stop(RunState::PostMigrate));
@@ -247,14 +247,14 @@ impl Machine {
         if ran { self.go_on_after_save(link) } else { Ok(()) }
     }
 
-    /// Locks disks again that were given away, if they were.
+    /// Locks disks that were unlocked again.
     pub(super) fn lock_again(&mut self, origin: &Origin<'_>, patience: Duration) -> Result<()> {
         if self.given.is_none() {
             return Ok(());
         }
         let asked = Instant::now();
         while let Some(holder) = lock_all(origin)? {
-            // Not some of them: the other side may need them all.
+            // Unlock all of them: the other side may need them all.
             unlock(origin)?;
             if asked.elapsed() >= patience {
                 bail!("{holder}; end that program first");
@@ -265,7 +265,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Notes how the migration ended, and tells.
+    /// Records how the migration ended, and reports it.
     fn end_migration(&mut self, ended: Result<()>, link: &Link) {
         let Some(Migration { cancelled, stood, .. }) = self.migration.take() else { return };
         let is_cancelled = cancelled.load(Ordering::SeqCst) || link.cancel_is_wished();
@@ -283,7 +283,7 @@ impl Machine {
     }
 }
 
-/// The pages that have changed since this was asked last.
+/// The pages that have changed since the last call.
 fn changed(vm: &kvm_ioctls::VmFd, memory: &arch::memory::GuestRam) -> Result<PageSet> {
     let mut pages = PageSet::default();
     for (first, bits) in vm::take_writes(vm, memory)? {
@@ -293,7 +293,7 @@ fn changed(vm: &kvm_ioctls::VmFd, memory: &arch::memory::GuestRam) -> Result<Pag
     Ok(pages)
 }
 
-/// Lets others use the disks and the UEFI variables of a machine that is stopped.
+/// Unlocks the disks and the UEFI variables of a stopped machine.
 fn unlock(origin: &Origin<'_>) -> Result<()> {
     for disk in origin.devices.iter().filter_map(|device| device.image()) {
         disk.unlock().with_context(|| format!("disk {}: it can't be unlocked", disk.name()))?;
@@ -301,7 +301,7 @@ fn unlock(origin: &Origin<'_>) -> Result<()> {
     origin.payload.unlock()
 }
 
-/// Locks them again. Returns who is in the way.
+/// Locks them again. Returns who uses one of them.
 fn lock_all(origin: &Origin<'_>) -> Result<Option<String>> {
     for disk in origin.devices.iter().filter_map(|device| device.image()) {
         let locked =

@@ -1,4 +1,4 @@
-//! The parts of a machine's state that are about moving it.
+//! The parts of a machine's state that concern migration.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -7,15 +7,15 @@ use std::{
 
 use crate::migration::Migrate;
 
-/// A migration that is under way.
+/// A migration in progress.
 #[derive(Debug)]
 pub(super) struct Migration {
     pub(super) order: Migrate,
     pub(super) cancelled: Arc<AtomicBool>,
-    /// The machine ran when it began to stand still.
+    /// The time when the machine was stopped, if it ran before.
     pub(super) stood: Option<Instant>,
 }
 
-/// The disks and the file of UEFI variables are another nvmm's, perhaps.
+/// The disks and the file of UEFI variables may belong to another nvmm now.
 #[derive(Debug)]
 pub(super) struct Given;

@@ -1,4 +1,4 @@
-//! A running machine's answers to what the main thread and its vCPUs ask for.
+//! A running machine's reactions to the main thread and its vCPUs.
 
 use std::time::{Duration, Instant};
 
@@ -17,13 +17,13 @@ use crate::{
     source::{Command, Control},
 };
 
-/// The time that another nvmm, which the machine was moved to, has to give up its disks when the user wants it back.
+/// The time that another nvmm, to which the machine was moved, has to unlock its disks when the user wants the machine back.
 const COME_BACK_PATIENCE: Duration = Duration::from_secs(1);
-/// After how long a pause that waits for devices says so.
+/// The time after which a pause that waits for devices logs that.
 const PAUSE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Machine {
-    /// Does what the main thread asks for until a vCPU or the user ends the machine; the first reason counts.
+    /// Carries out the main thread's commands until a vCPU or the user ends the machine. The first reason counts.
     pub(super) fn obey(
         &mut self,
         link: &Link,
@@ -36,7 +36,7 @@ impl Machine {
             match event {
                 Event::Exit(Exit::Panicked) if reboots.pause_on_panic() => {
                     log::warn!("the guest's kernel panicked");
-                    // Another vCPU may have said so before.
+                    // Another vCPU may have reported it before.
                     if !self.pauses.is_paused() {
                         link.changed(Change::Panicked { action: PanicAction::Pause });
                         self.pause(RunState::GuestPanicked, link);
@@ -101,7 +101,7 @@ impl Machine {
         Ok(None)
     }
 
-    /// Presses a button. Returns the machine's end if that is what follows.
+    /// Presses a button. Returns the machine's end if that is the effect.
     fn control(
         &mut self,
         control: Control,
@@ -133,7 +133,7 @@ impl Machine {
             }
             Control::Stop | Control::Continue | Control::Toggle => {}
             Control::Reset => return Ok(Ok(Some(Exit::Restart))),
-            // It would see the button only later.
+            // The guest would see the button only later.
             Control::PowerDown if is_paused => {
                 return Ok(Err(Refusal("the machine is stopped: let it go on first".to_owned())));
             }
@@ -150,14 +150,14 @@ impl Machine {
         Ok(Ok(None))
     }
 
-    /// Stops the vCPUs, and then the devices once the host has ended what they are at, however long that takes, unless the user asks
-    /// for the end, or for the guest to power off before it. Time goes on for the guest.
+    /// Stops the vCPUs, and then the devices once the host has finished their requests, however long that takes, unless the user asks nvmm
+    /// to end, or the guest to power off before that. Time goes on for the guest.
     pub(super) fn pause(&mut self, state: RunState, link: &Link) {
         self.stand_still(link);
         link.changed(Change::Stop(state));
     }
 
-    /// The same, and tells nobody.
+    /// The same, without reporting it.
     pub(super) fn stand_still(&mut self, link: &Link) {
         self.pauses.begin();
         self.vcpus.halt(self.devices.buses());
@@ -178,14 +178,14 @@ impl Machine {
         }
     }
 
-    /// Goes on after a pause, or starts a machine that was not to run yet.
+    /// Continues after a pause, or starts a machine that was stopped at first.
     pub(super) fn resume(&mut self, link: &Link) -> anyhow::Result<()> {
         self.run_again(link)?;
         link.changed(Change::Resume);
         Ok(())
     }
 
-    /// The same, and tells nobody.
+    /// The same, without reporting it.
     pub(super) fn run_again(&mut self, link: &Link) -> anyhow::Result<()> {
         if self.pauses.resume_devices() {
             self.devices.resume();
@@ -196,7 +196,7 @@ impl Machine {
     }
 }
 
-/// Tells the user at the terminal, who pressed a key. Others get an answer.
+/// Prints a message for the user at the terminal, who pressed a key. Others get an answer.
 fn tell_user(control: Control, what: &str) {
     let level = if control == Control::Toggle { log::Level::Warn } else { log::Level::Info };
     log::log!(level, "{what}");

@@ -1,17 +1,17 @@
-//! The pauses of a machine that runs.
+//! The pauses of a running machine.
 
 use std::time::{Duration, Instant};
 
 use crate::exit::Exit;
 
-/// The pause of a machine, if it is paused, and the length of those before.
+/// The current pause of a machine, if there is one, and the total length of earlier ones.
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
     since: Option<Instant>,
     over: Duration,
-    /// The devices are stopped, too.
+    /// The devices are stopped as well.
     devices: bool,
-    /// The end that a vCPU asked for as it was stopped: a reset, for example. It waits for the user to let the machine go on.
+    /// An end that a vCPU requested while it was being stopped, such as a reset. It waits until the user lets the machine continue.
     held: Option<Exit>,
 }
 
@@ -21,12 +21,12 @@ impl Pauses {
         self.since = Some(Instant::now());
     }
 
-    /// Notes that the devices are stopped, too.
+    /// Records that the devices are stopped as well.
     pub(super) fn stop_devices(&mut self) {
         self.devices = true;
     }
 
-    /// Returns whether the devices are stopped, and are to go on.
+    /// Returns whether the devices are stopped, and records that they run again.
     pub(super) fn resume_devices(&mut self) -> bool {
         std::mem::take(&mut self.devices)
     }
@@ -36,24 +36,24 @@ impl Pauses {
         self.since.is_some()
     }
 
-    /// Keeps an end that a vCPU asked for, the first one, until the pause is over.
+    /// Keeps the first end that a vCPU requested until the pause is over.
     pub(super) fn hold(&mut self, exit: Exit) {
         self.held.get_or_insert(exit);
     }
 
-    /// Returns whether such an end waits.
+    /// Returns whether such an end is waiting.
     pub(super) fn is_held(&self) -> bool {
         self.held.is_some()
     }
 
-    /// Ends the pause. Returns the end that waited for it, if any.
+    /// Ends the pause. Returns the end that was waiting, if any.
     pub(super) fn end(&mut self) -> Option<Exit> {
         self.over = self.total();
         self.since = None;
         self.held.take()
     }
 
-    /// Returns how long the machine has been paused in all.
+    /// Returns the total time for which the machine has been paused.
     pub(super) fn total(&self) -> Duration {
         self.over + self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }

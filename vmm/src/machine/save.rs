@@ -1,4 +1,4 @@
-//! Saving a machine in a snapshot.
+//! Saves a machine in a snapshot.
 
 use std::time::{Duration, Instant};
 
@@ -15,15 +15,16 @@ use crate::{
     vcpu::Vcpu,
 };
 
-/// How long a save waits for requests that the host does not end.
+/// The time that a save waits for requests that the host does not finish.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Machine {
-    /// Saves the machine, which is paused for it, and goes on then if it ran, unless it is to end. `stop` says whether to give up.
+    /// Saves the machine. It is paused meanwhile, and then continues if it ran before, unless it has to end. `stop` returns whether to give
+    /// up.
     ///
     /// # Errors
     ///
-    /// The outer one: it can't go on. The inner one: it can't be saved, and is as it was before.
+    /// The outer error: the machine can't continue. The inner one: it can't be saved, and is as it was before.
     pub(super) fn save(
         &mut self,
         order: &SaveSnapshot,
@@ -50,7 +51,7 @@ impl Machine {
             }
             return Ok(finished);
         }
-        // What is left to do is the host's: the guest may change its memory again.
+        // The rest needs only the host: the guest may change its memory again.
         if ran {
             self.go_on_after_save(link)?;
         }
@@ -63,7 +64,7 @@ impl Machine {
         Ok(finished)
     }
 
-    /// Ends the machine as the user asked for, but for that it is saved first if the command line says so. A script that failed is no reason to.
+    /// Ends the machine as the user asked, but saves it first if there is `--snapshot-on-exit`. It is not saved because a script failed.
     pub(super) fn quit(
         &mut self,
         exit: Exit,
@@ -72,7 +73,7 @@ impl Machine {
         link: &Link,
     ) -> Result<Exit> {
         let Some(order) = on_exit(origin).filter(|_| !matches!(exit, Exit::Unmet)) else { return Ok(exit) };
-        // The end is asked for already; who asks again does not wait for this thread.
+        // nvmm's end has been requested already; further requests don't wait for this thread.
         let saved = self.save(&SaveSnapshot { stop: true, ..order }, origin, debugger, link, &|| false)?;
         Ok(match saved {
             Ok(()) => Exit::Saved,
@@ -80,7 +81,7 @@ impl Machine {
         })
     }
 
-    /// Saves the machine where it is to be saved at its end, and goes on.
+    /// Saves the machine in the directory of `--snapshot-on-exit`, and continues.
     pub(super) fn save_now(
         &mut self,
         origin: &Origin<'_>,
@@ -98,19 +99,19 @@ impl Machine {
         Ok(())
     }
 
-    /// Lets a machine go on that was paused to be saved, or end, if a vCPU asked for that just before.
+    /// Lets a machine that was paused for a save continue, or end, if a vCPU requested that just before.
     pub(super) fn go_on_after_save(&mut self, link: &Link) -> Result<()> {
         self.go_on_unnoticed(link)?;
         link.changed(Change::Resume);
         Ok(())
     }
 
-    /// The same, and tells nobody.
+    /// The same, without reporting it.
     pub(super) fn go_on_unnoticed(&mut self, link: &Link) -> Result<()> {
         if let Some(exit) = self.pauses.end() {
             let _ = link.exits().send(Event::Exit(exit));
         }
-        // The guest is not to run past it.
+        // The guest must not run past that.
         if link.has_exit() { Ok(()) } else { self.run_again(link) }
     }
 
@@ -128,20 +129,19 @@ impl Machine {
             bail!("a debugger has the machine, whose breakpoints may be in its memory: detach it first");
         }
         let directory = NewDirectory::create(&order.directory, order.replaces)?;
-        // The disks are flushed once while the guest still runs.
+        // Flush the disks once while the guest still runs, so that less is left later.
         origin.disks()?;
         Ok(directory)
     }
 
-    /// Writes all files of a machine that is paused.
+    /// Writes all files of a paused machine, in this order:
     ///
-    /// The order, and why:
     /// 1. the vCPUs complete their last exits, which may reach devices;
-    /// 2. the devices come to rest, so that none changes memory or interrupts;
-    /// 3. the devices' states, then KVM's: an interrupt that input raises meanwhile is in KVM's state at most, where it is one too many for a device
-    ///    without that input; the other way round it would be missing;
-    /// 4. memory, which is long and does not change by then;
-    /// 5. `machine.json`, with the checksums of the others, and with the disks as they are now.
+    /// 2. the devices finish their requests, so that none changes memory or interrupts;
+    /// 3. the devices' states, then KVM's: if input raises an interrupt meanwhile, KVM's state may contain one for which the device has no
+    ///    input, which does no harm; in the other order an interrupt would be missing;
+    /// 4. memory, which takes long and does not change by then;
+    /// 5. `machine.json`, with the checksums of the other files, and with the disks' current facts.
     fn write(
         &mut self,
         mut directory: NewDirectory,
@@ -162,14 +162,14 @@ impl Machine {
         Ok(directory)
     }
 
-    /// All memory: the guest's, and that of devices.
+    /// All memory, both the guest's and that of devices.
     pub(super) fn parts(&self) -> Vec<Part> {
         let mut parts = snapshot::ram(&self.memory);
         parts.extend(snapshot::of_devices(self.devices.memories()));
         parts
     }
 
-    /// The states of a machine that is paused, whose memory does not change from then on: steps 1 to 3 of a save.
+    /// The states of a paused machine, whose memory does not change any more: steps 1 to 3 of a save.
     pub(super) fn capture(&mut self, origin: &Origin<'_>, link: &Link) -> Result<State> {
         if self.vcpus.is_running() {
             bail!("the machine runs");
@@ -177,7 +177,7 @@ impl Machine {
         let buses = self.devices.buses().clone();
         for vcpu in self.vcpus.stopped_mut() {
             if let Some(event) = vcpu.settle(&buses)? {
-                // Heard when the machine goes on.
+                // It is handled when the machine continues.
                 let _ = link.exits().send(event);
             }
         }
@@ -195,7 +195,7 @@ impl Machine {
         Ok(State { kvm, devices })
     }
 
-    /// Has the devices come to rest. A machine that is stopped before its first instruction, or by the debugger, has them run.
+    /// Has the devices finish their requests. They still run in a machine that is stopped before its first instruction, or by the debugger.
     fn rest(&mut self) -> Result<()> {
         self.pauses.stop_devices();
         let asked = Instant::now();
@@ -212,7 +212,7 @@ impl Machine {
     }
 }
 
-/// The order to save the machine where the command line says.
+/// The command to save the machine as in `--snapshot-on-exit`.
 fn on_exit(origin: &Origin<'_>) -> Option<SaveSnapshot> {
     let directory = origin.config.snapshot_on_exit.clone()?;
     Some(SaveSnapshot { directory, stop: false, replaces: true })

@@ -27,20 +27,20 @@ use crate::{
 /// All vCPUs of a machine.
 #[derive(Debug)]
 pub(super) struct Vcpus {
-    /// By their numbers.
+    /// The stopped vCPUs by number.
     stopped: Vec<Vcpu>,
-    /// Those that don't run when others do, as the debugger has it.
+    /// Those that don't run with the others, because of the debugger.
     held: BTreeSet<u32>,
     running: Vec<JoinHandle<Vcpu>>,
 }
 
 impl Vcpus {
-    /// vCPUs that are stopped.
+    /// Makes the vCPUs, stopped.
     pub(super) fn new(stopped: Vec<Vcpu>) -> Self {
         Self { stopped, held: BTreeSet::new(), running: Vec::new() }
     }
 
-    /// Lets every vCPU run that isn't held, in a thread of its own. The first that ends the machine says so to `link`.
+    /// Runs every vCPU that is not held in a thread of its own. The first one that ends the machine reports that to `link`.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl Vcpus {
                 let panicked =
                     |_| Some(Event::Exit(Exit::Failed(anyhow::anyhow!("the thread of vCPU {id} panicked"))));
                 if let Some(event) = run.unwrap_or_else(panicked) {
-                    // Nobody waits for it: the machine stops for another reason.
+                    // It fails only if the machine stops for another reason.
                     let _ = exits.send(event);
                 }
                 vcpu
@@ -77,37 +77,37 @@ impl Vcpus {
     pub(super) fn halt(&mut self, buses: &Buses) {
         buses.stop.store(true, Ordering::SeqCst);
         self.running.iter().for_each(kick::kick);
-        // A vCPU's panic was caught in its thread.
+        // If a vCPU's thread panicked, the vCPU is lost.
         self.stopped.extend(self.running.drain(..).filter_map(|thread| thread.join().ok()));
         self.stopped.sort_by_key(|vcpu| vcpu.id);
     }
 
-    /// Keeps these, and no others, from running with the rest.
+    /// Keeps exactly these from running with the others.
     pub(super) fn hold(&mut self, held: BTreeSet<u32>) {
         self.held = held;
     }
 
-    /// A vCPU that is stopped.
+    /// A stopped vCPU.
     pub(super) fn get(&mut self, number: u32) -> Option<&mut Vcpu> {
         self.stopped.iter_mut().find(|vcpu| vcpu.id == number)
     }
 
-    /// All that are stopped.
+    /// All stopped vCPUs.
     pub(super) fn stopped_mut(&mut self) -> &mut [Vcpu] {
         &mut self.stopped
     }
 
-    /// Those that are stopped: all or none, unless the debugger holds some.
+    /// The stopped vCPUs: all or none, unless the debugger holds some.
     pub(super) fn stopped(&self) -> &[Vcpu] {
         &self.stopped
     }
 
-    /// Tells the guest, while they are stopped, that it was paused.
+    /// Tells the guest that it was paused. The vCPUs are stopped.
     pub(super) fn tell_of_pause(&self) {
         self.stopped.iter().for_each(Vcpu::tell_of_pause);
     }
 
-    /// Reads what KVM counted for each, while they are stopped.
+    /// Reads KVM's counters of each vCPU. The vCPUs are stopped.
     pub(super) fn stats(&self) -> Vec<Counters> {
         self.stopped.iter().filter_map(Vcpu::stats).collect()
     }

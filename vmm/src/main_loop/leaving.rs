@@ -1,4 +1,4 @@
-//! The last of nvmm: output that is still on its way to whoever reads it.
+//! The end of nvmm: waits for output that has not been read yet.
 
 use std::{
     io,
@@ -12,28 +12,28 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::source::{Notice, Request, Source};
 
-/// A reader that takes nothing for so long holds nvmm up no longer.
+/// The longest time to wait for a reader that reads nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The same, when the user has asked for the end.
+/// The same, if the user has asked nvmm to end.
 const USERS_PATIENCE: Duration = Duration::from_secs(1);
-/// The time between two looks whether somebody reads.
+/// The interval for checking whether output is being read.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Output on its way, and who waits for it.
+/// Unread output, and the status to end with.
 #[derive(Debug)]
 pub(super) struct Leaving {
     status: u8,
     outputs: Vec<(Output, EventFd)>,
     patience: Duration,
-    /// The user waits for the end.
+    /// The user is waiting for the end.
     hurry: bool,
-    /// The number of bytes that were out when it was last seen to move, and when that was.
+    /// The number of bytes read when it last changed, and the time of that.
     seen: (u64, Instant),
     look_at: Instant,
 }
 
 impl Leaving {
-    /// Sends what waits. The user may be in a `hurry`.
+    /// Sends waiting output. `hurry`: the user is waiting.
     pub(super) fn new(status: u8, outputs: Vec<Output>, hurry: bool) -> io::Result<Self> {
         for output in &outputs {
             output.tell_losses();
@@ -47,10 +47,10 @@ impl Leaving {
         Ok(Self { status, outputs, patience, hurry, seen: (0, now), look_at: now })
     }
 
-    /// The status, when all is out or nobody reads.
+    /// The status, once all output is read or its readers have stopped reading.
     fn look(&mut self) -> Option<u8> {
         for (_, event) in &self.outputs {
-            // So that it is not readable any longer.
+            // This makes it unreadable.
             let _ = event.read();
         }
         let now = Instant::now();
@@ -63,7 +63,7 @@ impl Leaving {
         if left.peek().is_none() {
             return Some(self.status);
         }
-        // A file takes all in the end.
+        // A file accepts everything in the end.
         let may_give_up = self.hurry || !left.any(|(output, _)| output.is_lossless());
         let waited = now.saturating_duration_since(self.seen.1);
         (may_give_up && waited >= self.patience).then_some(self.status)
@@ -71,7 +71,7 @@ impl Leaving {
 }
 
 impl Source for Leaving {
-    /// Each is readable when its output is out.
+    /// Each is readable when its output has been sent.
     fn watches(&mut self) -> Vec<Events> {
         self.outputs.iter().map(|(_, event)| Events::new(event, EventSet::IN)).collect()
     }

@@ -1,4 +1,4 @@
-//! The main thread's part of a machine's life: what follows from what the sources ask for.
+//! The main thread's part in a machine's life: reacts to requests of the sources.
 
 use std::{
     sync::mpsc::Sender,
@@ -18,11 +18,11 @@ use crate::{
     wishes::{Wish, Wishes},
 };
 
-/// The time that the machine's thread has to remove what it has made, such as sockets, if the user ends nvmm while no machine is there. It
-/// may wait for a file that never opens.
+/// The time that the machine's thread has to remove what it has made, such as sockets, if the user ends nvmm while there is no machine. The
+/// thread may be waiting for a file that never opens.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Why the user, or the user's script, ends nvmm.
+/// The reasons why the user, or the user's script, ends nvmm.
 #[derive(Clone, Copy, Debug)]
 enum Quit {
     Key,
@@ -55,28 +55,28 @@ impl Quit {
 pub(super) struct Session {
     controls: Controls,
     wishes: Wishes,
-    /// The log's.
+    /// The log's output.
     messages: Option<Output>,
     /// Dropped when the machine may start.
     waits: Option<Sender<()>>,
-    /// The parts of a machine that runs.
+    /// The parts of a running machine.
     running: Option<Attached>,
     /// The machine's thread may be waiting for a file or for memory.
     builds: bool,
-    /// The time at which nvmm ends without waiting for that thread any longer.
+    /// The time at which nvmm ends without waiting for that thread.
     leaves_at: Option<Instant>,
-    /// All sources know that there will be no machine any more.
+    /// All sources have been told that there will be no other machine.
     end_is_told: bool,
-    /// The user wants to end it.
+    /// The reason why the user ends it.
     quitting: Option<Quit>,
-    /// Only output is still on its way; then nvmm ends with this status.
+    /// Only unread output is left; then nvmm ends with this status.
     leaving: Option<u8>,
-    /// The status, when it is over.
+    /// The status, once it is over.
     over: Option<u8>,
 }
 
 impl Session {
-    /// The life of what the other end of `controls` builds.
+    /// Makes the session for the machines built at the other end of `controls`.
     pub(super) fn new(controls: Controls, wishes: Wishes, messages: Option<Output>) -> Self {
         Self {
             controls,
@@ -93,12 +93,12 @@ impl Session {
         }
     }
 
-    /// The exit status, when it is over.
+    /// The exit status, once it is over.
     pub(super) fn over(&self) -> Option<u8> {
         self.over
     }
 
-    /// When [`Session::on_time`] is due.
+    /// The time at which [`Session::on_time`] has to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.quitting {
             Some(_) => self.leaves_at.filter(|_| self.leaving.is_none()),
@@ -106,8 +106,8 @@ impl Session {
         }
     }
 
-    /// Does what is due: lets the machine start once no source waits for a peer, ends it if the guest's grace is over, and leaves the
-    /// machine's thread if it has had its time.
+    /// Does what is due: lets the machine start once no source waits for a peer, ends it when the guest's grace is over, and stops waiting
+    /// for the machine's thread when its time is over.
     pub(super) fn on_time(&mut self, sources: &mut Sources) {
         self.waits.take_if(|_| !sources.wait_for_peer());
         if self.deadline().is_none_or(|deadline| deadline > Instant::now()) {
@@ -122,7 +122,7 @@ impl Session {
         }
     }
 
-    /// Does what a source asks for.
+    /// Handles a source's request.
     pub(super) fn on_request(&mut self, request: Request, sources: &mut Sources) {
         match request {
             Request::Obey(command) => self.controls.send(command),
@@ -132,12 +132,12 @@ impl Session {
             Request::Close => self.quit(Quit::Client, sources),
             Request::Unmet => self.quit(Quit::Unmet, sources),
             Request::Type { port, text } => sources.tell(&Notice::Types { port, text: &text }),
-            // A machine that is about to end is not stopped.
+            // A machine that is about to end is not suspended.
             Request::Suspend if self.quitting.is_some() || self.leaving.is_some() => {}
             Request::Suspend => {
                 sources.tell(&Notice::Suspends);
                 signals::stop();
-                // Also where nobody could stop nvmm, as in a session of its own.
+                // Also if nothing could stop nvmm, as in a session of its own.
                 sources.tell(&Notice::Continues);
             }
             Request::Continue => sources.tell(&Notice::Continues),
@@ -167,14 +167,14 @@ impl Session {
             News::NobodyListens if self.quitting.is_some() => {}
             News::NobodyListens => self.quit(Quit::Signal(libc::SIGTERM), sources),
             News::Ended(status) => {
-                // The user has ended nvmm: that status counts, whatever became of the machine.
+                // If the user has ended nvmm, that status counts, whatever became of the machine.
                 let asked = self.quitting.filter(|_| self.leaves_at.is_some()).map(Quit::status);
                 self.leave(asked.unwrap_or(status), sources);
             }
         }
     }
 
-    /// Has one more source served. When nvmm leaves, it is dropped: the others have already been told to send their last.
+    /// Adds a source. If nvmm is leaving, the source is dropped: the others have already sent their last output.
     fn serve(&mut self, mut source: Box<dyn Source>, sources: &mut Sources) {
         if self.leaving.is_some() {
             return;
@@ -200,7 +200,7 @@ impl Session {
         }
     }
 
-    /// Ends the machine, and at the second time nvmm, whatever is still to be done.
+    /// Ends the machine. The second time, ends nvmm, whatever is left to do.
     fn quit(&mut self, quit: Quit, sources: &mut Sources) {
         if self.quitting.is_some() {
             self.over = Some(self.leaving.unwrap_or(quit.status()));
@@ -208,18 +208,18 @@ impl Session {
         }
         self.quitting = Some(quit);
         if self.leaving.is_none() {
-            // A machine that is being built is not to run, either.
+            // If a machine is being built, this keeps it from running.
             self.controls.send(Command::Quit(quit.exit()));
             if self.builds {
                 self.leaves_at = Some(Instant::now() + PATIENCE);
-                // Whoever waits for a peer waits no more.
+                // Sources no longer wait for a peer.
                 self.waits = None;
             }
         }
         sources.tell(&Notice::Quits);
     }
 
-    /// Tells all sources of a change. There is one end.
+    /// Tells all sources about a change. The end is reported once.
     fn tell_change(&mut self, change: Change, sources: &mut Sources) {
         let is_end = matches!(change, Change::Shutdown { .. });
         if !(is_end && std::mem::replace(&mut self.end_is_told, true)) {
@@ -227,13 +227,13 @@ impl Session {
         }
     }
 
-    /// There will be no other machine: only output is still on its way.
+    /// Leaves: there will be no other machine, and only unread output is left.
     fn leave(&mut self, status: u8, sources: &mut Sources) {
         if self.leaving.is_some() {
             return;
         }
         let status = sources.verdict(status).unwrap_or(status);
-        // Unless it was told, as of a machine that was there.
+        // Unless it was reported with the machine's end.
         let by = self.quitting.map_or(Cause::HostError, |quit| Cause::of(&quit.exit()));
         self.tell_change(Change::Shutdown { by }, sources);
         sources.tell(&Notice::Leaves);

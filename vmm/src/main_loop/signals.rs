@@ -1,4 +1,4 @@
-//! Signals, as a source: what each of them asks for.
+//! Signals as an event source: each becomes a request.
 
 use std::{fs::File, os::fd::RawFd};
 
@@ -14,9 +14,9 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct SignalSource {
     signals: Signals,
-    /// Whoever started nvmm wants it to survive its terminal (`nohup`).
+    /// nvmm was started with SIGHUP ignored (`nohup`), to survive its terminal.
     survives_hang_up: bool,
-    /// The terminal that nvmm was started on, whatever stdin is. It is open, as nothing can be opened later.
+    /// The terminal on which nvmm was started, whatever stdin is. It is open from the start, as nothing can be opened later.
     terminal: Option<File>,
 }
 
@@ -42,7 +42,7 @@ impl SignalSource {
         }
     }
 
-    /// Returns whether a SIGHUP says that the terminal is gone. A shell that is told so passes it on to its jobs in its own name.
+    /// Returns whether a SIGHUP means that the terminal is gone. It may come from a shell, which passes it on to its jobs.
     fn terminal_closed(&self, signal: Signal) -> bool {
         signal.from_kernel || self.terminal.as_ref().is_some_and(|terminal| !terminal::is_there(terminal))
     }

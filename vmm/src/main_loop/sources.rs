@@ -1,4 +1,4 @@
-//! The main thread's loop, on event-manager.
+//! The main thread's loop, with event-manager.
 
 use std::{mem, os::fd::RawFd, time::Instant};
 
@@ -23,7 +23,7 @@ impl Sources {
         Ok(Self { manager: EventManager::new()?, ids: Vec::new() })
     }
 
-    /// Listens to another source.
+    /// Adds a source.
     pub(super) fn add(&mut self, source: Box<dyn Source>) {
         let subscriber = Subscriber { source, watched: Vec::new(), ready: Vec::new() };
         let id = self.manager.add_subscriber(subscriber);
@@ -31,8 +31,8 @@ impl Sources {
         self.ids.push(id);
     }
 
-    /// Waits until a source has something to say, and at most until `deadline`. Returns what the sources ask for, in the order in which
-    /// they were added.
+    /// Waits until a source has an event, at most until `deadline`. Returns the sources' requests, in the order in which the sources were
+    /// added.
     ///
     /// # Errors
     ///
@@ -52,18 +52,18 @@ impl Sources {
         Ok(requests)
     }
 
-    /// Tells all sources.
+    /// Passes a notice to all sources.
     pub(super) fn tell(&mut self, notice: &Notice<'_>) {
         let manager = &mut self.manager;
         self.ids.retain(|&id| call(manager, id, |source| source.hear(notice)));
     }
 
-    /// Returns whether the machine is not to start yet, as a source waits for a peer.
+    /// Returns whether the machine must not start yet because a source waits for a peer.
     pub(super) fn wait_for_peer(&mut self) -> bool {
         !self.ask(|source| source.waits_for_peer().then_some(())).is_empty()
     }
 
-    /// The exit status that takes the place of the machine's own, `status`, if a source has one.
+    /// The exit status that replaces the machine's `status`, if a source has one.
     pub(super) fn verdict(&mut self, status: u8) -> Option<u8> {
         self.ask(|source| source.verdict(status)).first().copied()
     }
@@ -82,13 +82,13 @@ impl Sources {
     }
 }
 
-/// Returns whether the source with this `id` has waited long enough.
+/// Returns whether the deadline of the source with this `id` has passed.
 fn is_due(manager: &mut EventManager<Subscriber>, id: SubscriberId, now: Instant) -> bool {
     let deadline = manager.subscriber_mut(id).ok().and_then(|subscriber| subscriber.source.deadline());
     deadline.is_some_and(|deadline| deadline <= now)
 }
 
-/// Calls the source with this `id`, and has watched what it names then. Returns whether it is still there: one that is over is dropped.
+/// Calls the source with this `id`, and updates its watched descriptors. Returns false if the source is over; it is dropped then.
 fn call(
     manager: &mut EventManager<Subscriber>,
     id: SubscriberId,
@@ -97,14 +97,14 @@ fn call(
     let Ok(subscriber) = manager.subscriber_mut(id) else { return false };
     work(&mut *subscriber.source);
     if subscriber.source.is_over() {
-        // Its descriptors are taken out of epoll before they are closed.
+        // Its descriptors are removed from epoll before they are closed.
         return manager.remove_subscriber(id).is_err();
     }
     watch(manager, id);
     true
 }
 
-/// Has the descriptors watched that the source with this `id` names now, by as few changes as that takes.
+/// Updates the watched descriptors of the source with this `id`, with as few changes as possible.
 fn watch(manager: &mut EventManager<Subscriber>, id: SubscriberId) {
     let Ok(subscriber) = manager.subscriber_mut(id) else { return };
     let mut wanted = subscriber.source.watches();
@@ -113,7 +113,7 @@ fn watch(manager: &mut EventManager<Subscriber>, id: SubscriberId) {
     }
     let before = mem::take(&mut subscriber.watched);
     let Ok(mut ops) = manager.event_ops(id) else { return };
-    // Only a full table or a source that closed its descriptor too early can make any of this fail.
+    // It fails only if a table is full, or if a source has closed its descriptor too early.
     let done = |change: Result<(), event_manager::Error>| {
         change.inspect_err(|error| log::error!("epoll: {error}")).is_ok()
     };
@@ -132,7 +132,7 @@ fn watch(manager: &mut EventManager<Subscriber>, id: SubscriberId) {
     }
 }
 
-/// The time left in whole milliseconds, not less; -1 is for ever.
+/// The time left in whole milliseconds, rounded up; -1 if there is no deadline.
 fn milliseconds_until(deadline: Option<Instant>) -> i32 {
     deadline.map_or(-1, |deadline| {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -140,10 +140,10 @@ fn milliseconds_until(deadline: Option<Instant>) -> i32 {
     })
 }
 
-/// A source on event-manager's loop, which notes what is ready.
+/// A source in event-manager's loop. It records which descriptors are ready.
 struct Subscriber {
     source: Box<dyn Source>,
-    /// In epoll.
+    /// The descriptors that are in epoll.
     watched: Vec<Events>,
     ready: Vec<RawFd>,
 }

@@ -1,4 +1,4 @@
-//! The devices of the machine that runs which wait for time, as a source.
+//! The devices of the running machine that wait for time, as an event source.
 
 use std::os::fd::RawFd;
 
@@ -9,7 +9,7 @@ use crate::{
     source::{Notice, Request, Source},
 };
 
-/// Wakes them when their time has come.
+/// Wakes the devices when their time has come.
 #[derive(Debug, Default)]
 pub(super) struct Wakeups(Vec<Waker>);
 

@@ -1,4 +1,4 @@
-//! A limit on how often nvmm says one thing, so that no guest fills a log.
+//! Limits how often the same message is logged, so that no guest can fill a log.
 
 use std::{
     collections::BTreeMap,
@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The number of times that a message may come at once. A list, such as that of all disks, has fewer lines.
+/// The number of times that a message may come at once. A list, such as one of all disks, has fewer lines.
 const BURST: u32 = 1000;
-/// After so long, it may come once more.
+/// The time after which it may come once more.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// The place in the sources where a message is said: file and line.
+/// The place in the sources that logs a message: file and line.
 pub(super) type Place = (Option<&'static str>, Option<u32>);
 
 /// A token bucket for each message.
@@ -22,14 +22,14 @@ pub(super) struct Limit(Mutex<BTreeMap<Place, Bucket>>);
 struct Bucket {
     /// The number of times that the message may still come.
     left: u32,
-    /// The time up to which that is counted.
+    /// The time up to which that has been counted.
     since: Instant,
-    /// The number of times that it did not come since it last did.
+    /// The number of times that it was left out since it last came.
     left_out: u64,
 }
 
 impl Limit {
-    /// Returns whether the message from `place` may come at the time `now`: and if so, how many from there were left out before it.
+    /// Returns none if the message from `place` must not come at the time `now`; otherwise, how many from there were left out before it.
     pub(super) fn take(&self, place: Place, now: Instant) -> Option<u64> {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = buckets.entry(place).or_insert(Bucket { left: BURST, since: now, left_out: 0 });

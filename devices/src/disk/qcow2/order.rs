@@ -4,9 +4,9 @@
 //! right for a process that is killed, but without barriers. So this checks each write to the file, and enforces three rules:
 //!
 //! 1. Data and refcounts are on the medium before the L2 table that names the clusters, an L2 table before its entry in the L1 table, and a
-//! refcount block before its entry in the refcount table. imago names a new table at once, and counts it later, when it writes its
-//! refcounts back. So a cluster that gets named is counted here if the file doesn't count it yet; imago's refcount is the same, and is
-//! written later.
+//!    refcount block before its entry in the refcount table. imago names a new table at once, and counts it later, when it writes its
+//!    refcounts back. So a cluster that gets named is counted here if the file doesn't count it yet; imago's refcount is the same, and is
+//!    written later.
 //! 2. A cluster is counted as free only when nothing names it any more: L2 tables come before refcount blocks, too.
 //! 3. A cluster is reused only when the medium has recorded that it is free.
 //!

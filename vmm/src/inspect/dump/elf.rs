@@ -1,4 +1,4 @@
-//! The head of an ELF core: its headers and notes. Memory follows.
+//! The beginning of an ELF core: its headers and notes. Memory follows.
 
 use std::ops::Range;
 
@@ -10,13 +10,13 @@ use object::{
 
 use super::super::error::InspectError;
 
-/// The alignment of memory in the file: pages, which the host's file systems like.
+/// The alignment of memory in the file: a page, which suits the host's file systems.
 const ALIGNMENT: u64 = 4 << 10;
 const LE: LittleEndian = LittleEndian;
 const FILE_HEADER_LEN: u64 = size_of::<elf::FileHeader64<LittleEndian>>() as u64;
 const PROGRAM_HEADER_LEN: u64 = size_of::<elf::ProgramHeader64<LittleEndian>>() as u64;
 
-/// A part of a core's memory, and the addresses that it has.
+/// A part of a core's memory, with its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     /// Its linear address.
@@ -25,12 +25,12 @@ pub(super) struct Segment {
     pub(super) physical: u64,
     /// Its length in bytes.
     pub(super) len: u64,
-    /// Its distance from the beginning of the core's memory.
+    /// Its offset from the beginning of the core's memory.
     pub(super) offset: u64,
 }
 
 impl Segment {
-    /// Returns whether `next` is what follows, in every way.
+    /// Returns whether `next` directly follows this segment, by all of its addresses.
     pub(super) fn goes_on_at(&self, next: &Self) -> bool {
         let follows = |from: u64, to: u64| from.checked_add(self.len) == Some(to);
         follows(self.linear, next.linear)
@@ -39,8 +39,8 @@ impl Segment {
     }
 }
 
-/// The segments of ranges of physical addresses, whose linear addresses are the same, as in QEMU's cores without paging: gdb goes by
-/// linear addresses, crash by physical ones.
+/// Segments for ranges of physical addresses. Their linear addresses are the same, as in QEMU's cores without paging: gdb uses linear
+/// addresses, crash physical ones.
 pub(super) fn physical_segments(ranges: &[Range<u64>]) -> Vec<Segment> {
     let mut offset = 0;
     let segment = |&Range { start, end }: &Range<u64>| {
@@ -51,11 +51,11 @@ pub(super) fn physical_segments(ranges: &[Range<u64>]) -> Vec<Segment> {
     ranges.iter().map(segment).collect()
 }
 
-/// The head of a core with these notes and segments, and how long it is with the padding after it.
+/// The beginning of a core with these notes and segments, and its length with padding.
 ///
 /// # Errors
 ///
-/// More segments than the header counts.
+/// There are more segments than the header can count.
 pub(super) fn head(notes: &[u8], segments: &[Segment]) -> Result<(Vec<u8>, u64), InspectError> {
     let count = u16::try_from(segments.len() + 1).ok().filter(|&count| count < elf::PN_XNUM);
     let count =

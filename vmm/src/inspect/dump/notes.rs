@@ -1,4 +1,4 @@
-//! The notes of a core: each vCPU's registers as gdb reads them and as crash does, and the guest's vmcoreinfo.
+//! The notes of a core: each vCPU's registers in gdb's and in crash's form, and the guest's vmcoreinfo.
 
 use kvm_bindings::{kvm_dtable, kvm_segment};
 use zerocopy::{Immutable, IntoBytes};
@@ -8,7 +8,7 @@ use super::super::{info_registers::flags, registers::Registers};
 /// `NT_PRSTATUS`.
 const PRSTATUS: u32 = 1;
 
-/// Linux' `struct elf_prstatus`, as far as it means something for a vCPU.
+/// Linux' `struct elf_prstatus`, with the fields that are meaningful for a vCPU.
 #[derive(IntoBytes, Immutable)]
 #[repr(C)]
 struct PrStatus {
@@ -75,12 +75,12 @@ struct CpuState {
     rflags: u64,
     /// cs, ds, es, fs, gs, ss, ldt, tr, gdt, idt.
     segments: [Segment; 10],
-    /// The second is not there.
+    /// CR0 to CR4; CR1 does not exist.
     control: [u64; 5],
     kernel_gs_base: u64,
 }
 
-/// The notes of vCPUs by index, and of the guest's vmcoreinfo, in QEMU's order.
+/// The notes for vCPUs by index, and for the guest's vmcoreinfo, in QEMU's order.
 pub(super) fn notes(vcpus: &[Registers], vmcoreinfo: Option<&[u8]>) -> Vec<u8> {
     let mut notes = Vec::new();
     for (pid, registers) in (1..).zip(vcpus) {

@@ -1,4 +1,4 @@
-//! The linear addresses that the guest's page tables map.
+//! Finds the linear addresses that the guest's page tables map.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -12,17 +12,17 @@ use super::{
     elf::Segment,
 };
 
-/// The most segments of a core: more are more than its header counts, with some for memory that nothing maps.
+/// The most segments of a core: a few fewer than its header can count, to leave some for unmapped memory.
 const MOST: usize = 65_000;
 
-/// The mappings that vCPUs have in RAM, as segments of a core whose memory is `ranges`, one after the other.
+/// The vCPUs' mappings to RAM, as segments of a core with the memory `ranges`, one after the other.
 ///
-/// The vCPUs' user processes may map the same addresses; the first vCPU counts. A table that several entries of the same level name is
-/// followed once, by the lowest address, so that the work is bounded by the guest's memory.
+/// If vCPUs' user processes map the same addresses, the first vCPU counts. A table to which several entries of one level point is followed
+/// only once, for the lowest address, so that the work is bounded by the guest's memory.
 ///
 /// # Errors
 ///
-/// There are more mappings than a core can have, or it is to stop.
+/// There are more mappings than a core can have, or it has to stop.
 pub(super) fn segments(
     vcpus: &[Registers],
     memory: &GuestRam,
@@ -31,7 +31,7 @@ pub(super) fn segments(
 ) -> Result<Vec<Segment>, InspectError> {
     let mut walk =
         Walk { memory, ranges, stop, seen: BTreeSet::new(), roots: BTreeSet::new(), found: Vec::new() };
-    // Those of a nested guest are in its own memory.
+    // A nested guest's tables are in its own physical addresses.
     for vcpu in vcpus.iter().filter(|vcpu| !vcpu.is_in_nested_guest()) {
         walk.root(&vcpu.paging)?;
     }
@@ -42,15 +42,15 @@ struct Walk<'a> {
     memory: &'a GuestRam,
     ranges: &'a [Range<u64>],
     stop: Stop<'a>,
-    /// Tables that were followed.
+    /// Tables that have been followed.
     seen: BTreeSet<Table>,
-    /// The linear addresses of entries at the top that were followed.
+    /// The linear addresses of top-level entries that have been followed.
     roots: BTreeSet<u64>,
     found: Vec<Segment>,
 }
 
 impl Walk<'_> {
-    /// Follows the entries at the top, except for those where another vCPU had one.
+    /// Follows the top-level entries, except for those that another vCPU had.
     fn root(&mut self, paging: &Paging) -> Result<(), InspectError> {
         for (linear, entry) in paging.entries(self.memory) {
             if self.roots.insert(linear) {
@@ -81,7 +81,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Adds what of a mapping is in the core, to the last segment if it goes on there.
+    /// Adds the parts of a mapping that are in the core, extending the last segment if possible.
     fn map(&mut self, linear: u64, physical: u64, len: u64) -> Result<(), InspectError> {
         let mut offset = 0;
         for range in self.ranges {

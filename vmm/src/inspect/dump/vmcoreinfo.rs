@@ -1,7 +1,7 @@
-//! The guest kernel's vmcoreinfo, which crash goes by: found in memory, where the kernel keeps it as an ELF note for a crash kernel.
+//! Finds the guest kernel's vmcoreinfo, which crash needs. The kernel keeps it in memory as an ELF note, for a crash kernel.
 //!
-//! The note begins a page. A guest that runs guests has their notes in its memory too; the right one is known by its `init_uts_ns`, which
-//! is where it says, with the release that it says.
+//! The note is at the beginning of a page. If the guest runs guests, their notes are in its memory too. The right note is the one whose
+//! `init_uts_ns` is at the address that the note gives, with the release that the note gives.
 
 use arch::memory::GuestRam;
 use vm_memory::{
@@ -11,23 +11,23 @@ use vm_memory::{
 use super::super::{error::InspectError, file::Stop};
 
 const PAGE: usize = 4 << 10;
-/// The pages that are looked at between two questions whether to stop.
+/// The number of pages between two checks whether to stop.
 const PAGES_AT_ONCE: usize = 16 << 10;
 /// The note's header and name: the lengths of its name and description, its type, and `VMCOREINFO`, padded.
 const HEAD: usize = 24;
 const NAME: &[u8; 11] = b"VMCOREINFO\0";
-/// Linux: `VMCOREINFO_BYTES`, the most of a description.
+/// Linux: `VMCOREINFO_BYTES`, the largest length of a description.
 const MOST: u32 = 4 << 10;
-/// Linux: `__START_KERNEL_map`, where the kernel's own addresses begin.
+/// Linux: `__START_KERNEL_map`, the beginning of the kernel's own addresses.
 const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-/// More than `init_uts_ns` takes up to its release: names of 65 bytes each, of which that is the third.
+/// More bytes than `init_uts_ns` has up to its release, the third of its names, which have 65 bytes each.
 const UTS_LEN: usize = 512;
 
 /// Finds the description of the note, if there is one.
 ///
 /// # Errors
 ///
-/// It is to stop.
+/// It has to stop.
 pub(super) fn find(memory: &GuestRam, stop: Stop<'_>) -> Result<Option<Vec<u8>>, InspectError> {
     for region in memory.iter() {
         let pages = usize::try_from(region.len()).unwrap_or_default() / PAGE;
@@ -51,7 +51,7 @@ pub(super) fn find(memory: &GuestRam, stop: Stop<'_>) -> Result<Option<Vec<u8>>,
     Ok(None)
 }
 
-/// The length of the description of a note that begins so, if that is vmcoreinfo's.
+/// The length of the description, if a note with this beginning is vmcoreinfo's.
 fn description_len(head: &[u8; HEAD]) -> Option<usize> {
     let word = |place: usize| head[place..].first_chunk().copied().map(u32::from_le_bytes);
     let [name_len, len, kind] = [word(0)?, word(4)?, word(8)?];
@@ -59,7 +59,7 @@ fn description_len(head: &[u8; HEAD]) -> Option<usize> {
     usize::try_from(len).ok().filter(|_| is_it && (1..=MOST).contains(&len))
 }
 
-/// Returns whether the kernel that this describes is this machine's, and not a nested guest's or one of before.
+/// Returns whether this describes the kernel of this machine, and not that of a nested guest or an earlier one.
 fn is_of_this_machine(description: &[u8], memory: &GuestRam) -> bool {
     let Ok(text) = std::str::from_utf8(description) else { return false };
     let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
