@@ -6,7 +6,7 @@
 //! level 2:  Linux, /init=nvmm  compares its CPU, checks its disk, powers off
 //! ```
 //!
-//! With an emulated host, level 0 is an emulator's machine whose /init is nvmm too, in the host's part.
+//! With an emulated host, level 0 is an emulator's machine. Its /init is nvmm too, which then does the host's part.
 
 mod breakage;
 mod checked;
@@ -88,7 +88,7 @@ Exit status:
   10+N  level N failed, or the program of --exec in it; 10 is the host
   77    this host can't nest, or the program of --exec ended with 77: skipped";
 
-/// Groups of options in the help.
+/// The groups of options in the help.
 const FIRST: &str = "Level 1";
 const KEPT: &str = "Levels that are kept";
 
@@ -186,13 +186,13 @@ pub struct NestArgs {
     exec: ExecArgs,
 }
 
-/// Runs the levels, and tells how it went; the value is nvmm's exit status.
+/// Runs the levels, and reports the result. The value is nvmm's exit status.
 ///
-/// Progress goes to stderr, the table to stdout, if nothing else does.
+/// Progress goes to stderr. The table goes to stdout, unless something else does.
 ///
 /// # Errors
 ///
-/// The first level can't be started: words that mean nothing, no kernel, no modules, no emulator.
+/// The first level can't be started: an option is invalid, or there is no kernel, no modules, or no emulator.
 pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let start = Instant::now();
     let plan = args.exec.plan()?;
@@ -211,7 +211,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let mut manifest = args.manifest();
     manifest.program = plan.program();
     if args.keep.is_some() {
-        // Its level has room for it, and none of the others passes it on.
+        // Its level has room for it, and the other levels don't pass it on.
         (manifest.keep, manifest.program) = (true, Some(Program::default()));
     }
     let first = level::config(1, &manifest)?;
@@ -239,7 +239,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     let keep = args.keep.as_deref().map(Keep::new).transpose()?;
     let parcel = parcel::empty().context("making the disk for the program")?;
     let place = keep.as_ref().map(|_| parcel.path());
-    // The host's files are not there in an emulated level 0.
+    // Level 0 can't access the host's files if it is emulated.
     let cpu = args.cpu.as_deref().and_then(|cpu| cpu.strip_prefix("file:"));
     let cpu = cpu.filter(|_| args.emulated.is_some());
     let files = Files { modules: args.modules.as_deref(), cpu, program: &program };
@@ -254,7 +254,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
             let facts = Facts::gather();
             let below = facts.features.clone();
             say(&Line { level: 0, said: Said::Up(facts) });
-            // Anything that it lacks for this run was seen before.
+            // Anything missing for this run was reported before.
             let (check, _) = checked::run(args.levels > 1);
             say(&Line { level: 0, said: Said::Check(check) });
             let nvmm = env::current_exe().context("finding nvmm itself")?;
@@ -300,7 +300,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
     args.reports.tell(&record)
 }
 
-/// Runs the program in a copy of levels that were kept.
+/// Runs the program in a copy of saved levels.
 fn run_kept(args: &NestArgs, plan: &Plan, kept: &Kept, start: Instant) -> anyhow::Result<u8> {
     let program = plan.program().context("--from: give --exec too")?;
     kept.fit(&program)?;
@@ -325,7 +325,7 @@ fn run_kept(args: &NestArgs, plan: &Plan, kept: &Kept, start: Instant) -> anyhow
     args.reports.tell(&run.record(start.elapsed()))
 }
 
-/// Takes in a line, and shows what it tells.
+/// Handles a line, and shows its news.
 fn hear(args: &NestArgs, run: &mut Run, progress: &Progress, line: &Line, at: Duration) {
     let doing = run.take(line, at);
     let printed = run.printed();
@@ -333,14 +333,14 @@ fn hear(args: &NestArgs, run: &mut Run, progress: &Progress, line: &Line, at: Du
         progress.output(printed);
     }
     if let Some(doing) = doing {
-        // A level says its facts itself.
+        // The level prints its own facts.
         progress.level(line.level, doing.printable().to_string());
     } else if let (true, Said::Text(text)) = (args.console, &line.said) {
         progress.text(format!("{} | {}", line.level, plain::printable(text)));
     }
 }
 
-/// This machine's KVM, if it lets guests have what `levels` need, or what it lacks.
+/// This machine's KVM, if it gives guests what `levels` need; otherwise what is missing.
 fn nesting_host(levels: u32) -> Result<Host, String> {
     let error = |error: anyhow::Error| format!("{error:#}");
     let host = Host::open(Path::new("/dev/kvm")).map_err(|cause| error(cause.into()))?;
@@ -356,7 +356,7 @@ fn nesting_host(levels: u32) -> Result<Host, String> {
 }
 
 impl NestArgs {
-    /// The manifest for every level, except for modules and the files beside the kernel.
+    /// The manifest for every level, without modules and the files beside the kernel.
     fn manifest(&self) -> Manifest {
         let pace = match self.emulated {
             Some(virt) => emulator::pace(virt, self.timeout),
@@ -369,7 +369,7 @@ impl NestArgs {
             first_cmdline: self.emulated.map(emulator::first_parameters).unwrap_or_default().to_owned(),
             first: First {
                 cpu: self.cpu.clone(),
-                // Emulated, a second vCPU takes more time than it gives.
+                // In an emulated machine, a second vCPU costs more time than it saves.
                 smp: self.smp.clone().or_else(|| self.emulated.map(|_| "1".to_owned())),
                 memory: self.memory.clone(),
                 disks: self.disk.clone(),
@@ -380,7 +380,7 @@ impl NestArgs {
         }
     }
 
-    /// Makes the reports' files. Refuses those that would be written over what the levels are made of, or over each other.
+    /// Makes the reports' files. Refuses those that would overwrite files from which the levels are made, or each other.
     fn make_outputs(&self, mut taken: Taken) -> anyhow::Result<()> {
         if let Some(kernel) = &self.kernel {
             taken.add("--kernel", kernel);

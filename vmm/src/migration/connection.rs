@@ -18,38 +18,38 @@ use rustix::{
 };
 use thiserror::Error;
 
-/// The bytes before the content: kind, length, checksum of both and of the content.
+/// The length of the part before the content: kind, length, checksum of both and of the content.
 const HEADER: usize = 12;
-/// The time between two looks whether to give up.
+/// The interval for checking whether to give up.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-/// The bytes that a buffer grows by: no peer has more memory reserved than it sends.
+/// The number of bytes by which a buffer grows: no peer can reserve more memory than it sends.
 const GROWTH: usize = 1 << 20;
 
-/// Something that one side says.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Kind {
     /// Source: [`MAGIC`](super::MAGIC) and the format.
     Begin = 1,
-    /// Source: a snapshot's `machine.json`, first as far as it is known, and again at the end.
+    /// Source: a snapshot's `machine.json`, first with what is known so far, and again at the end.
     Machine,
-    /// Source: a part of memory and a page in it, and pages.
+    /// Source: the numbers of a part of memory and of a page in it, and pages.
     Pages,
-    /// Source: the same with a number of pages, which are zeros.
+    /// Source: the same with a number of pages that are zeros, instead of pages.
     Zeros,
-    /// Source: the machine is stopped, and its disks are free; [`Stopped`](super::Stopped).
+    /// Source: the machine is stopped, and its disks are unlocked; [`Stopped`](super::Stopped).
     Stopped,
     /// Source: a snapshot's `state.json`.
     State,
-    /// Source: the machine is the destination's from now on.
+    /// Source: the machine belongs to the destination from now on.
     Go,
-    /// Destination: this host can have the machine, as far as is known, and waits for its memory.
+    /// Destination: as far as is known, this host can run the machine, and waits for its memory.
     Welcome,
-    /// Destination: all is there, and it can run.
+    /// Destination: everything has come, and the machine can run.
     Ready,
-    /// Destination: it runs.
+    /// Destination: the machine runs.
     Running,
-    /// Either: it gives up, for this reason.
+    /// Either side: it gives up, for this reason.
     Refused,
 }
 
@@ -68,7 +68,7 @@ impl Kind {
         Self::Refused,
     ];
 
-    /// The most bytes of its content.
+    /// The longest content of such a message in bytes.
     fn most(self) -> usize {
         match self {
             Self::Begin => 64,
@@ -82,41 +82,41 @@ impl Kind {
     }
 }
 
-/// Why a connection does not go on.
+/// Reasons why a connection is broken.
 #[derive(Debug, Error)]
 pub(crate) enum Broken {
-    /// The other side has gone.
+    /// The other side has closed the connection.
     #[error("the other side has closed the connection")]
     Closed,
-    /// It gives up, and says why.
+    /// The other side gives up, for this reason.
     #[error("the other side refuses: {0}")]
     Refused(String),
-    /// This side is to give up.
+    /// This side has to give up.
     #[error("it was cancelled")]
     Cancelled,
-    /// The other side neither takes nor sends anything.
+    /// The other side neither reads nor sends.
     #[error("the other side has done nothing for {} seconds", .0.as_secs())]
     Silent(Duration),
-    /// It sends something else.
+    /// The other side sends something invalid.
     #[error("the other side sends what makes no sense ({0})")]
     Nonsense(&'static str),
-    /// The host's.
+    /// The host's error.
     #[error("the connection fails")]
     Host(#[from] Errno),
 }
 
-/// Says whether to give up.
+/// Returns whether to give up.
 pub(crate) type Stop<'a> = &'a dyn Fn() -> bool;
 
 /// A connection to the other side.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: OwnedFd,
-    /// A descriptor that came with a message.
+    /// A descriptor that was passed with a message.
     passed: Option<OwnedFd>,
 }
 
-/// A message that came.
+/// A received message.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) kind: Kind,
@@ -124,26 +124,26 @@ pub(crate) struct Message {
 }
 
 impl Connection {
-    /// Speaks by a stream socket.
+    /// Makes a connection from a stream socket.
     ///
     /// # Errors
     ///
-    /// The host's.
+    /// The host's error.
     pub(crate) fn new(socket: OwnedFd) -> Result<Self, Broken> {
         fcntl_setfl(&socket, fcntl_getfl(&socket)? | OFlags::NONBLOCK)?;
         Ok(Self { socket, passed: None })
     }
 
-    /// The descriptor that came with a message, if one did.
+    /// The descriptor that was passed with a message, if there is one.
     pub(crate) fn take_passed(&mut self) -> Option<OwnedFd> {
         self.passed.take()
     }
 
-    /// Sends a message, whose content is these parts one after the other. A peer that takes nothing has so much `patience`.
+    /// Sends a message, whose content is the concatenation of these parts. A peer that reads nothing has `patience` time.
     ///
     /// # Errors
     ///
-    /// The connection is broken. The other side may have said why.
+    /// The connection is broken. If the other side has sent a reason, that is the error.
     pub(crate) fn send(
         &mut self,
         kind: Kind,
@@ -153,7 +153,7 @@ impl Connection {
     ) -> Result<(), Broken> {
         let sent = self.send_with(kind, parts, None, patience, stop);
         match sent {
-            // Whoever hangs up may have said why before.
+            // A peer that hangs up may have sent a reason before.
             Err(Broken::Closed | Broken::Host(_)) => match self.receive(Some(TICK_TIME), stop) {
                 Err(refused @ Broken::Refused(_)) => Err(refused),
                 _ => sent,
@@ -162,11 +162,11 @@ impl Connection {
         }
     }
 
-    /// Sends a message with a descriptor, where the socket can pass one.
+    /// Sends a message with a descriptor, if the socket can pass one.
     ///
     /// # Errors
     ///
-    /// As [`Connection::send`].
+    /// The errors of [`Connection::send`].
     pub(crate) fn send_with(
         &mut self,
         kind: Kind,
@@ -205,7 +205,7 @@ impl Connection {
             let mut sent = match sendmsg(&self.socket, &slices, &mut control, SendFlags::NOSIGNAL) {
                 Ok(sent) => sent,
                 Err(Errno::AGAIN | Errno::INTR) => continue,
-                // TCP passes nothing.
+                // TCP can't pass descriptors.
                 Err(Errno::INVAL | Errno::OPNOTSUPP) if !fds.is_empty() => {
                     passed = None;
                     continue;
@@ -223,13 +223,13 @@ impl Connection {
         }
     }
 
-    /// Returns whether the other side has said something, or gone.
+    /// Returns whether the other side has sent something, or closed the connection.
     pub(crate) fn has_news(&self) -> Result<bool, Broken> {
         let mut polled = [PollFd::new(&self.socket, PollFlags::IN)];
         Ok(poll(&mut polled, Some(&Timespec::default()))? > 0)
     }
 
-    /// Waits for the next message. A peer that sends nothing has so much `patience`; without, any time.
+    /// Waits for the next message. A peer that sends nothing has `patience` time, or any time if there is none.
     ///
     /// # Errors
     ///
@@ -265,7 +265,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As [`Connection::receive`], or another message comes.
+    /// The errors of [`Connection::receive`], or another kind of message comes.
     pub(crate) fn expect(
         &mut self,
         kind: Kind,
@@ -280,7 +280,7 @@ impl Connection {
         }
     }
 
-    /// Gives up, and says why, if the other side can be told at once.
+    /// Gives up, and sends the reason if that is possible without waiting.
     pub(crate) fn refuse(mut self, why: &str) {
         let mut end = why.len().min(Kind::Refused.most());
         while !why.is_char_boundary(end) {

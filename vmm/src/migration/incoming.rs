@@ -32,9 +32,9 @@ use crate::{
     sparse::is_zero,
 };
 
-/// The longest that a peer may take to begin.
+/// The longest time for a peer to begin.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The most memory of devices: screens have 16 MiB.
+/// The largest memory of devices; a screen has 16 MiB.
 const MOST_OF_DEVICES: u64 = 256 << 20;
 
 /// A machine that another nvmm wants to move here.
@@ -45,11 +45,11 @@ pub struct Incoming {
     shown: String,
 }
 
-/// The other side, which waits for this one to have the machine ready.
+/// The other side, which waits until this side is ready to run the machine.
 #[derive(Debug)]
 pub struct Peer {
     connection: Connection,
-    /// Its two ends.
+    /// The two ends of the pipe.
     lifeline: Option<(OwnedFd, OwnedFd)>,
     /// The machine was stopped before it was moved.
     pub paused: bool,
@@ -60,7 +60,7 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// Nobody can listen there, or whoever connects has a machine that this nvmm does not know.
+    /// It is impossible to listen there, or the peer has a machine that this nvmm does not know.
     pub fn wait(address: &Address) -> Result<Self> {
         let listener = Listener::new(address, Access::Owner)?;
         let shown = format!("--incoming {}", listener.address());
@@ -93,25 +93,25 @@ impl Incoming {
         }
     }
 
-    /// The command line of the machine, by the options that come with it and those of this `line`, both with the program's name.
+    /// The command line of the machine, made of the options that come with it and those of this `line`, both with the program's name.
     ///
     /// # Errors
     ///
-    /// Options can't be changed; all of them, in lines.
+    /// Some options can't be changed: all of them are listed, one on each line.
     pub fn command_line(&self, line: &[OsString]) -> Result<Vec<OsString>, Vec<String>> {
         self.manifest.command_line(line)
     }
 
-    /// Tells the other side why the machine can't come.
+    /// Sends the other side the reason why the machine can't come.
     pub fn refuse(self, why: &str) {
         self.connection.refuse(why);
     }
 
-    /// Takes the machine's memory while it still runs on the other side, and its state once it does not.
+    /// Receives the machine's memory while it still runs on the other side, and its state after it was stopped.
     ///
     /// # Errors
     ///
-    /// This host can't have it, or the other side gives up. It has been told of the former.
+    /// This host can't run it, or the other side gives up. In the first case, the other side has got the reason.
     pub fn receive(self, config: &VmConfig, kvm: &Path, stop: Stop<'_>) -> Result<(Restored, Peer)> {
         let Self { mut connection, manifest, shown } = self;
         match take(&mut connection, &manifest, &shown, config, kvm, stop) {
@@ -132,14 +132,14 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// The other side keeps it.
+    /// The other side keeps the machine.
     pub fn take_over(mut self, stop: Stop<'_>) -> Result<()> {
         let lifeline = self.lifeline.take();
         let passed = lifeline.as_ref().map(|(reading, _)| reading.as_fd());
         let kept = "the machine goes on where it was";
         self.connection.send_with(Kind::Ready, &[], passed, PATIENCE, stop).context(kept)?;
         self.connection.expect(Kind::Go, None, stop).context(kept)?;
-        // It is this side's now, whether or not the other one hears of it.
+        // It belongs to this side now, even if the other one can't be told.
         let told = self.connection.send_with(Kind::Running, &[], None, PATIENCE, stop);
         if let Err(error) = told {
             log::warn!(
@@ -148,13 +148,13 @@ impl Peer {
             );
         }
         if let Some((_, kept)) = lifeline {
-            // Until this process ends.
+            // Kept open until this process ends.
             std::mem::forget(kept);
         }
         Ok(())
     }
 
-    /// Tells the other side why this one gives up.
+    /// Sends the other side the reason why this one gives up.
     pub fn refuse(self, why: &str) {
         self.connection.refuse(why);
     }
@@ -176,7 +176,7 @@ fn parse(machine: &[u8]) -> Result<Manifest> {
     Manifest::parse(std::str::from_utf8(machine)?)
 }
 
-/// Takes all of the machine. Returns whether it was stopped before.
+/// Receives all of the machine. Returns whether it was stopped before.
 fn take(
     connection: &mut Connection,
     manifest: &Manifest,
@@ -219,15 +219,15 @@ fn take(
     Ok((Restored::received(last, state, received, shown.to_owned()), paused))
 }
 
-/// Memory that pages are put into.
+/// The memory that receives pages.
 struct Room {
     ram: GuestRam,
     others: BTreeMap<String, Vec<u8>>,
-    /// The parts by their numbers: an address of RAM, or a device.
+    /// The parts by number: an address in RAM, or a device's address.
     parts: Vec<Result<u64, String>>,
 }
 
-/// Makes room for the memory of a machine with these options.
+/// Makes the memory for a machine with these options.
 fn room(manifest: &Manifest, config: &VmConfig) -> Result<Room> {
     let (mut ranges, mut others, mut parts) = (Vec::new(), BTreeMap::new(), Vec::new());
     let (mut ram, mut rest) = (0_u64, 0_u64);
@@ -264,14 +264,14 @@ fn room(manifest: &Manifest, config: &VmConfig) -> Result<Room> {
 }
 
 impl Room {
-    /// Takes a message of pages.
+    /// Handles a message with pages.
     fn pages(&mut self, content: &[u8]) -> Result<()> {
         let (place, bytes) = content.split_at_checked(PLACE).context(NOWHERE)?;
         let (number, start) = place_of(place)?;
         self.put(number, start, bytes.len(), |part| part.copy_from(bytes))
     }
 
-    /// Takes a message of pages that are zeros. Those that are so are not touched.
+    /// Handles a message about pages of zeros. Pages that are zeros already are not touched.
     fn zeros(&mut self, content: &[u8]) -> Result<()> {
         let (place, count) = content.split_at_checked(PLACE).context(NOWHERE)?;
         let (number, start) = place_of(place)?;
@@ -289,7 +289,7 @@ impl Room {
         })
     }
 
-    /// Changes `len` bytes of a part from `start` on. The last page of a device's memory may end early.
+    /// Changes `len` bytes of a part from `start` on. The last page of a device's memory may be incomplete.
     fn put(
         &mut self,
         number: u32,
@@ -313,7 +313,7 @@ impl Room {
         Ok(())
     }
 
-    /// Compares all memory with the checksums that the other side made of its own.
+    /// Compares all memory with the checksums from the other side.
     fn compare(&mut self, manifest: &Manifest) -> Result<()> {
         const DIFFERS: &str = "memory is not as on the other side";
         for Part { name, address, memory } in snapshot::ram(&self.ram) {
@@ -327,10 +327,10 @@ impl Room {
 }
 
 const NOWHERE: &str = "the other side sends pages that are in no memory";
-/// Bytes of a part's number and of a page's.
+/// The length in bytes of the numbers of a part and of a page.
 const PLACE: usize = 12;
 
-/// A part's number, and an offset in it.
+/// A part's number, and an offset in the part.
 fn place_of(place: &[u8]) -> Result<(u32, u64)> {
     let (number, page) = place.split_first_chunk().context(NOWHERE)?;
     let page = u64::from_le_bytes(page.try_into()?);

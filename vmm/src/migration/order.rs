@@ -1,16 +1,16 @@
-//! The order to move a machine.
+//! The command to move a machine.
 
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 /// QEMU's default of `downtime-limit`.
 pub(crate) const DOWNTIME: Duration = Duration::from_millis(300);
 
-/// The order to move a machine.
+/// The command to move a machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Migrate {
     /// A connection to the other side.
     pub(crate) socket: Arc<OwnedFd>,
-    /// The longest that the machine is to stand still.
+    /// The longest time for which the machine should stand still.
     pub(crate) downtime: Duration,
     /// All memory is compared before the other side runs the machine.
     pub(crate) verify: bool,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use arch::{layout::PAGE, memory::GuestRam};
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
-/// Pages in a word.
+/// The number of pages in a word.
 const WORD: u64 = u64::BITS as u64;
 
 /// Pages by their numbers: page N is bit N % 64 of word N / 64.
@@ -30,7 +30,7 @@ impl PageSet {
         }
     }
 
-    /// Adds the pages whose bits are set, where bit 0 is page `first`.
+    /// Adds the pages whose bits are set; bit 0 is page `first`.
     pub(crate) fn add_bits(&mut self, first: u64, bits: impl IntoIterator<Item = u64>) {
         let (start, shift) = (first / WORD, first % WORD);
         for (word, bits) in (start..).zip(bits) {
@@ -38,7 +38,7 @@ impl PageSet {
                 continue;
             }
             *self.word(word) |= bits << shift;
-            // In two steps, since a shift by all of a word is none.
+            // In two steps, because shifting by a whole word is not possible.
             let rest = bits >> 1 >> (WORD - 1 - shift);
             if rest != 0 {
                 *self.word(word + 1) |= rest;
@@ -46,7 +46,7 @@ impl PageSet {
         }
     }
 
-    /// Adds those of another set.
+    /// Adds the pages of another set.
     pub(crate) fn add_all(&mut self, other: &Self) {
         self.add_bits(0, other.0.iter().copied());
     }
@@ -56,7 +56,7 @@ impl PageSet {
         self.0.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
-    /// The pages in order, as many together as follow each other.
+    /// The pages in order, as ranges of adjacent pages.
     pub(crate) fn runs(&self) -> impl Iterator<Item = Range<u64>> {
         let end = self.0.len() as u64 * WORD;
         let mut page = 0;
@@ -68,7 +68,7 @@ impl PageSet {
         })
     }
 
-    /// The first page from `page` on that is in the set, or the first that is not.
+    /// The first page from `page` on that is in the set if `wanted`, or else the first one that is not.
     fn find(&self, mut page: u64, end: u64, wanted: bool) -> Option<u64> {
         while page < end {
             let word = self.0[usize::try_from(page / WORD).ok()?];

@@ -1,4 +1,4 @@
-//! The progress of a migration, as QMP's `query-migrate` tells it.
+//! The progress of a migration, for QMP's `query-migrate`.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,21 +8,21 @@ use std::{
 use arch::layout::PAGE;
 use serde_json::{Value, json};
 
-/// A state of a migration, by QMP's names.
+/// The status of a migration, with QMP's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// There was none.
+    /// There was no migration.
     #[default]
     None,
-    /// The other side is asked whether it can have the machine.
+    /// The other side is asked whether it can run the machine.
     Setup,
     /// Memory is sent while the guest runs.
     Active,
     /// The machine is stopped, and the rest is sent.
     Device,
-    /// The other side runs it.
+    /// The machine runs on the other side.
     Completed,
-    /// It runs here, or is stopped here; the error tells.
+    /// The migration failed. The machine runs here, or is stopped here, as the error says.
     Failed,
     /// The user has cancelled it.
     Cancelled,
@@ -32,32 +32,32 @@ pub(crate) enum Status {
 #[derive(Debug, Default)]
 pub(crate) struct Progress(Mutex<Facts>);
 
-/// Its numbers so far.
+/// The numbers of a migration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) status: Status,
     pub(crate) began: Option<Instant>,
-    /// The time that it took in all.
+    /// The total time that it took.
     pub(crate) took: Option<Duration>,
-    /// The time that the machine stood still.
+    /// The time for which the machine stood still.
     pub(crate) downtime: Option<Duration>,
-    /// The time that it would stand still if it were stopped now.
+    /// The time for which it would stand still if it were stopped now.
     pub(crate) expected_downtime: Option<Duration>,
     /// Bytes of RAM.
     pub(crate) total: u64,
-    /// Bytes of RAM that are to be sent yet.
+    /// Bytes of RAM that are still to be sent.
     pub(crate) remaining: u64,
     /// Bytes that were sent.
     pub(crate) sent: u64,
     /// Pages that were sent with their contents.
     pub(crate) pages: u64,
-    /// Pages of zeros.
+    /// Pages that were sent as zeros.
     pub(crate) zeros: u64,
-    /// The number of times that changed pages were looked for.
+    /// The number of times that changed pages were collected.
     pub(crate) rounds: u64,
-    /// Pages that the guest changes in a second.
+    /// Pages that the guest changes per second.
     pub(crate) changed: u64,
-    /// Bytes that are sent in a second.
+    /// Bytes that are sent per second.
     pub(crate) rate: u64,
     pub(crate) error: Option<String>,
 }
@@ -78,18 +78,18 @@ impl Status {
 }
 
 impl Progress {
-    /// The facts, to be changed.
+    /// Locks the facts, to change them.
     pub(crate) fn facts(&self) -> MutexGuard<'_, Facts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A migration of so many bytes of RAM begins.
+    /// Records the start of a migration of so many bytes of RAM.
     pub(crate) fn begin(&self, total: u64) {
         let began = Some(Instant::now());
         *self.facts() = Facts { status: Status::Setup, began, total, remaining: total, ..Facts::default() };
     }
 
-    /// It has ended, after the machine stood still for `downtime`.
+    /// Records its end, after the machine stood still for `downtime`.
     pub(crate) fn end(&self, status: Status, downtime: Option<Duration>, error: Option<String>) {
         let mut facts = self.facts();
         facts.took = facts.began.map(|began| began.elapsed());

@@ -9,40 +9,42 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::connection::{Broken, Connection, Kind};
 
-/// The longest that the other side may take to say that it runs the machine.
+/// The longest time for the other side to confirm that the machine runs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The other side has all of the machine, and waits for the word.
+/// The other side, which has received all of the machine and waits for `Go`.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(super) connection: Connection,
-    /// The reading end of a pipe, whose other end is the other side's as long as its process is there. Only a process of this host can pass it.
+    /// The reading end of a pipe. The other end belongs to the other side's process while it exists. Only a process on this host can pass
+    /// it.
     pub(super) lifeline: Option<OwnedFd>,
 }
 
-/// The fate of a machine that was given to the other side.
+/// What has become of a machine that was given to the other side.
 #[derive(Debug)]
 pub(crate) enum Fate {
     /// It runs there.
     Moved,
-    /// The other side's process ended before it ran it.
+    /// The other side's process ended before it ran the machine.
     Back(Broken),
-    /// Nobody can tell.
+    /// It is unknown.
     Unknown(Broken),
 }
 
 impl Ready {
-    /// Gives the machine to the other side. From here on it runs on this side only if the other side is known to have ended without running it.
+    /// Gives the machine to the other side. From here on, it may run on this side only if the other side is known to have ended without
+    /// running it.
     pub(crate) fn go(mut self, stop: &dyn Fn() -> bool) -> Fate {
         let begun = Instant::now();
         let sent = self.connection.send_with(Kind::Go, &[], None, PATIENCE, &|| false);
-        // Whatever became of that: the answer tells.
+        // Errors don't matter here: the answer counts.
         let answered = self.connection.expect(Kind::Running, Some(PATIENCE), stop);
         let Err(broken) = answered else { return Fate::Moved };
         let broken = sent.err().unwrap_or(broken);
         match self.lifeline {
             Some(lifeline) if has_ended(&lifeline, PATIENCE.saturating_sub(begun.elapsed())) => {
-                // What it sent before its end is still in the socket.
+                // Messages that it sent before its end are still in the socket.
                 match self.connection.expect(Kind::Running, Some(Duration::ZERO), &|| false) {
                     Ok(_) => Fate::Moved,
                     Err(_) => Fate::Back(broken),
@@ -53,7 +55,7 @@ impl Ready {
     }
 }
 
-/// Returns whether nobody has the other end of a pipe, or gives it up in time.
+/// Returns whether the other end of a pipe is closed, or gets closed in time.
 fn has_ended(lifeline: &OwnedFd, patience: Duration) -> bool {
     let patience = Timespec { tv_sec: i64::try_from(patience.as_secs()).unwrap_or(0), tv_nsec: 0 };
     let mut polled = [PollFd::new(lifeline, PollFlags::IN)];

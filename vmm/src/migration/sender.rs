@@ -1,4 +1,4 @@
-//! The source's way of sending memory: in rounds while the guest runs, and what is left once it is stopped.
+//! The source's side: sends memory in rounds while the guest runs, and the rest after it is stopped.
 
 use std::{
     ops::Range,
@@ -22,16 +22,16 @@ use super::{
 };
 use crate::{snapshot, sparse::is_zero};
 
-/// The longest that the other side may take to answer, or to take what is sent.
+/// The longest time for the other side to answer, or to read what is sent.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// The same, for opening disks and building the machine.
+/// The longest time for it to open disks and build the machine.
 const READY_PATIENCE: Duration = Duration::from_secs(120);
-/// The pages that are looked at together: one message at most.
+/// The number of pages that are handled together: at most one message.
 const AT_ONCE: u64 = 256;
-/// The most rounds, and the most that follow each other without leaving less than any before.
+/// The most rounds, and the most successive rounds without leaving fewer pages than any before.
 const ROUNDS: u64 = 30;
 const VAIN_ROUNDS: u32 = 5;
-/// Bytes from which on the time that they took says how fast the connection is.
+/// The number of bytes from which on the time that they took shows the connection's speed.
 const MEASURABLE: u64 = 1 << 20;
 
 /// Sends memory.
@@ -40,23 +40,23 @@ pub(crate) struct Sender {
     connection: Connection,
     memory: GuestRam,
     progress: Arc<Progress>,
-    /// The user has cancelled it, or the machine has ended.
+    /// Set when the user has cancelled it, or the machine has ended.
     cancelled: Arc<AtomicBool>,
 }
 
-/// All but the last of the memory is sent.
+/// The state after almost all memory was sent.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) sender: Sender,
-    /// The pages that changed since they were sent.
+    /// The pages that have changed since they were sent.
     pub(crate) left: PageSet,
 }
 
-/// Collects the pages that have changed since the last time.
+/// Collects the pages that have changed since the last call.
 pub(crate) type Collect = Box<dyn Fn() -> Result<PageSet> + Send>;
 
 impl Sender {
-    /// Sends `memory` on `connection`.
+    /// Makes a sender of `memory` on `connection`.
     pub(crate) fn new(
         connection: Connection,
         memory: GuestRam,
@@ -66,12 +66,12 @@ impl Sender {
         Self { connection, memory, progress, cancelled }
     }
 
-    /// Asks the other side whether it can have the machine that `machine` describes, and sends memory in rounds until what is left can be sent in
-    /// `downtime`, or it grows no less.
+    /// Asks the other side whether it can run the machine described by `machine`, and sends memory in rounds until the rest can be sent in
+    /// `downtime`, or no longer shrinks.
     ///
     /// # Errors
     ///
-    /// The other side refuses, the connection breaks, or it is cancelled.
+    /// The other side refuses, the connection breaks, or the user cancels.
     pub(crate) fn run(mut self, machine: &[u8], downtime: Duration, collect: &Collect) -> Result<Sent> {
         self.begin(machine)?;
         self.progress.facts().status = Status::Active;
@@ -131,7 +131,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends all pages of the part with this number that are not zeros.
+    /// Sends all pages of the part with this number, except for pages of zeros.
     pub(crate) fn send_part(&mut self, number: u32, part: VolatileSlice<'_>) -> Result<()> {
         self.send_pages(number, part, 0..(part.len() as u64).div_ceil(PAGE))
     }
@@ -160,12 +160,12 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends pages that follow each other, all of them zeros or none.
+    /// Sends adjacent pages, which are either all zeros or all not.
     fn send_run(&mut self, number: u32, first: u64, count: u64, bytes: &[u8]) -> Result<()> {
         let cancelled = Arc::clone(&self.cancelled);
         let stop: Stop<'_> = &|| cancelled.load(Ordering::SeqCst);
         if self.connection.has_news()? {
-            // It is not its turn: it gives up, or has gone.
+            // The other side sends only if it gives up.
             self.connection.receive(Some(PATIENCE), stop)?;
             return Err(Broken::Nonsense("an unexpected message").into());
         }
@@ -187,7 +187,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends the last of a machine that is stopped: how it is to go on, what it is of, and its state.
+    /// Sends the rest of a stopped machine: how it has to continue, its description, and its state.
     pub(crate) fn send_state(
         &mut self,
         stopped: &[u8],
@@ -201,7 +201,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Waits until the other side could run the machine. On this host, a pipe comes with that whose other end its process has.
+    /// Waits until the other side is ready to run the machine. On the same host, it passes a pipe whose other end belongs to its process.
     pub(crate) fn wait_until_ready(mut self, stop: Stop<'_>) -> Result<Ready> {
         self.connection
             .expect(Kind::Ready, Some(READY_PATIENCE), stop)
@@ -210,7 +210,7 @@ impl Sender {
         Ok(Ready { connection: self.connection, lifeline })
     }
 
-    /// Tells the other side why this one gives up.
+    /// Sends the other side the reason why this one gives up.
     pub(crate) fn refuse(self, why: &str) {
         self.connection.refuse(why);
     }

@@ -1,4 +1,4 @@
-//! Levels broken on purpose, to see how that is told, or borne: `--cmdline nvmm.test=panic@2`.
+//! Breaks levels on purpose, to test how that is reported or handled: `--cmdline nvmm.test=panic@2`.
 
 use arch::cpu::feature::FeatureId;
 use arch::cpu::spec::{CpuSpec, Setting, Want};
@@ -7,29 +7,29 @@ use super::image::Manifest;
 
 const PARAMETER: &str = "nvmm.test=";
 
-/// Returns the fault that `level` is to have.
+/// Returns the fault that is wanted for `level`.
 fn wanted(level: u32, cmdline: &str) -> Option<&str> {
     let tests = cmdline.split_whitespace().filter_map(|word| word.strip_prefix(PARAMETER));
     let mut parts = tests.filter_map(|test| test.split_once('@'));
     parts.find(|(_, at)| at.parse() == Ok(level)).map(|(what, _)| what)
 }
 
-/// Kernel parameters with which `level` panics, if it is to: there is no such /init, and no disk with another.
+/// Kernel parameters that make `level` panic, if that is wanted: there is no such /init, and no disk with another.
 pub(super) fn parameters(level: u32, manifest: &Manifest) -> &'static str {
     if wanted(level, &manifest.cmdline) == Some("panic") { "rdinit=/none" } else { "" }
 }
 
-/// Returns whether `level` is to load KVM while it is wrong about the rate of its TSC, and to go on once it knows better.
+/// Returns whether `level` should load KVM while it has a wrong TSC rate, and continue after it has measured the rate.
 pub(super) fn misjudges_tsc(level: u32, manifest: &Manifest) -> bool {
     wanted(level, &manifest.cmdline) == Some("tsc")
 }
 
-/// Returns whether `level` is to hang in its /init.
+/// Returns whether `level` should hang in its /init.
 pub(super) fn hangs(level: u32, manifest: &Manifest) -> bool {
     wanted(level, &manifest.cmdline) == Some("hang")
 }
 
-/// Takes a feature out of the CPU that `level` is promised, if it is to find another one.
+/// Takes a feature out of the CPU that is promised to `level`, if it should find a difference.
 pub(super) fn change(cpu: &mut CpuSpec, level: u32, manifest: &Manifest) {
     if wanted(level, &manifest.cmdline) == Some("cpu")
         && let Some(feature) = FeatureId::find("popcnt")

@@ -1,4 +1,4 @@
-//! `nvmm check` at a level, before the next one depends on what it looks at.
+//! Runs `nvmm check` at a level, before the next one depends on the results.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use crate::check::facts::Facts;
 use crate::check::judge::judge;
 use crate::check::report::{Report, Severity, Verdict};
 
-/// Runs it, the proof with it. With `nested`, the guest is to run guests of its own.
+/// Runs the check with the proof. With `nested`, guests need to run guests of their own.
 ///
 /// # Errors
 ///
-/// KVM does not work here, or does not nest, as far as that can be told.
+/// KVM does not work here, or can't nest, as far as that can be found out.
 pub(super) fn run(nested: bool) -> (CheckRecord, anyhow::Result<()>) {
     weigh(&judge(&Facts::gather(Path::new("/dev/kvm"))), nested)
 }

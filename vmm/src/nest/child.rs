@@ -1,4 +1,4 @@
-//! Child processes that don't outlive nvmm, and the lines that they print.
+//! Child processes that don't outlive nvmm, with their output in lines.
 #![expect(unsafe_code, reason = "Command::pre_exec")]
 
 use std::io::{self, Read};
@@ -10,10 +10,10 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-/// A line is cut here, so that a guest which never ends one can't fill memory.
+/// The length at which a line is cut, so that a guest which never ends one can't fill memory.
 pub(super) const LINE_MAX: usize = 4096;
 
-/// A child process. It is killed when this is dropped, and by the kernel should nvmm itself be killed.
+/// A child process. It is killed when this is dropped, and by the kernel if nvmm itself is killed.
 #[derive(Debug)]
 pub struct Child {
     process: process::Child,
@@ -28,20 +28,20 @@ pub enum Output {
     Line(Vec<u8>),
     /// The child has closed its output.
     End,
-    /// Nothing until the deadline.
+    /// No line before the deadline.
     Timeout,
 }
 
 impl Child {
-    /// Starts `command` with no input, and its output and errors to be read here.
+    /// Starts `command` without input. Its output and errors are read here.
     ///
-    /// Call it on the main thread: the kernel ends the child when the *thread* that made it ends.
+    /// Call this on the main thread: the kernel kills the child when the *thread* that made it ends.
     pub fn spawn(command: Command) -> io::Result<Self> {
         let (output, input) = io::pipe()?;
         Self::start(command, output, input.try_clone()?.into(), input)
     }
 
-    /// The same, but reads its errors alone.
+    /// The same, but only its errors are read.
     pub fn spawn_for_errors(command: Command) -> io::Result<Self> {
         let (output, input) = io::pipe()?;
         Self::start(command, output, Stdio::null(), input)
@@ -58,7 +58,7 @@ impl Child {
         // SAFETY: between fork and exec the hook makes one system call, which is async-signal-safe.
         unsafe { command.pre_exec(hook) };
         let process = command.spawn()?;
-        // Dropping `command` closes this process's copies of the pipe's other end, else it would never end.
+        // Dropping `command` closes this process's copies of the pipe's other end; otherwise the pipe would never end.
         drop(command);
         Ok(Self { process, output, pending: Vec::new() })
     }
@@ -68,7 +68,7 @@ impl Child {
         self.process.id()
     }
 
-    /// The next line of its output.
+    /// Returns the next line of its output.
     pub fn line(&mut self, deadline: Option<Instant>) -> io::Result<Output> {
         loop {
             if let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') {
@@ -91,7 +91,7 @@ impl Child {
         }
     }
 
-    /// Waits until there is output, or its end; false at the deadline.
+    /// Waits until there is output, or its end. Returns false at the deadline.
     fn wait_readable(&self, deadline: Option<Instant>) -> io::Result<bool> {
         loop {
             let timeout = match deadline {
@@ -110,7 +110,7 @@ impl Child {
         }
     }
 
-    /// Waits for its end.
+    /// Waits for the child's end.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.process.wait()
     }
@@ -118,7 +118,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Both fail only when it has ended and been waited for.
+        // Both fail only if it has ended and been waited for.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,45 +1,46 @@
-//! The time by which a level is judged: the clock on the wall or, if the host is emulated, the emulator's time.
+//! The time by which a level is judged: the wall clock or, if the host is emulated, the emulator's time.
 //!
-//! An emulated machine is as slow as its host is busy, and nothing is wrong with it. So what counts is the emulator's CPU
-//! time, and time in which it has nothing to do, as when its guest hangs; not that in which it waits for a processor.
+//! An emulated machine becomes slow when its host is busy, although nothing is wrong. So this counts the emulator's CPU time, and the time
+//! in which it has nothing to do, for example because its guest hangs; it does not count the time in which the emulator waits for a
+//! processor.
 
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Time since a start.
+/// The time since a start.
 #[derive(Debug)]
 pub struct Clock {
     start: Instant,
     emulator: Option<Emulator>,
 }
 
-/// The process whose time counts.
+/// The process whose time is counted.
 #[derive(Debug)]
 struct Emulator {
     name: &'static str,
     process: u32,
     used: Used,
-    /// When [`Clock::idle`] looked, and what had been used by then.
+    /// The time of the last [`Clock::idle`], with the time used by then.
     looked: (Instant, Used),
     idle: bool,
 }
 
-/// The scheduler's counts of a thread.
+/// The scheduler's counters of a thread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Used {
     ran: Duration,
-    /// It could have run, and others did.
+    /// The time in which it was ready to run, but other threads ran.
     waited: Duration,
 }
 
-/// The time for which an emulator is looked at before it is called idle.
+/// The time for which an emulator is observed before it is called idle.
 const WINDOW: Duration = Duration::from_secs(20);
 /// An emulator whose guest only waits runs for less than one part in this many: for timer interrupts.
 const IDLE: u32 = 20;
 
 impl Clock {
-    /// The clock on the wall.
+    /// Makes a wall clock.
     #[must_use]
     pub fn wall() -> Self {
         Self { start: Instant::now(), emulator: None }
@@ -54,18 +55,18 @@ impl Clock {
         Self { start, emulator: Some(emulator) }
     }
 
-    /// The time since its start that counts.
+    /// The counted time since its start.
     pub fn now(&mut self) -> Duration {
         let waited = self.emulator.as_mut().map_or(Duration::ZERO, |emulator| emulator.look().waited);
         self.start.elapsed().saturating_sub(waited)
     }
 
-    /// Says so once when the emulator has come to do nothing, and again if it has worked in between.
+    /// Returns a message when the emulator has become idle: once, and again if it has worked in between.
     pub fn idle(&mut self) -> Option<String> {
         self.emulator.as_mut()?.idle(Instant::now())
     }
 
-    /// Says so if the emulator did nothing by the last look.
+    /// Returns a message if the emulator was idle at the last observation.
     pub fn is_idle(&self) -> Option<String> {
         let emulator = self.emulator.as_ref().filter(|emulator| emulator.idle)?;
         Some(emulator.to_string())
@@ -75,7 +76,7 @@ impl Clock {
 impl Emulator {
     fn look(&mut self) -> Used {
         let tasks = format!("/proc/{}/task", self.process);
-        // Of a process that has ended nothing more is known, and its time ends with it.
+        // After a process has ended, nothing more is known, and its time stands still.
         if let Some(used) = busiest(Path::new(&tasks)) {
             self.used = Used { ran: self.used.ran.max(used.ran), waited: self.used.waited.max(used.waited) };
         }
@@ -91,7 +92,7 @@ impl Emulator {
         let used = self.look();
         self.looked = (now, used);
         if used.ran.is_zero() {
-            // This kernel doesn't count: CONFIG_SCHED_INFO.
+            // This kernel does not count waiting time: it lacks CONFIG_SCHED_INFO.
             return None;
         }
         let busy = (used.ran - before.ran) + (used.waited - before.waited);
@@ -100,14 +101,14 @@ impl Emulator {
     }
 }
 
-/// `QEMU TCG (process 4711) is idle`.
+/// Writes `QEMU TCG (process 4711) is idle`.
 impl std::fmt::Display for Emulator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} (process {}) is idle", self.name, self.process)
     }
 }
 
-/// The thread that ran longest, which is the one that emulates. `tasks` is a directory such as /proc/1/task.
+/// The thread that ran longest, which is the emulating one. `tasks` is a directory such as /proc/1/task.
 fn busiest(tasks: &Path) -> Option<Used> {
     let each = fs::read_dir(tasks).ok()?.filter_map(|task| {
         let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;

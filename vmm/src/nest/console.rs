@@ -1,4 +1,4 @@
-//! The lines of a level's console, one after the other.
+//! Reads the lines of a level's console.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,11 @@ use super::child::{Child, Output};
 use super::joined::Joined;
 use super::report::{Line, Said};
 
-/// The time between two looks at the clock while nothing is heard.
+/// The interval for checking the clock while there is no output.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Has the lines of `level`'s console heard until it ends or says that it is off; false once `hear` has had enough. It is
-/// asked after each line too, or a level that never stops talking would never be ended. `last` is the last level.
+/// Passes the lines of `level`'s console to `hear` until the console ends or the level reports that it is off. Returns false if `hear`
+/// gives up. `hear` is also asked after each line, since a level that never stops printing must be ended, too. `last` is the last level.
 pub fn relay(
     child: &mut Child,
     level: u32,

@@ -9,7 +9,7 @@ const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 const LINK: u32 = 0o120_000;
 
-/// Writes an archive into `out`, entry by entry.
+/// Writes an archive to `out`, entry by entry.
 #[derive(Debug)]
 pub(super) struct Writer<W> {
     out: W,
@@ -21,17 +21,17 @@ impl<W: Write> Writer<W> {
         Self { out, inode: 0 }
     }
 
-    /// An empty directory; its parent must have been written before.
+    /// Writes an empty directory. Its parent must have been written before.
     pub(super) fn directory(&mut self, name: impl AsRef<Path>, permissions: u32) -> io::Result<()> {
         self.entry(name.as_ref(), DIRECTORY | permissions, 0, &[])
     }
 
-    /// A file.
+    /// Writes a file.
     pub(super) fn file(&mut self, name: impl AsRef<Path>, permissions: u32, data: &[u8]) -> io::Result<()> {
         self.entry(name.as_ref(), REGULAR | permissions, 0, data)
     }
 
-    /// A file of that length, as `data` has it.
+    /// Writes a file of this length, with the bytes of `data`.
     pub(super) fn file_of(
         &mut self,
         name: impl AsRef<Path>,
@@ -46,12 +46,12 @@ impl<W: Write> Writer<W> {
         self.pad(len)
     }
 
-    /// A symbolic link.
+    /// Writes a symbolic link.
     pub(super) fn link(&mut self, name: impl AsRef<Path>, target: &Path) -> io::Result<()> {
         self.entry(name.as_ref(), LINK | 0o777, 0, target.as_os_str().as_bytes())
     }
 
-    /// A device, a FIFO or a socket, by its whole `st_mode` and its `st_rdev`.
+    /// Writes a device, a FIFO or a socket, given by its complete `st_mode` and its `st_rdev`.
     pub(super) fn special(&mut self, name: impl AsRef<Path>, mode: u32, device: u64) -> io::Result<()> {
         self.entry(name.as_ref(), mode, device, &[])
     }
@@ -69,7 +69,7 @@ impl<W: Write> Writer<W> {
         self.pad(len)
     }
 
-    /// The header before the data of a file.
+    /// Writes the header before the data of a file.
     fn header(&mut self, name: &Path, mode: u32, device: u64, len: u64) -> io::Result<()> {
         let too_large =
             |_| io::Error::new(io::ErrorKind::FileTooLarge, format!("{} in an initramfs", name.display()));
@@ -85,11 +85,11 @@ impl<W: Write> Writer<W> {
         }
         self.out.write_all(name)?;
         self.out.write_all(&[0])?;
-        // The header is 110 bytes; name and data each end on a multiple of four.
+        // The header has 110 bytes. The name and the data are each padded to a multiple of four.
         self.pad(110 + name.len() as u64 + 1)
     }
 
-    /// Fills up what has so many bytes.
+    /// Writes the padding after `len` bytes.
     fn pad(&mut self, len: u64) -> io::Result<()> {
         self.out.write_all(&[0; 4][..(len.wrapping_neg() % 4) as usize])
     }

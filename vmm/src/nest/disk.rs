@@ -1,7 +1,7 @@
-//! The disk check: what a level reads from its disk and writes to it is what the file outside holds.
+//! The disk check: compares a level's reads and writes on its disk with the file outside.
 //!
-//! The level below fills the first [`AREA`] with a pattern. The level reads it, writes another pattern to the second area,
-//! flushes, and reads that back. The checksums it saw must be those of the file once it has powered off.
+//! The level below fills the first [`AREA`] with a pattern. The level reads it, writes another pattern to the second area, flushes, and
+//! reads that back. After it has powered off, its checksums must be those of the file.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -15,23 +15,23 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use super::image::Memfd;
 use super::report::Said;
 
-/// Bytes read, and bytes written.
+/// The number of bytes to read, and to write.
 pub(super) const AREA: u64 = 16 << 20;
-/// The offset from which on nothing is checked.
+/// The end of the part that is checked.
 pub(super) const END: u64 = 2 * AREA;
-/// Bytes in one request to the kernel.
+/// The number of bytes in one request to the kernel.
 const CHUNK: usize = 1 << 20;
 
-/// Memory that direct I/O accepts.
+/// Memory with the alignment for direct I/O.
 #[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(4096))]
 pub(super) struct Page(pub(super) [u8; 4096]);
 
-/// A disk for `level`, its first area filled.
+/// Makes a disk for `level`, with its first area filled.
 ///
 /// # Errors
 ///
-/// There is no memory for it.
+/// There is not enough memory.
 pub fn make(level: u32) -> io::Result<Memfd> {
     let disk = Memfd::new(c"disk")?;
     disk.0.set_len(END)?;
@@ -39,11 +39,11 @@ pub fn make(level: u32) -> io::Result<Memfd> {
     Ok(disk)
 }
 
-/// The guest's part, on its disk at `path`: what it is to say of it. Each `round` writes something else.
+/// Does the guest's part, on its disk at `path`. Returns what it has to report. Each `round` writes another pattern.
 ///
 /// # Errors
 ///
-/// The disk can't be read or written, or does not hold what was written.
+/// The disk can't be read or written, or does not contain what was written.
 pub fn check(path: &Path, round: u32) -> io::Result<Said> {
     let start = Instant::now();
     let direct = || {
@@ -53,7 +53,7 @@ pub fn check(path: &Path, round: u32) -> io::Result<Said> {
     let read = checksum(direct()?)?;
     let read_ms = milliseconds(start);
     let start = Instant::now();
-    // Buffered, so that writing back and flushing are the kernel's usual ones.
+    // Buffered, so that the kernel writes back and flushes as usual.
     let mut disk = OpenOptions::new().write(true).open(path)?;
     disk.seek(SeekFrom::Start(AREA))?;
     let wrote = write_pattern(&disk, u64::from(read) << 32 | u64::from(round))?;
@@ -72,11 +72,11 @@ fn milliseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The checksums of the areas as they are outside.
+/// The checksums of the areas in the file outside.
 ///
 /// # Errors
 ///
-/// They can't be read.
+/// The areas can't be read.
 pub fn outside(disk: &Memfd) -> io::Result<(u32, u32)> {
     let mut file = &disk.0;
     file.seek(SeekFrom::Start(0))?;
@@ -94,7 +94,7 @@ fn checksum(mut from: impl Read) -> io::Result<u32> {
     Ok(hash.finalize())
 }
 
-/// Writes an [`AREA`] of the pattern that `seed` gives, and says its CRC-32.
+/// Writes an [`AREA`] of the pattern for `seed`, and returns its CRC-32.
 fn write_pattern(mut to: impl Write, seed: u64) -> io::Result<u32> {
     let mut chunk = chunk();
     let mut hash = crc32fast::Hasher::new();

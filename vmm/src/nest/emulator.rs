@@ -1,4 +1,4 @@
-//! Emulated hosts: machines in software whose CPU has VMX or SVM, for where the real one has neither.
+//! Emulated hosts: machines in software whose CPU has VMX or SVM, for hosts that lack both.
 //!
 //! Level 0 is then the emulated machine. It boots the same image as every other level.
 
@@ -25,32 +25,32 @@ pub fn name(virt: Virtualization) -> &'static str {
     }
 }
 
-/// Kernel parameters for every level where time is emulated. The kernel's tests of its own ciphers are half of a boot there.
+/// Kernel parameters for every level if time is emulated. The kernel's self-tests of its ciphers would take half of the boot.
 pub fn parameters(virt: Virtualization) -> &'static str {
     match virt {
         Virtualization::Svm => "mitigations=off nokaslr cryptomgr.notests",
-        // Bochs' PIT and TSC disagree.
+        // Bochs' PIT and TSC run at different rates.
         Virtualization::Vmx => "mitigations=off nokaslr cryptomgr.notests no_timer_check tsc=reliable",
     }
 }
 
-/// Kernel parameters that slow level 1's clock down, and with it the clocks of all levels above, which it makes.
+/// Kernel parameters that slow down level 1's clock, and with it the clocks of all levels above, which depend on it.
 ///
-/// A timer interrupt of level 3 costs thousands of exits of level 1, more than an emulated machine can do in the 4 ms
-/// between two, and nothing else would run. A level 1 that takes the TSC for about ten times faster than it is sees a
-/// machine fast enough. `nosoftlockup`: it has kvm-clock's time too, by which a processor that is busy seems stuck.
+/// A timer interrupt of level 3 costs thousands of exits of level 1. An emulated machine can't do that in the 4 ms between two interrupts,
+/// so nothing else would run. If level 1 believes that the TSC is about ten times faster than it is, the machine seems fast enough.
+/// `nosoftlockup` is needed as kvm-clock still has the real time, by which a busy processor seems stuck.
 #[must_use]
 pub fn first_parameters(virt: Virtualization) -> &'static str {
     match virt {
         // QEMU's TSC is the host's.
         Virtualization::Svm => "clocksource=tsc tsc=reliable tsc_early_khz=20000000 nosoftlockup",
-        // Bochs' TSC counts instructions, `ips` of them to the second.
+        // Bochs' TSC counts instructions, with `ips` of them in a second.
         Virtualization::Vmx => "clocksource=tsc tsc_early_khz=2000000 nosoftlockup",
     }
 }
 
-/// The time that levels may take, by the emulator's clock. Their own clocks run slower than the host's by [`first_parameters`],
-/// and Bochs' level 0 as much as Bochs is slower than its `ips`.
+/// The time limits for levels, by the emulator's clock. Their own clocks run slower than the host's because of [`first_parameters`], and
+/// Bochs' level 0 is as much slower as Bochs is below its `ips`.
 #[must_use]
 pub fn pace(virt: Virtualization, limit: Option<u64>) -> Pace {
     match virt {
@@ -59,7 +59,7 @@ pub fn pace(virt: Virtualization, limit: Option<u64>) -> Pace {
     }
 }
 
-/// A virtio disk of a machine with SVM, which can only read it.
+/// A virtio disk of a machine with SVM, which is read-only.
 #[derive(Clone, Copy, Debug)]
 pub struct EmulatedDisk<'a> {
     /// Its serial number.
@@ -68,11 +68,11 @@ pub struct EmulatedDisk<'a> {
     pub image: &'a Path,
 }
 
-/// Starts the machine; the child's output is its serial port.
+/// Starts the machine. The child's output is its serial port.
 ///
 /// # Errors
 ///
-/// A missing emulator is named with the Debian packages that have it.
+/// The emulator is missing (the error names the Debian packages that contain it), or it can't be started.
 pub fn start(
     virt: Virtualization,
     kernel: &Path,
@@ -80,7 +80,7 @@ pub fn start(
     disks: &[EmulatedDisk<'_>],
     manifest: &Manifest,
 ) -> anyhow::Result<Child> {
-    // `reboot=t`: after a panic, a triple fault, which ends the emulator, where other ways need a firmware's help.
+    // `reboot=t`: after a panic, the kernel causes a triple fault, which ends the emulator; other ways of rebooting need firmware.
     let parameters = format!("{} reboot=t", kernel_parameters(0, manifest));
     let memory = host_memory_mib(manifest);
     match (virt, disks) {
@@ -93,14 +93,14 @@ pub fn start(
     }
 }
 
-/// Without what QEMU 7.2 lacks and would warn of: every version emulates the same machine. And without `cx16`: 7.2's CMPXCHG16B
-/// now and then leaves junk in RFLAGS, TF included, and Linux 6.12 dies of that at any level.
+/// The CPU without features that QEMU 7.2 lacks and would warn about: every version emulates the same machine. Also without `cx16`: 7.2's
+/// CMPXCHG16B sometimes leaves junk in RFLAGS, including TF, of which Linux 6.12 dies at any level.
 const QEMU_CPU: &str = "EPYC,+vgif,-cx16,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsavec";
 
-/// A clock that counts instructions, one a nanosecond: the TSC has exactly 1 GHz, and however busy the host is, /init runs
-/// before Linux has measured that, which takes it a second.
+/// A clock that counts instructions, one per nanosecond: the TSC has exactly 1 GHz. However busy the host is, /init runs before Linux has
+/// measured the rate, which takes a second.
 const COUNTED: [&str; 2] = ["-icount", "shift=0,sleep=off"];
-/// The same TSC taken for 0.24% slower. KVM tolerates 0.025%, and Linux believes no measurement that is off by 1%.
+/// The same TSC with a rate that is 0.24% too low. KVM tolerates 0.025%, and Linux rejects a measurement that is off by 1%.
 const MISJUDGED: &str = "tsc_early_khz=997600";
 
 fn qemu(
@@ -128,17 +128,17 @@ fn qemu(
 
 const BOCHS_PACKAGES: &str = "bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso";
 
-/// The files that Bochs and the CD-ROM it boots need, as Debian's packages have them.
+/// The files that Bochs and its boot CD-ROM need, at their places in Debian's packages.
 const BOCHS_BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
 const BOCHS_VGABIOS: &str = "/usr/share/vgabios/vgabios.bin";
 const ISOLINUX: &str = "/usr/lib/ISOLINUX/isolinux.bin";
 const LDLINUX: &str = "/usr/lib/syslinux/modules/bios/ldlinux.c32";
 
 fn bochs(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow::Result<Child> {
-    // Files in memory, which Bochs inherits: nothing is left behind, however this ends.
+    // Files in memory, which Bochs inherits, so that nothing is left behind, however this ends.
     let iso = boot_iso(kernel, image, parameters)?;
-    // The serial port is standard error, which is a pipe to here. `info: report` can deadlock. So can the screen, a terminal
-    // that nobody reads: each update writes to it, so that they must be few, and by the machine's own slow clock.
+    // The serial port is standard error, which is a pipe to this process. `info: report` can deadlock. So can the screen, a terminal that
+    // nothing reads: each update writes to it, so updates must be few, and timed by the machine's own slow clock.
     let config = text_file(&format!(
         "display_library: term\n\
          memory: guest={memory}, host={memory}\n\
@@ -158,8 +158,8 @@ fn bochs(kernel: &Path, image: &Memfd, parameters: &str, memory: u32) -> anyhow:
     ))?;
     let debugger = text_file("c\n")?;
     let mut command = Command::new("bochs");
-    // It sets the cursor's look with each update, for which a VT100 has no words. A terminal's buffer is full of them after some
-    // 1,000 seconds of the machine's clock, and one whose processor waits has these in no time.
+    // Each update sets the cursor's shape, for which a VT100 has no sequence. Otherwise the terminal's buffer would be full of such
+    // sequences after about 1,000 seconds of the machine's clock, which pass in no time when its processor is halted.
     command.env("TERM", "vt100").arg("-q").arg("-f").arg(config.path()).arg("-rc").arg(debugger.path());
     // Its standard output is the machine's screen.
     Child::spawn_for_errors(command).map_err(|error| missing(error, "bochs", BOCHS_PACKAGES))
@@ -171,7 +171,7 @@ fn text_file(text: &str) -> anyhow::Result<Memfd> {
     Ok(file)
 }
 
-/// A CD-ROM image that boots the kernel.
+/// Makes a CD-ROM image that boots the kernel.
 fn boot_iso(kernel: &Path, image: &Memfd, parameters: &str) -> anyhow::Result<Memfd> {
     let tree = tempfile::Builder::new().prefix("nvmm-nest-").tempdir().context("making a directory")?;
     let config =

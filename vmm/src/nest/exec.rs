@@ -1,4 +1,4 @@
-//! `nvmm nest --exec`: a program of the user's at the last level, whose status is the verdict.
+//! `nvmm nest --exec`: runs a program of the user's at the last level, whose status decides the result.
 //!
 //! ```text
 //! host      checks that the program can run, and packs it and its files into an archive
@@ -57,7 +57,7 @@ pub(super) struct ExecArgs {
     exec_args: Vec<OsString>,
 }
 
-/// A program that can run, if there is one, and its files.
+/// A program that can be run, if there is one, with its files.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     program: Option<Program>,
@@ -65,17 +65,17 @@ pub(super) struct Plan {
 }
 
 impl ExecArgs {
-    /// The host's files, each with its option.
+    /// The host's files, each with the option that names it.
     pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let program = self.exec.iter().map(|path| ("--exec", path.as_path()));
         program.chain(self.add.iter().map(|add| ("--add", add.host.as_path())))
     }
 
-    /// Looks at the files.
+    /// Examines the files.
     ///
     /// # Errors
     ///
-    /// The program could not be started at the last level, or a file can't be had.
+    /// The program could not be started at the last level, or a file can't be read.
     pub(super) fn plan(&self) -> anyhow::Result<Plan> {
         let mut plan = Plan::default();
         for add in &self.add {
@@ -90,7 +90,7 @@ impl ExecArgs {
         Ok(plan)
     }
 
-    /// The program, which is put into `tree` too.
+    /// The program, which is added to `tree`, too.
     fn program(&self, host: &Path, tree: &mut Tree) -> anyhow::Result<Program> {
         let metadata = host.metadata()?;
         let Some(file) = host.file_name().filter(|_| metadata.is_file()) else {
@@ -109,17 +109,17 @@ impl ExecArgs {
 }
 
 impl Plan {
-    /// The program, for the manifest.
+    /// The program's entry in the manifest.
     pub(super) fn program(&self) -> Option<Program> {
         self.program.clone()
     }
 
-    /// Sees that the program's files fit into level 1, which has that much memory, `given` by the user or not, on a machine that has
-    /// `total`. All are in bytes. What the user gave is for the program's level.
+    /// Checks that the program's files fit into level 1, which has this much memory (`given`: by the user), on a machine with `total`
+    /// memory. All are in bytes. Memory that the user gave is for the program's level.
     ///
     /// # Errors
     ///
-    /// They don't.
+    /// The files don't fit.
     pub(super) fn fit(
         &self,
         manifest: &mut Manifest,
@@ -152,7 +152,7 @@ impl Plan {
         Ok(())
     }
 
-    /// A disk with the program and its files, for levels that wait for it.
+    /// Makes a disk with the program and its files, for levels that wait for it.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl Plan {
         parcel::pack(program, |disk| self.tree.write(std::io::BufWriter::new(disk)))
     }
 
-    /// The archive of its files.
+    /// Makes the archive of its files.
     ///
     /// # Errors
     ///
@@ -174,7 +174,7 @@ impl Plan {
     }
 }
 
-/// Bytes of this machine's memory.
+/// The size of this machine's memory in bytes.
 pub(super) fn machine_memory() -> u64 {
     let info = rustix::system::sysinfo();
     info.totalram.saturating_mul(info.mem_unit.into())

@@ -1,6 +1,6 @@
-//! `nvmm nest --explain`: how many exits of each level one exit of the last level became, and why.
+//! `nvmm nest --explain`: measures how many exits of each level are caused by one exit of the last level, and why.
 //!
-//! The last level does some [`work`] and says so; each level below looks at the counters of its KVM whenever it hears that.
+//! The last level does some [`work`] and reports it; each level below reads the counters of its KVM at each report.
 
 pub mod advice;
 pub mod cost;

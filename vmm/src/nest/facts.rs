@@ -1,4 +1,4 @@
-//! The facts of a level as it sees them itself: kernel, CPU, and what its CPU offers for nesting.
+//! The facts about a level that it finds itself: kernel, CPU, and its CPU's features for nesting.
 
 use std::fs;
 
@@ -7,25 +7,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::hypervisor;
 
-/// A level's own view of itself.
+/// A level's view of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// Kernel release.
     pub kernel: String,
     /// CPU model name.
     pub cpu: String,
-    /// `VMX EPT`, `SVM NPT`, one of the two alone, or nothing.
+    /// `VMX EPT`, `SVM NPT`, `VMX` or `SVM` alone, or nothing.
     pub nesting: String,
-    /// The hypervisor's signature in CPUID, KVM's if there are several; empty where CPUID tells of none.
+    /// The hypervisor's signature in CPUID, KVM's if there are several; empty if CPUID shows none.
     pub hypervisor: String,
-    /// Its CPU's flags in /proc/cpuinfo, and those of VMX with `vmx-` before them.
-    /// On their way to the host, [`difference`]s from the level below.
+    /// Its CPU's flags in /proc/cpuinfo, and those of VMX with `vmx-` in front. In reports to the host, only [`difference`]s from the level
+    /// below.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
 }
 
 impl Facts {
-    /// Looks at this machine; /proc must be mounted.
+    /// Collects this machine's facts. /proc must be mounted.
     pub fn gather() -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         Self {
@@ -38,7 +38,7 @@ impl Facts {
     }
 }
 
-/// Finds the kind of virtualization that this machine's CPU has, if it has one; /proc must be mounted.
+/// Finds the kind of virtualization of this machine's CPU, if it has one. /proc must be mounted.
 pub fn virtualization() -> Option<Virtualization> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = field(&cpuinfo, "flags").unwrap_or_default();
@@ -46,7 +46,7 @@ pub fn virtualization() -> Option<Virtualization> {
 }
 
 fn nesting(cpuinfo: &str) -> String {
-    // Kernels since 5.11 list what VMX can do in a line of its own; `ept` stays among the flags too.
+    // Since 5.11, kernels list VMX's features on a line of its own; `ept` is also still among the flags.
     let flags = field(cpuinfo, "flags").unwrap_or_default();
     let found = [("vmx", "VMX"), ("ept", "EPT"), ("svm", "SVM"), ("npt", "NPT")]
         .into_iter()
@@ -61,7 +61,7 @@ fn features(cpuinfo: &str) -> Vec<String> {
     flags("flags").map(str::to_owned).chain(vmx).collect()
 }
 
-/// The first CPU's value of `key`.
+/// The value of `key` for the first CPU.
 fn field<'a>(cpuinfo: &'a str, key: &str) -> Option<&'a str> {
     cpuinfo.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -69,15 +69,15 @@ fn field<'a>(cpuinfo: &'a str, key: &str) -> Option<&'a str> {
     })
 }
 
-/// Lists what `features` have beyond those of the level below, `+name`, and what they lack, `-name`: a few words for the
-/// consoles of every level below instead of a hundred.
+/// Lists what `features` have beyond those of the level below (`+name`), and what they lack (`-name`): so only a few words go over the
+/// consoles of the levels below, instead of a hundred.
 pub fn difference(below: &[String], features: &[String]) -> Vec<String> {
     let lost = below.iter().filter(|name| !features.contains(name)).map(|name| format!("-{name}"));
     let gained = features.iter().filter(|name| !below.contains(name)).map(|name| format!("+{name}"));
     lost.chain(gained).collect()
 }
 
-/// Undoes [`difference`]. A full list, which has no signs, stays as it is.
+/// Undoes [`difference`]. A full list, which has no signs, is not changed.
 pub fn whole(below: &[String], said: Vec<String>) -> Vec<String> {
     if !said.iter().all(|name| name.starts_with(['+', '-'])) {
         return said;

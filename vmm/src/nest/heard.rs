@@ -1,4 +1,4 @@
-//! The news that a level below hears from the one it runs.
+//! The reports that a level gets from the one that it runs.
 
 use std::process::ExitStatus;
 
@@ -8,20 +8,20 @@ use super::report::{Line, Said};
 use crate::exit;
 use crate::vcpu::ENTERED;
 
-/// A failure at a level, as [`Said::Fail`] has it.
+/// A failure at a level, as in [`Said::Fail`].
 pub(super) type Failure = (FailureKind, String);
 
-/// The news heard from a level.
+/// The reports from a level.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     up: bool,
     claimed: Option<(u32, u32)>,
-    /// A failure was told, by the level or one above it.
+    /// A failure was reported, by the level or one above it.
     pub(super) failed: bool,
 }
 
 impl Heard {
-    /// Takes in a line, and gives what to pass on of it.
+    /// Handles a line, and returns what has to be passed on.
     pub(super) fn listen(&mut self, level: u32, line: &Line) -> Option<Line> {
         if let Said::Fail(..) = line.said {
             self.failed = true;
@@ -33,7 +33,7 @@ impl Heard {
                 Said::Text(text) if text.ends_with(ENTERED) => {
                     return Some(Line { level, said: Said::Entered });
                 }
-                // It comes as numbers, too.
+                // The same comes as numbers.
                 Said::Text(text) if text.starts_with(COUNTED) => return None,
                 _ => {}
             }
@@ -41,7 +41,7 @@ impl Heard {
         Some(line.clone())
     }
 
-    /// Judges what the level did, once nvmm has ended.
+    /// Judges the level, once its nvmm has ended.
     pub(super) fn judge(&self, status: ExitStatus, outside: (u32, u32)) -> Result<(), Failure> {
         match (status.code(), self.claimed) {
             (Some(0), None) if !self.up => {

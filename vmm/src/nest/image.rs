@@ -1,4 +1,4 @@
-//! The initramfs that every level boots: nvmm as /init, the kernel for the level above, and the modules.
+//! The initramfs that every level boots: nvmm as /init, the kernel for the next level, and the modules.
 
 use std::ffi::{CStr, OsString};
 use std::fs::File;
@@ -13,75 +13,75 @@ use serde::{Deserialize, Serialize};
 use super::cpio;
 use super::exec::program::Program;
 
-/// Its path for the program that the kernel starts.
+/// The path of the program that the kernel starts.
 pub const INIT: &str = "init";
-/// Its folder for nvmm's other files, so that a user's may have any other name.
+/// The folder for nvmm's other files, so that the user's files may have any other name.
 pub const DIRECTORY: &str = "nest";
-/// Its path for its [`Manifest`], as JSON.
+/// The path of the [`Manifest`], as JSON.
 pub const MANIFEST: &str = "nest/manifest.json";
-/// Its path for the kernel of the next level.
+/// The path of the next level's kernel.
 pub const KERNEL: &str = "nest/vmlinuz";
-/// Its path for the archive of the user's program and its files, which the last level unpacks.
+/// The path of the archive with the user's program and its files, which the last level unpacks.
 pub const FILES: &str = "nest/files.cpio";
-/// Its folder for modules.
+/// The folder for modules.
 pub const MODULES: &str = "nest/modules";
 
 /// The settings that are the same at every level.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The last level, which starts no other.
+    /// The number of the last level.
     pub levels: u32,
-    /// Kernel parameters for every level, beside those that each needs to work.
+    /// Kernel parameters for every level, in addition to those that each needs.
     pub cmdline: String,
-    /// Kernel parameters for level 1 alone.
+    /// Kernel parameters for level 1 only.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub first_cmdline: String,
     /// Files in the image beside /init, the kernel and the modules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
-    /// Modules that find a disk of nvmm's, in load order.
+    /// The modules for nvmm's disks, in load order.
     pub virtio: Vec<String>,
     /// KVM's modules, in load order.
     pub kvm: Vec<String>,
-    /// The modules that show MSRs, if the kernel has them.
+    /// The modules that show MSRs, if the kernel has some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub msr: Vec<String>,
     /// The user's program, for the last level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<Program>,
-    /// The settings of level 1 that the levels above don't have.
+    /// The settings of level 1 that the other levels don't have.
     #[serde(default)]
     pub first: First,
-    /// The time that levels may take.
+    /// The time limits for levels.
     #[serde(default)]
     pub pace: Pace,
     /// The last level waits for a program that is not known yet.
     #[serde(default)]
     pub keep: bool,
-    /// The last level makes exits for those below it to measure.
+    /// The last level makes exits that those below it measure.
     #[serde(default)]
     pub explain: bool,
 }
 
-/// Level 1's own options, as nvmm's command line has them.
+/// Level 1's own options, in the form of nvmm's command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct First {
-    /// `--cpu`, if not host-passthrough.
+    /// `--cpu`; by default host-passthrough.
     pub cpu: Option<String>,
-    /// `--smp`, if not two vCPUs.
+    /// `--smp`; by default two vCPUs.
     pub smp: Option<String>,
-    /// `--memory`, if not what the levels above need.
+    /// `--memory`; by default what the levels above need.
     pub memory: Option<String>,
-    /// `--disk`, after the one of the disk check.
+    /// `--disk`, after the disk of the disk check.
     pub disks: Vec<OsString>,
 }
 
-/// The time that a level may take, and who sees to that.
+/// The time limit for levels, and who checks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
-    /// Seconds from a level's start to the next level's, or to its end.
+    /// Seconds from a level's start to the next level's start, or to its end.
     pub limit: u64,
-    /// Only the host watches, by its emulator's time; else each level watches the next, by its own clock.
+    /// Only the host checks it, by its emulator's time; otherwise each level checks the next one, by its own clock.
     pub alone: bool,
 }
 
@@ -92,14 +92,14 @@ impl Default for Pace {
 }
 
 impl Manifest {
-    /// The names of all files in the image but the manifest itself.
+    /// The names of all files in the image, except for the manifest itself.
     fn contents(&self) -> Vec<String> {
         let modules = self.virtio.iter().chain(&self.kvm).chain(&self.msr).map(|name| Self::module(name));
         let files = [INIT, KERNEL].map(str::to_owned).into_iter().chain(self.files.iter().cloned());
         files.chain(modules).collect()
     }
 
-    /// The manifest of `level`'s image: the last one has the user's files themselves.
+    /// The manifest of `level`'s image: the last one contains the user's files themselves.
     #[must_use]
     pub fn at(&self, level: u32) -> Self {
         let mut manifest = self.clone();
@@ -109,18 +109,18 @@ impl Manifest {
         manifest
     }
 
-    /// The image's path for the module `name`.
+    /// The path of the module `name`.
     pub fn module(name: &str) -> String {
         format!("{MODULES}/{name}.ko")
     }
 }
 
-/// The image's file `name` as /init sees it.
+/// The path of the image's file `name` for /init.
 pub fn in_root(name: &str) -> PathBuf {
     Path::new("/").join(name)
 }
 
-/// Makes the image that `manifest` describes, from files which `read` gives by their name in the image.
+/// Makes the image described by `manifest`. `read` returns the contents of files by their names in the image.
 pub fn pack(
     manifest: &Manifest,
     mut read: impl FnMut(&str) -> anyhow::Result<Vec<u8>>,
@@ -128,7 +128,7 @@ pub fn pack(
     let memfd = Memfd::new(c"initramfs").context("making the initramfs")?;
     let mut archive = cpio::Writer::new(memfd.writer());
     let mut write = || -> anyhow::Result<()> {
-        // The kernel opens its console before /init runs, from here if anywhere.
+        // The kernel opens its console before /init runs, and it can only be here.
         for directory in ["dev", "proc", "sys", DIRECTORY, MODULES] {
             archive.directory(directory, 0o755)?;
         }
@@ -143,14 +143,14 @@ pub fn pack(
     Ok(memfd)
 }
 
-/// Puts a file beside those of `image`: the kernel unpacks one archive after the other. Linux, "initramfs buffer format".
+/// Adds a file to `image` in a further archive: the kernel unpacks one archive after the other. Linux, "initramfs buffer format".
 pub fn append(image: &Memfd, name: &str, data: &[u8]) -> io::Result<()> {
     let mut archive = cpio::Writer::new(BufWriter::new(aligned_end(image)?));
     archive.file(name, 0o644, data)?;
     archive.finish()?.flush()
 }
 
-/// Puts the files of another archive beside those of `image`.
+/// Adds the files of another archive to `image`.
 pub(super) fn append_archive(image: &Memfd, archive: &Path) -> io::Result<()> {
     io::copy(&mut File::open(archive)?, &mut aligned_end(image)?)?;
     Ok(())
@@ -164,23 +164,23 @@ fn aligned_end(image: &Memfd) -> io::Result<&File> {
     Ok(file)
 }
 
-/// A file in memory, that a child process opens by [`Memfd::path`].
+/// A file in memory that a child process opens by [`Memfd::path`].
 #[derive(Debug)]
 pub struct Memfd(pub(super) File);
 
 impl Memfd {
-    /// An empty file; `name` shows in /proc only.
+    /// Makes an empty file. `name` is only shown in /proc.
     pub fn new(name: &CStr) -> io::Result<Self> {
-        // Not close-on-exec: the child is to have it.
+        // Without close-on-exec, since the child has to have it.
         Ok(Self(rustix::fs::memfd_create(name, MemfdFlags::empty())?.into()))
     }
 
-    /// Adds to it.
+    /// A writer that appends to it.
     pub(super) fn writer(&self) -> BufWriter<&File> {
         BufWriter::new(&self.0)
     }
 
-    /// Its name for this process and its children.
+    /// Its path for this process and its children.
     pub fn path(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
     }

@@ -1,4 +1,4 @@
-//! nvmm as /init: the whole user space of a level.
+//! nvmm as /init: all of a level's user space.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -25,13 +25,13 @@ use crate::host::Host;
 /// nvmm's first disk.
 const DISK: &str = "/dev/vda";
 
-/// True in the process that is to call [`main`]. PID 1 alone is not enough: in a container that may be anyone.
+/// Returns whether this process has to call [`main`]. Being PID 1 is not enough: in a container, any program may be that.
 #[must_use]
 pub fn is_init() -> bool {
     std::process::id() == 1 && std::env::args_os().next().is_some_and(|name| name == OsStr::new("/init"))
 }
 
-/// Does a level's work and powers the machine off.
+/// Does a level's work, and powers the machine off.
 pub fn main() -> ! {
     pid1::run(|pid1| {
         unpacked::check()?;
@@ -52,7 +52,7 @@ pub fn main() -> ! {
                 return Err(anyhow!(broken.join("; ")).context(FailureKind::CpuDiffers));
             }
         }
-        // Level 0 is an emulated host's, with no disk from nvmm.
+        // Level 0 is an emulated host, without a disk from nvmm.
         if pid1.level > 0 {
             pid1::load(&pid1.manifest.virtio).context(FailureKind::Disk)?;
             let said =
@@ -82,14 +82,14 @@ pub fn main() -> ! {
     })
 }
 
-/// Waits for a program, which comes when this level was saved and restored, and runs it.
+/// Waits for a program, which comes after this level was saved and restored, and runs it.
 fn await_program(pid1: &mut Pid1) -> anyhow::Result<()> {
     let disk = parcel::find()?;
     load_programs_kvm(pid1);
     pid1.say(Said::Ready);
     pid1.drain()?;
     let (Letter { program, seed }, archive) = parcel::receive(&disk)?;
-    // Without it, programs in copies of this level would draw the same numbers.
+    // Otherwise programs in copies of this level would get the same random numbers.
     if let Err(error) = seed::seed(&seed) {
         pid1.say(Said::Text(format!("no new random numbers: {error}")));
     }
@@ -97,7 +97,7 @@ fn await_program(pid1: &mut Pid1) -> anyhow::Result<()> {
     launch::run(&program, pid1.level, &pid1.console())
 }
 
-/// Has the user's program find /dev/kvm if the CPU has what KVM needs.
+/// Loads KVM for the user's program, if the CPU supports it.
 fn load_programs_kvm(pid1: &mut Pid1) {
     if facts::virtualization().is_some() {
         match pid1::load_kvm(pid1.level, &pid1.manifest) {
@@ -122,7 +122,7 @@ fn start_next(pid1: &mut Pid1, features: Vec<String>) -> anyhow::Result<()> {
     let image = image::pack(&manifest.at(pid1.level + 1), |name| {
         fs::read(image::in_root(name)).with_context(|| format!("reading /{name}"))
     })?;
-    // An emulated host has no disk, and nobody below it.
+    // An emulated host has no disk, and no level below.
     if manifest.explain && pid1.level > 0 {
         symbols::save(Path::new(DISK), disk::END)
             .context("saving the kernel's symbols")

@@ -1,6 +1,6 @@
-//! Reports that a kernel's message broke in two, put together again.
+//! Puts reports together again that a kernel's message has split.
 //!
-//! A kernel writes its messages to the console in the midst of a line that a program has written there in part. The rest of that line
+//! A kernel writes its messages to the console even in the middle of a line of which a program has written a part. The rest of that line
 //! follows them.
 
 use std::mem;
@@ -18,17 +18,17 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    /// For the console of `level`, which can speak for the levels as far as `last`, too.
+    /// Makes a reader for the console of `level`, which can also report about levels up to `last`.
     pub(super) fn new(level: u32, last: u32) -> Self {
         Self { level, last, part: Vec::new() }
     }
 
-    /// Reads a line without its end; gives what is known now.
+    /// Reads a line without its end. Returns the lines that are complete.
     pub(super) fn read(&mut self, line: &[u8]) -> Vec<Line> {
         let as_it_is = self.parse(line);
         let is_report = !matches!(as_it_is.said, Said::Text(_));
         match split(line) {
-            // Its rest may come yet.
+            // Its rest may still come.
             (b"", Some(_)) => vec![as_it_is],
             (begin, Some(message)) if !is_report && (!self.part.is_empty() || Line::is_begun(begin)) => {
                 self.part.extend_from_slice(begin);
@@ -50,7 +50,7 @@ impl Joined {
         }
     }
 
-    /// Gives the part of a report whose rest has not come, as text.
+    /// Returns the beginning of an incomplete report, as text.
     pub(super) fn end(&mut self) -> Option<Line> {
         let part = mem::take(&mut self.part);
         (!part.is_empty()).then(|| self.parse(&part))
@@ -61,7 +61,7 @@ impl Joined {
     }
 }
 
-/// Parts `line` before a kernel's message, which begins with its time: `[   12.345678] `.
+/// Splits `line` before a kernel's message, which begins with its time: `[   12.345678] `.
 fn split(line: &[u8]) -> (&[u8], Option<&[u8]>) {
     let at = (0..line.len()).find(|&at| is_message(&line[at..]));
     at.map_or((line, None), |at| (&line[..at], Some(&line[at..])))

@@ -1,9 +1,9 @@
-//! Keeping levels: what `nvmm nest --keep` leaves in a directory.
+//! Saves levels: the contents of a directory made by `nvmm nest --keep`.
 //!
 //! | file | |
 //! | --- | --- |
 //! | `nest.json` | the run that made the levels, and how much memory the last one has |
-//! | `snapshot` | level 1, as `nvmm --restore` takes it: the levels above are in its memory |
+//! | `snapshot` | level 1, for `nvmm --restore`: the levels above are in its memory |
 //! | `disk` | level 1's disk |
 //! | `vmlinuz` | its kernel |
 
@@ -19,21 +19,21 @@ use serde::{Deserialize, Serialize};
 use super::image::Memfd;
 use super::record::Record;
 
-/// The file that is written last: without it nothing was kept.
+/// The file that is written last: without it, the directory is incomplete.
 pub(super) const NEST: &str = "nest.json";
 /// Level 1.
 pub(super) const SNAPSHOT: &str = "snapshot";
 /// Its disk.
 pub(super) const DISK: &str = "disk";
-/// Its kernel.
+/// Level 1's kernel.
 pub(super) const KERNEL: &str = "vmlinuz";
-/// The form of [`NEST`].
+/// The version of [`NEST`].
 pub(super) const FORMAT: u32 = 1;
 /// Names of level 1's disks in its snapshot.
 pub(super) const CHECKED: &str = "checked";
 pub(super) const PARCEL: &str = "parcel";
 
-/// A directory in which levels are to be kept. It is removed with what is in it unless that is complete.
+/// A directory in which levels are being saved. Unless it gets complete, it is removed with its contents.
 #[derive(Debug)]
 pub(super) struct Keep {
     path: PathBuf,
@@ -58,7 +58,7 @@ impl Keep {
     ///
     /// # Errors
     ///
-    /// It is there already, or can't be made.
+    /// The directory exists already, or can't be made.
     pub(super) fn new(path: &Path) -> anyhow::Result<Self> {
         let made = DirBuilder::new().mode(0o700).create(path);
         made.with_context(|| format!("--keep {}", path.printable()))?;
@@ -70,7 +70,7 @@ impl Keep {
         &self.path
     }
 
-    /// The place of level 1's snapshot.
+    /// The path of level 1's snapshot.
     pub(super) fn snapshot(&self) -> PathBuf {
         self.path.join(SNAPSHOT)
     }
@@ -80,12 +80,12 @@ impl Keep {
         self.path.join(DISK).exists()
     }
 
-    /// Copies what the snapshot has not: level 1's disk.
+    /// Copies what is not in the snapshot: level 1's disk.
     pub(super) fn add_disk(&self, disk: &Memfd) -> io::Result<()> {
         fs::copy(disk.path(), self.path.join(DISK)).map(drop)
     }
 
-    /// Completes it, with the kernel of level 1, and the memory of the last level in MiB.
+    /// Completes the directory, with the kernel of level 1, and the memory of the last level in MiB.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Levels that were kept, and copies of them that run a program: `nvmm nest --from`.
+//! Saved levels, of which copies run a program: `nvmm nest --from`.
 
 use std::ffi::OsString;
 use std::io;
@@ -21,10 +21,10 @@ use super::report::{Line, Said};
 use super::watch::Watch;
 use crate::{config::words, small_file};
 
-/// Memory of the last level, in MiB, that is not for the program's files.
+/// The memory of the last level, in MiB, that is not available to the program's files.
 const OWN_MIB: u32 = 192;
 
-/// Levels in a directory.
+/// Saved levels in a directory.
 #[derive(Debug)]
 pub(super) struct Kept {
     path: PathBuf,
@@ -32,11 +32,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Reads what was kept in a directory.
+    /// Reads the levels that were saved in a directory.
     ///
     /// # Errors
     ///
-    /// Nothing was, or another nvmm did it.
+    /// The directory has no levels, or those of another version of nvmm.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = || format!("--from {}", path.printable());
         let text = small_file::read(&path.join(NEST)).map_err(|error| match error.kind() {
@@ -62,13 +62,13 @@ impl Kept {
         &self.nest.run
     }
 
-    /// Sees that the program's files fit into the last level.
+    /// Checks that the program's files fit into the last level.
     ///
     /// # Errors
     ///
-    /// They don't.
+    /// The files don't fit.
     pub(super) fn fit(&self, program: &Program) -> anyhow::Result<()> {
-        // They are in a tmpfs, which has no more than half of the memory.
+        // They are in a tmpfs, which is limited to half of the memory.
         let room = self.nest.last_mib.saturating_sub(OWN_MIB) / 2;
         if program.files_mib > room {
             bail!(
@@ -81,11 +81,11 @@ impl Kept {
         Ok(())
     }
 
-    /// Restores a copy of the levels with this nvmm, and has the last one run the program of `parcel`. The copy is ended when the program has.
+    /// Restores a copy of the levels with this nvmm, and has the last one run the program of `parcel`. The copy is ended after the program.
     ///
     /// # Errors
     ///
-    /// It can't be started.
+    /// The copy can't be started.
     pub(super) fn run(
         &self,
         nvmm: &Path,
@@ -94,7 +94,7 @@ impl Kept {
         say: &mut dyn FnMut(&Line),
     ) -> anyhow::Result<()> {
         let last = self.nest.run.wanted;
-        // Nothing is booted again, but nvmm wants to be able to.
+        // Nothing will be booted from it, but nvmm has to be able to.
         let initramfs = Memfd::new(c"initramfs").context("making an initramfs")?;
         cpio::Writer::new(initramfs.writer()).finish().and_then(|mut out| io::Write::flush(&mut out))?;
         let mut command = Command::new(nvmm);
@@ -105,7 +105,7 @@ impl Kept {
         command.arg("--restore").arg(at(SNAPSHOT)).args(["--restore-memory", "map"]);
         command.arg(word("--kernel=", &at(KERNEL))).arg(word("--initramfs=", &initramfs.path()));
         command.arg("--disk").arg(place(CHECKED, &at(DISK), ",overlay=temp"));
-        // By another name than the empty one had, which would be held to its time of modification.
+        // Its name differs from that of the empty disk, so that its time of modification isn't compared with that one's.
         let name = parcel.path();
         let name = Path::new("/proc/thread-self/fd").join(name.file_name().unwrap_or_default());
         command.arg("--disk").arg(place(PARCEL, &name, ""));
@@ -134,7 +134,7 @@ impl Kept {
     }
 }
 
-/// A disk of a restored machine, with a comma in its path doubled.
+/// A disk of a restored machine, with commas in its path doubled.
 fn place(id: &str, path: &Path, more: &str) -> OsString {
     let mut option = OsString::from(format!("id={id},format=raw{more},path="));
     option.push(words::escaped(&words::whole(path.as_os_str())));

@@ -1,4 +1,4 @@
-//! The kernel to boot at every level, and where its modules are.
+//! The kernel to boot at every level, and its modules.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ pub struct Kernel {
     pub path: PathBuf,
     /// The file's contents.
     pub image: Vec<u8>,
-    /// Its release, where the image is a bzImage, which tells it.
+    /// Its release, if it is a bzImage, which contains it.
     pub release: Option<String>,
 }
 
 impl Kernel {
-    /// The kernel at `path`, by default the running one.
+    /// Finds the kernel at `path`, by default the running one.
     ///
     /// # Errors
     ///
-    /// There is none, or it can't be read, or is something else.
+    /// There is no kernel, it can't be read, or the file is something else.
     pub fn find(path: Option<&Path>) -> anyhow::Result<Self> {
         let path = match path {
             Some(path) => path.to_owned(),
@@ -35,11 +35,11 @@ impl Kernel {
         Ok(Self { path, image, release })
     }
 
-    /// The directory of its modules: `boot/vmlinuz-R` has them in `lib/modules/R`, installed or unpacked anywhere.
+    /// The directory of its modules: for `boot/vmlinuz-R`, they are in `lib/modules/R`, whether installed or unpacked anywhere.
     ///
     /// # Errors
     ///
-    /// They are not there, or the image doesn't tell its release.
+    /// The modules are not there, or the image doesn't contain its release.
     pub fn modules(&self) -> anyhow::Result<PathBuf> {
         let Some(release) = &self.release else {
             bail!(
@@ -49,7 +49,7 @@ impl Kernel {
         };
         let path = fs::canonicalize(&self.path).context("finding the kernel's modules")?;
         let above = path.ancestors().skip(1).map(|dir| dir.join("lib/modules").join(release));
-        // `lib/modules/R/vmlinuz`, where some distributions keep it, has them beside it.
+        // Some distributions keep the kernel as `lib/modules/R/vmlinuz`, next to the modules.
         let beside = path.parent().map(Path::to_owned);
         let candidates = above.chain(beside.filter(|dir| dir.ends_with(release)));
         candidates.into_iter().find(|dir| dir.is_dir()).with_context(|| {
@@ -71,8 +71,7 @@ fn running() -> anyhow::Result<PathBuf> {
     })
 }
 
-/// Linux, "The Linux/x86 Boot Protocol", `kernel_version`: 0x200 less than the offset of a string that begins with the
-/// release.
+/// Linux, "The Linux/x86 Boot Protocol", `kernel_version`: the offset, less 0x200, of a string that begins with the release.
 fn release(image: &[u8]) -> Option<&str> {
     if image.get(0x202..0x206)? != b"HdrS" {
         return None;

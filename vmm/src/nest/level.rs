@@ -1,4 +1,4 @@
-//! Starting the next level under nvmm, the same on the host as inside a guest.
+//! Starts the next level under nvmm, in the same way on the host and inside a guest.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -32,27 +32,27 @@ use crate::config::VmConfig;
 use crate::host::Host;
 use crate::stats::Stats;
 
-/// Memory of the last level.
+/// Memory of the last level in MiB.
 const LAST_MIB: u32 = 256;
-/// The same where it runs the user's program, beside what the program's files take.
+/// Memory of the last level if it runs the user's program, without the program's files.
 const LAST_WITH_PROGRAM_MIB: u32 = 512;
-/// The least memory for Linux and nvmm.
+/// The smallest memory for Linux and nvmm.
 const LEAST_MIB: u32 = 128;
-/// Memory that each level has beyond the next one's: enough for Linux to turn transparent huge pages on, which it does
-/// from 512 MiB. Without them a nested guest takes a fault, through every level, for each 4 KiB.
+/// The memory that each level has more than the next one: enough for Linux to enable transparent huge pages, which it does from 512 MiB on.
+/// Without them, a nested guest causes a fault, through every level, for each 4 KiB.
 const MORE_MIB: u32 = 448;
 
-/// Kernel parameters that tell /init its level.
+/// The kernel parameter with the level for /init.
 pub const LEVEL_PARAMETER: &str = "nvmm.level=";
 
-/// A level to be started.
+/// A level to start.
 #[derive(Debug)]
 pub struct Level<'a> {
-    /// From 1; 0 is the host.
+    /// Its number from 1 on; 0 is the host.
     pub number: u32,
     /// The manifest of `image`.
     pub manifest: &'a Manifest,
-    /// nvmm, as this level can run it.
+    /// nvmm's file on the current level.
     pub nvmm: &'a Path,
     /// Its kernel.
     pub kernel: &'a Path,
@@ -60,21 +60,21 @@ pub struct Level<'a> {
     pub image: &'a Memfd,
     /// The archive of the user's files, for the last level.
     pub files: &'a Path,
-    /// The disk by which a program comes to the last level later on.
+    /// The disk on which a program will come to the last level.
     pub(super) parcel: Option<&'a Path>,
     /// The directory to save it in, once the last level waits for a program.
     pub(super) keep: Option<&'a Keep>,
 }
 
 impl Level<'_> {
-    /// Runs it until it powers off, passing on what it says, and compares its disk with what it said of it. `below` is
-    /// this level, by its flags, and `host` its KVM.
+    /// Runs it until it powers off, passes on its reports, and compares its disk with its report. `below` is the current level's flags, and
+    /// `host` its KVM.
     ///
-    /// A failure at that level or above is said as [`Said::Fail`].
+    /// A failure at that level or above is reported as [`Said::Fail`].
     ///
     /// # Errors
     ///
-    /// Something goes wrong at this level.
+    /// Something fails at the current level.
     pub fn run(&self, host: &Host, below: Vec<String>, say: &mut dyn FnMut(&Line)) -> anyhow::Result<()> {
         let mut options = options(self.number, self.manifest);
         let mut config = VmConfig::new(&options)?;
@@ -100,7 +100,7 @@ impl Level<'_> {
         options.initramfs = Some(self.image.path());
         options.stats = Some(stats.path());
         options.verbose = 1;
-        // The user's own disks come after.
+        // The user's own disks come after it.
         options.disk.insert(0, with_path(&disk));
         if let Some(parcel) = self.parcel {
             options.disk.push(parcel_disk(parcel, self.keep.is_some()));
@@ -133,7 +133,7 @@ impl Level<'_> {
             }
         })?;
         if !ended {
-            // It is killed right here, not when this level ends.
+            // It is killed here, not when this level ends.
             drop(child);
             say(&self.says(Said::Fail(FailureKind::TimedOut, watch.verdict().1)));
             return Ok(());
@@ -155,7 +155,7 @@ impl Level<'_> {
         for said in meter.map(|meter| meter.result(&Symbols::read(&disk, disk::END))).unwrap_or_default() {
             say(&Line { level: self.number - 1, said });
         }
-        // The first failure is the cause, and has been told.
+        // The first failure is the cause, and has been reported.
         if !heard.failed {
             let verdict = heard.judge(status, disk::outside(&disk).context("reading the disk back")?);
             say(&self.says(verdict.map_or_else(|(kind, why)| Said::Fail(kind, why), |()| Said::Done)));
@@ -163,13 +163,13 @@ impl Level<'_> {
         Ok(())
     }
 
-    /// A meter for what the exits of the last level cost the level below this one.
+    /// Makes a meter for the cost of the last level's exits at the current level.
     fn meter(&self, child: &Child) -> Meter {
         let is_svm = facts::virtualization() == Some(Virtualization::Svm);
         Meter::new(self.number - 1, self.manifest.levels, child.id(), is_svm)
     }
 
-    /// The CPU that it is to find.
+    /// The CPU that the level has to find.
     fn promise(&self, host: &Host, config: &VmConfig, below: Vec<String>) -> Result<Promise, Failure> {
         let profile = CpuProfile::resolve(&host.cpu, &config.cpu, &config.topology)
             .map_err(|error| (FailureKind::Vmm, format!("{:#}", anyhow::Error::new(error))))?;
@@ -188,21 +188,21 @@ impl Level<'_> {
     }
 }
 
-/// The user's options for level 1, if this is it.
+/// The user's options for level 1, if this is level 1.
 fn first(level: u32, manifest: &Manifest) -> Option<&First> {
     (level == 1).then_some(&manifest.first)
 }
 
-/// `level` as a machine, except for its files.
+/// The machine of `level`, without its files.
 ///
 /// # Errors
 ///
-/// Options of level 1 that mean nothing.
+/// Options of level 1 are invalid.
 pub fn config(level: u32, manifest: &Manifest) -> anyhow::Result<VmConfig> {
     Ok(VmConfig::new(&options(level, manifest))?)
 }
 
-/// The options of `level`, except for its files. The disks are the user's.
+/// The options of `level`, without its files. The disks are the user's.
 fn options(level: u32, manifest: &Manifest) -> MachineArgs {
     let First { cpu, smp, memory, disks } = first(level, manifest).cloned().unwrap_or_default();
     let vcpus = if level == 1 { "2" } else { "1" };
@@ -219,10 +219,10 @@ fn options(level: u32, manifest: &Manifest) -> MachineArgs {
     }
 }
 
-/// The words that give another nvmm these options, as far as a level has any that are not the defaults.
+/// The command line that gives another nvmm these options, as far as they differ from the defaults.
 ///
-/// A level's machine is planned from values, [`options`], but runs in a process of its own, so that this level can end it, whatever it
-/// does, and see what it costs. A process is started with words, and nvmm has a command line for them already.
+/// A level's machine is planned with values, [`options`], but runs in a process of its own, so that the current level can end it whatever
+/// it does, and measure its cost. A process needs a command line.
 fn words(options: &MachineArgs) -> Vec<OsString> {
     let MachineArgs { kernel, initramfs, cmdline, cpu, smp, memory, disk, on_reboot, stats, verbose, .. } =
         options;
@@ -248,8 +248,8 @@ fn with_path(disk: &Memfd) -> OsString {
     option
 }
 
-/// The disk by which a program comes: nobody below the last level reads it, and nothing of it stays in memory there. A level that is saved gives
-/// it a name.
+/// The disk on which a program comes. No level below the last one reads it, or keeps any of it in memory. For a level that is saved, it has
+/// a name.
 fn parcel_disk(path: &Path, named: bool) -> OsString {
     let mut option = OsString::from("path=");
     option.push(path);
@@ -258,13 +258,13 @@ fn parcel_disk(path: &Path, named: bool) -> OsString {
     option
 }
 
-/// Asks nvmm to end, which saves its machine; false if it has ended by itself.
+/// Asks nvmm to end, which saves its machine. Returns false if it has ended by itself.
 fn end(id: u32) -> bool {
     let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok())
 }
 
-/// Exits in all and by reason, and entries of guests above, if KVM counted.
+/// The number of exits, in total and by reason, and of entries of guests above, if KVM counted.
 fn exits(stats: &Memfd) -> Option<BTreeMap<String, u64>> {
     let stats: Stats = serde_json::from_slice(&fs::read(stats.path()).ok()?).ok()?;
     let mut total = stats.vcpu_total();
@@ -274,7 +274,7 @@ fn exits(stats: &Memfd) -> Option<BTreeMap<String, u64>> {
     (!total.is_empty()).then_some(total)
 }
 
-/// Passes on the lines of a level's console until it ends or says that it is off; false when `watch` gives up.
+/// Passes on the lines of a level's console until it ends or reports that it is off. Returns false if `watch` gives up.
 pub(super) fn supervise(
     child: &mut Child,
     clock: &mut Clock,
@@ -298,7 +298,7 @@ pub(super) fn supervise(
 pub fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
     let mut parameters = format!("console=ttyS0 quiet panic=-1 {LEVEL_PARAMETER}{level}");
     let first = if level == 1 { manifest.first_cmdline.as_str() } else { "" };
-    // A level that is saved for days has not hung.
+    // A level that is saved for days must not look like one that hung.
     let kept = if manifest.keep { "nosoftlockup rcupdate.rcu_cpu_stall_suppress=1" } else { "" };
     for more in [first, kept, &manifest.cmdline, breakage::parameters(level, manifest)] {
         if !more.is_empty() {
@@ -309,7 +309,7 @@ pub fn kernel_parameters(level: u32, manifest: &Manifest) -> String {
     parameters
 }
 
-/// Memory of `level`: what it needs. If the user gave level 1 its memory, what levels leave of it is for the user's program.
+/// Memory of `level`: what it needs. If the user gave level 1 its memory, what the levels don't need of it is for the user's program.
 pub fn memory_mib(level: u32, manifest: &Manifest) -> u32 {
     let above = manifest.levels.saturating_sub(level);
     let Some(program) = &manifest.program else {
@@ -324,26 +324,26 @@ pub fn memory_mib(level: u32, manifest: &Manifest) -> u32 {
     }
 }
 
-/// The least memory of level 1 with which the program's files fit into every level.
+/// The smallest memory of level 1 with which the program's files fit into every level.
 pub(super) fn least_mib(program: &Program, levels: u32) -> u32 {
     let above = LEAST_MIB.saturating_add(below_mib(program)).saturating_mul(levels.saturating_sub(1));
     LEAST_MIB.saturating_add(last_mib(program)).saturating_add(above)
 }
 
-/// Memory that the program's files need at the last level. They are there packed and unpacked, which is twice. They are unpacked
-/// into a tmpfs, which has no more than half of what the packed ones leave of the memory: that makes it three times. Linux,
+/// The memory that the program's files need at the last level. They are there both packed and unpacked, which takes twice their size. They
+/// are unpacked into a tmpfs, which is limited to half of the memory that the packed ones leave: that makes it three times. Linux,
 /// "Documentation/filesystems/ramfs-rootfs-initramfs.rst", "What is rootfs?".
 fn last_mib(program: &Program) -> u32 {
     program.files_mib.saturating_mul(3)
 }
 
-/// Memory that they take at each other level: as one file, in the next level's initramfs, and while that is made. The
-/// tmpfs is large enough, since the next level's memory comes on top.
+/// The memory that they need at each other level: as one file, in the next level's initramfs, and while that is made. The tmpfs is large
+/// enough, since there is also the next level's memory.
 fn below_mib(program: &Program) -> u32 {
     program.files_mib.saturating_mul(3)
 }
 
-/// Memory of an emulated level 0: enough for level 1, whatever the user gives that.
+/// The memory of an emulated level 0: enough for level 1, even if the user gives that more.
 pub fn host_memory_mib(manifest: &Manifest) -> u32 {
     let first = config(1, manifest).map_or(0, |config| config.memory.size.0 >> 20);
     let files = manifest.program.as_ref().map_or(0, below_mib);

@@ -1,7 +1,7 @@
-//! Kernel modules: which files hold them and what each needs, read from the modules themselves.
+//! Kernel modules: finds their files and their dependencies, which are read from the modules themselves.
 //!
-//! depmod's `modules.dep` would say the same, but a distribution's package doesn't carry it: it is made when the package
-//! is installed. Each module's `.modinfo` section always names what it depends on.
+//! depmod's `modules.dep` has the same information, but is not part of a distribution's package: it is made when the package is installed.
+//! Each module's `.modinfo` section always lists its dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,31 +10,31 @@ use std::path::{Path, PathBuf};
 
 use object::{Object, ObjectSection};
 
-/// Why the modules can't be had.
+/// Reasons why the modules can't be found.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or directory can't be read or decompressed.
     #[error("reading modules from {0}")]
     Read(PathBuf, #[source] io::Error),
-    /// A file is not what its name says.
+    /// The file is not a kernel module, despite its name.
     #[error("{0} is not a kernel module")]
     Format(PathBuf),
-    /// A module is nowhere.
+    /// The module does not exist.
     #[error("no module {name} in {dir}, and its modules.builtin doesn't list it as built in")]
     Missing {
         /// The module.
         name: String,
-        /// The folder that it was looked for in.
+        /// The folder that was searched.
         dir: PathBuf,
     },
-    /// A module is another kernel's.
+    /// The module belongs to another kernel.
     #[error("{path} is for kernel {module}, not for {kernel}")]
     Release {
         /// The module's file.
         path: PathBuf,
-        /// The release that it was made for.
+        /// The release for which it was made.
         module: String,
-        /// The release of the kernel that was to load it.
+        /// The release of the kernel that has to load it.
         kernel: String,
     },
 }
@@ -50,7 +50,7 @@ pub struct Modules {
 /// A module ready to be loaded.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Module {
-    /// As /proc/modules has it: `kvm_intel`.
+    /// Its name in /proc/modules: `kvm_intel`.
     pub name: String,
     /// The ELF file, decompressed.
     pub image: Vec<u8>,
@@ -73,12 +73,12 @@ impl Modules {
     fn walk(&mut self, dir: &Path) -> io::Result<()> {
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
-            // `build` and `source` are links to kernel sources, which are many and hold no modules of this kernel.
+            // `build` and `source` are links to kernel sources, which have many files and no modules of this kernel.
             let file_type = path.symlink_metadata()?.file_type();
             if file_type.is_dir() {
                 self.walk(&path)?;
             } else if let Some(name) = module_name(&path) {
-                // Like depmod: what was added beside the distribution's own (updates/, extra/) wins.
+                // As in depmod, modules that were added to the distribution's own (in updates/, extra/) have priority.
                 let added = !path.starts_with(self.dir.join("kernel"));
                 if added || !self.files.contains_key(&name) {
                     self.files.insert(name, path);
@@ -88,14 +88,14 @@ impl Modules {
         Ok(())
     }
 
-    /// Returns whether there is such a module, apart from those built into the kernel.
+    /// Returns whether there is such a module, not counting those built into the kernel.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.files.contains_key(name)
     }
 
-    /// The modules `wanted` and all that they need, in an order in which they can be loaded, those built into the kernel
-    /// left out. `release` is the kernel's, if it is known.
+    /// The modules `wanted` and everything that they need, in load order, without those built into the kernel. `release` is the kernel's,
+    /// if it is known.
     pub fn resolve(&self, wanted: &[&str], release: Option<&str>) -> Result<Vec<Module>, Error> {
         let mut order = Vec::new();
         let mut seen = BTreeSet::new();
@@ -135,7 +135,7 @@ impl Modules {
     }
 }
 
-/// A module's description of itself.
+/// A module's description in itself.
 struct ModInfo {
     depends: Vec<String>,
     release: String,
@@ -162,14 +162,14 @@ impl ModInfo {
     }
 }
 
-/// The name of the module in a file called `path`, if that is what the file is.
+/// The name of the module in a file at `path`, if it is a module.
 fn module_name(path: &Path) -> Option<String> {
     let file = path.file_name()?.to_str()?;
     let stem = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().find_map(|suffix| file.strip_suffix(suffix))?;
     Some(canonical(stem))
 }
 
-/// Files are called kvm-intel.ko as well as virtio_blk.ko: the kernel knows both by underscores.
+/// A file may be called kvm-intel.ko or virtio_blk.ko; the kernel uses underscores for both.
 fn canonical(name: &str) -> String {
     name.replace('-', "_")
 }

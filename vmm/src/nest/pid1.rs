@@ -1,4 +1,4 @@
-//! Being a level's only program: what PID 1 does before and after its work, whatever the work is.
+//! The work of PID 1 before and after a level's own work.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ use super::record::FailureKind;
 use super::report::{Line, Said};
 use super::{breakage, tsc};
 
-/// PID 1's view of its level.
+/// PID 1's state.
 #[derive(Debug)]
 pub struct Pid1 {
     /// This level's number.
@@ -29,7 +29,7 @@ pub struct Pid1 {
     console: Console,
 }
 
-/// A level's console, for each thread that has something to say on it.
+/// A level's console, for each thread that writes to it.
 #[derive(Debug, Clone)]
 pub(super) struct Console {
     level: u32,
@@ -37,23 +37,23 @@ pub(super) struct Console {
 }
 
 impl Console {
-    /// Says something of this level.
+    /// Reports something about this level.
     pub(super) fn say(&self, said: Said) {
         self.print(&Line { level: self.level, said });
     }
 
     fn print(&self, line: &Line) {
-        // One write, so that the kernel's own messages stay outside the line. Without a console nobody can be told.
+        // One write, so that the kernel's own messages don't split the line. Without a console, there is nowhere to report.
         let _ = (&*self.file).write_all(format!("{line}\n").as_bytes());
     }
 
-    /// Waits until all of it has been sent.
+    /// Waits until everything has been sent.
     pub(super) fn drain(&self) -> io::Result<()> {
         Ok(rustix::termios::tcdrain(&*self.file)?)
     }
 }
 
-/// Mounts what programs expect, does `work`, reports its failure if it fails, and powers the machine off.
+/// Mounts the usual file systems, does `work`, reports its failure if it fails, and powers the machine off.
 pub fn run(work: fn(&mut Pid1) -> anyhow::Result<()>) -> ! {
     let outcome = panic::catch_unwind(|| {
         let mut pid1 = Pid1::start()?;
@@ -66,7 +66,7 @@ pub fn run(work: fn(&mut Pid1) -> anyhow::Result<()>) -> ! {
         eprintln!("/init: {error:#}");
     }
     loop {
-        // It comes back only when refused, and PID 1 must never end.
+        // It returns only if it is refused, and PID 1 must never end.
         let _ = rustix::system::reboot(RebootCommand::PowerOff);
         thread::sleep(Duration::from_secs(1));
     }
@@ -76,7 +76,7 @@ impl Pid1 {
     fn start() -> anyhow::Result<Self> {
         for (source, target) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")] {
             match rustix::mount::mount(source, target, source, MountFlags::empty(), None) {
-                // The kernel mounts /dev itself where CONFIG_DEVTMPFS_MOUNT reaches the initramfs.
+                // With CONFIG_DEVTMPFS_MOUNT, the kernel may have mounted /dev itself.
                 Ok(()) | Err(Errno::BUSY) => {}
                 Err(error) => return Err(error).with_context(|| format!("mounting {target}")),
             }
@@ -89,12 +89,12 @@ impl Pid1 {
         Ok(Self { level, manifest, console })
     }
 
-    /// Says something of this level.
+    /// Reports something about this level.
     pub fn say(&mut self, said: Said) {
         self.console.say(said);
     }
 
-    /// Passes on a line of a level above.
+    /// Passes on a line from a level above.
     pub fn print(&mut self, line: &Line) {
         self.console.print(line);
     }
@@ -104,27 +104,27 @@ impl Pid1 {
         self.console.clone()
     }
 
-    /// Tells how it went, and sees that the console has sent it all.
+    /// Reports the result, and waits until the console has sent everything.
     fn finish(&mut self, outcome: anyhow::Result<()>) -> anyhow::Result<()> {
         if let Err(error) = outcome {
             let (kind, why) = explain(&error);
             self.say(Said::Fail(kind, why));
         }
         if self.level == 0 {
-            // An emulated machine may be slow to pass on its serial port, and loses the rest at power-off.
+            // An emulated machine may pass on its serial port slowly, and loses the rest when it powers off.
             self.say(Said::Off);
             thread::sleep(Duration::from_secs(2));
         }
         self.drain()
     }
 
-    /// Waits until the console has sent all that was said.
+    /// Waits until the console has sent everything.
     pub fn drain(&self) -> anyhow::Result<()> {
         self.console.drain().context("draining /dev/console")
     }
 }
 
-/// Splits an error into the kind of failure, if it says so, and the rest of its words.
+/// Splits an error into the kind of failure, if it contains one, and the rest of its message.
 fn explain(error: &anyhow::Error) -> (FailureKind, String) {
     let kind = error.downcast_ref::<FailureKind>().copied();
     let said = kind.map(|kind| kind.to_string());
@@ -136,7 +136,7 @@ fn explain(error: &anyhow::Error) -> (FailureKind, String) {
 ///
 /// # Errors
 ///
-/// /proc/cmdline can't be read, or lacks it.
+/// /proc/cmdline can't be read, or lacks the parameter.
 pub fn parameter(key: &str) -> anyhow::Result<String> {
     let line = fs::read_to_string("/proc/cmdline").context("reading /proc/cmdline")?;
     let value = find(&line, key).with_context(|| format!("the kernel command line has no {key}"))?;
@@ -147,11 +147,11 @@ fn find<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     line.split_whitespace().find_map(|parameter| parameter.strip_prefix(key))
 }
 
-/// Loads KVM's modules, once the rate of the TSC is known that KVM takes for its guests.
+/// Loads KVM's modules, once the kernel has measured the TSC's rate, which KVM uses for its guests.
 ///
 /// # Errors
 ///
-/// A module that doesn't load is named, and what its error says of the CPU.
+/// A module can't be loaded. The error names it, and what its error code says about the CPU.
 pub fn load_kvm(level: u32, manifest: &Manifest) -> anyhow::Result<()> {
     if breakage::misjudges_tsc(level, manifest) {
         load(&manifest.kvm)?;
@@ -162,17 +162,17 @@ pub fn load_kvm(level: u32, manifest: &Manifest) -> anyhow::Result<()> {
     load(&manifest.kvm)
 }
 
-/// Loads modules of the image in the order given.
+/// Loads modules of the image in this order.
 ///
 /// # Errors
 ///
-/// A module that doesn't load is named, and what its error says of the CPU.
+/// A module can't be loaded. The error names it, and what its error code says about the CPU.
 pub fn load(modules: &[String]) -> anyhow::Result<()> {
     for name in modules {
         let path = image::in_root(&Manifest::module(name));
         let file = open(&path)?;
         match rustix::system::finit_module(&file, c"", 0) {
-            // Built in after all, or loaded by the kernel itself.
+            // It is built in after all, or the kernel has loaded it itself.
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(anyhow!(load_error(name, error))),
         }

@@ -1,4 +1,4 @@
-//! Gathering what every level needs into the image.
+//! Puts everything that the levels need into the image.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::image::{self, Manifest, Memfd};
 use super::kernel::Kernel;
 use super::modules::{Module, Modules};
 
-/// The image's path for the file of `--cpu file:`.
+/// The path in the image for the file of `--cpu file:`.
 const CPU_FILE: &str = "nest/cpu.xml";
 
 /// The user's files.
@@ -18,17 +18,17 @@ const CPU_FILE: &str = "nest/cpu.xml";
 pub(super) struct Files<'a> {
     /// `--modules`.
     pub(super) modules: Option<&'a Path>,
-    /// The file of `--cpu file:`, where the levels can't read it on the host.
+    /// The path of the file of `--cpu file:`, if the levels can't read it on the host.
     pub(super) cpu: Option<&'a str>,
     /// The archive of the program and its files.
     pub(super) program: &'a Memfd,
 }
 
-/// Makes the image of `level`, and names what is in it in `manifest`.
+/// Makes the image for `level`, and lists its contents in `manifest`.
 ///
 /// # Errors
 ///
-/// A file can't be read, or a module is nowhere.
+/// A file can't be read, or a module does not exist.
 pub(super) fn prepare(
     files: &Files<'_>,
     virt: Option<Virtualization>,
@@ -43,7 +43,7 @@ pub(super) fn prepare(
             let modules = Modules::open(&dir)?;
             let resolve = |wanted: &[&str]| modules.resolve(wanted, kernel.release.as_deref());
             let kvm: Vec<_> = virt.map(Virtualization::module).into_iter().collect();
-            // SVM has no MSRs to compare, and without the module VMX's are not.
+            // SVM has no MSRs to compare. Without the module, VMX's are not compared.
             let msr = match virt {
                 Some(Virtualization::Vmx) => resolve(&["msr"]).unwrap_or_default(),
                 _ => vec![],

@@ -1,5 +1,5 @@
-//! The progress of a run: a line for each event, or on a terminal a line for each level, the last one alive. What
-//! the user's program prints is shown as it is.
+//! Shows the progress of a run: a line for each event, or on a terminal a line for each level, of which the last one is redrawn. The output
+//! of the user's program is shown as it is.
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
@@ -12,7 +12,7 @@ use devices::threads::{self, Role};
 use crate::{cpu::text::has_signs, terminal};
 
 const TICK: Duration = Duration::from_millis(100);
-/// Events that may wait to be shown.
+/// The most events that wait to be shown.
 const EVENTS: usize = 256;
 
 /// The signs before the last line, one after the other, and the one before a line that stays.
@@ -37,7 +37,7 @@ pub(super) struct Progress {
     begun: Cell<bool>,
 }
 
-/// The place that the program's output goes to.
+/// The stream for the program's output.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stream {
     /// Standard output.
@@ -47,7 +47,7 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Nobody can be told if this fails, as when the reader has seen enough, and the run goes on.
+    /// Writes to the stream. A failure can't be reported, as when the reader has gone, and the run continues.
     fn write(self, bytes: &[u8]) {
         let _ = match self {
             Self::Stdout => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
@@ -67,18 +67,18 @@ struct Live {
 enum Event {
     Level(u32, String),
     Text(String),
-    /// The program printed something: nothing is to be redrawn until the next event.
+    /// Output of the program: nothing is redrawn until the next event.
     Output(Vec<u8>),
 }
 
 impl Progress {
-    /// Begins; `output` is where the program's goes.
+    /// Begins to show progress. `output` is the stream for the program's output.
     pub(super) fn new(start: Instant, output: Stream) -> Self {
         let live = if io::stderr().is_terminal() { Live::new(start, output) } else { None };
         Self { start, live, output, begun: Cell::new(false) }
     }
 
-    /// Shows what `level` does now.
+    /// Shows what `level` is doing.
     pub(super) fn level(&self, level: u32, doing: String) {
         self.send(Event::Level(level, doing));
     }
@@ -88,7 +88,7 @@ impl Progress {
         self.send(Event::Text(text));
     }
 
-    /// Shows what the program printed.
+    /// Shows output of the program.
     pub(super) fn output(&self, bytes: Vec<u8>) {
         self.send(Event::Output(bytes));
     }
@@ -99,7 +99,7 @@ impl Progress {
                 let _ = events.send(event);
             }
             _ => {
-                // Both may go to one place.
+                // Both may go to the same place.
                 let newline = if self.begun.replace(event.begins_line()) { "\n" } else { "" };
                 match event {
                     Event::Output(bytes) => self.output.write(&bytes),
@@ -114,16 +114,16 @@ impl Progress {
 }
 
 impl Event {
-    /// Returns whether it leaves a line without its end.
+    /// Returns whether it leaves an incomplete line.
     fn begins_line(&self) -> bool {
         matches!(self, Self::Output(bytes) if !bytes.ends_with(b"\n"))
     }
 }
 
 impl Live {
-    /// Starts the thread. Where that fails, lines of text have to do.
+    /// Starts the thread. If that fails, lines of text are shown instead.
     fn new(start: Instant, output: Stream) -> Option<Self> {
-        // Bounded: whoever says more than a terminal can show has to wait for it.
+        // Bounded: a sender with more than the terminal can show has to wait.
         let (events, received) = mpsc::sync_channel(EVENTS);
         let thread = threads::spawn(&Role::Progress, move || {
             let signs = if has_signs(&io::stderr()) { SIGNS } else { ASCII_SIGNS };
@@ -161,7 +161,7 @@ fn plain(event: &Event, at: Duration) -> String {
     match event {
         Event::Level(level, doing) => format!("{:7.1} s  level {level}: {doing}", at.as_secs_f64()),
         Event::Text(text) => format!("{:7.1} s  {text}", at.as_secs_f64()),
-        // It is shown as it is.
+        // The caller shows it as it is.
         Event::Output(_) => String::new(),
     }
 }
@@ -205,7 +205,7 @@ impl Screen {
         out + &self.draw(now)
     }
 
-    /// The last line with its spinner, without an end.
+    /// The last line with its spinner, without a line end.
     fn draw(&mut self, now: Instant) -> String {
         self.turn += 1;
         let turning = self.signs.turning;
@@ -213,7 +213,7 @@ impl Screen {
         self.line(spinner, now).map(|line| format!("\r\x1b[K{line}")).unwrap_or_default()
     }
 
-    /// The last line as it stays.
+    /// The last line in its final form.
     fn settle(&mut self, now: Instant) -> String {
         let line =
             self.line(self.signs.done, now).map(|line| format!("\r\x1b[K{line}\n")).unwrap_or_default();
@@ -221,7 +221,7 @@ impl Screen {
         line
     }
 
-    /// It must not wrap, or it would not be overwritten.
+    /// The last line, cut so that it does not wrap: then it could not be overwritten.
     fn line(&self, mark: char, now: Instant) -> Option<String> {
         let (level, doing, since) = self.current.as_ref()?;
         let seconds = now.saturating_duration_since(*since).as_secs_f64();

@@ -1,4 +1,4 @@
-//! The CPU that the level below says that it gave, for the level to compare with what it finds.
+//! The CPU that the level below promises, which the level compares with its own.
 
 use std::arch::x86_64::__cpuid_count;
 use std::collections::BTreeMap;
@@ -17,20 +17,20 @@ use serde::{Deserialize, Serialize};
 
 use super::image;
 
-/// The image's path for it, as JSON.
+/// The path in the image for it, as JSON.
 pub(super) const PROMISE: &str = "nest/promise.json";
 
-/// Of the MSRs that describe VMX, those that KVM leaves as they are. It takes bits out of the others by CPUID.
+/// The MSRs that describe VMX and that KVM does not change. In the others, it clears bits according to CPUID.
 const MSRS: [u32; 7] = [0x480, 0x481, 0x482, 0x485, 0x48b, 0x48c, 0x48d];
-/// CPUID.07H.0:EBX of HLE and RTM, which Linux may switch off by `IA32_TSX_CTRL`.
+/// The bits of HLE and RTM in CPUID.07H.0:EBX, which Linux may switch off with `IA32_TSX_CTRL`.
 const TSX: (Leaf, u32) = (Leaf::sub(0x7, 0), 1 << 4 | 1 << 11);
 
-/// The CPU of a level's first processor, and what the level below has.
+/// The CPU of a level's first processor, and the features of the level below.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Promise {
     leaves: Cpuid,
     msrs: BTreeMap<u32, u64>,
-    /// The flags of the level below, as its [`super::facts::Facts`] have them.
+    /// The flags of the level below, as in its [`super::facts::Facts`].
     pub(super) below: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ impl Promise {
         Self { leaves: profile.leaves(0), msrs, below }
     }
 
-    /// The one that this level was given; none on an emulated level 0.
+    /// Reads the promise for this level; none on an emulated level 0.
     pub(super) fn read() -> anyhow::Result<Option<Self>> {
         let path = image::in_root(PROMISE);
         if !path.exists() {
@@ -51,8 +51,7 @@ impl Promise {
         Ok(Some(serde_json::from_slice(&text).context("reading the promise")?))
     }
 
-    /// Lists what this level finds otherwise, each difference by its name. MSRs can be seen where the module that shows them
-    /// is loaded.
+    /// Lists the differences that this level finds, each with its name. MSRs are compared if the module that shows them is loaded.
     pub(super) fn broken(&self) -> anyhow::Result<Vec<String>> {
         let leaves: Vec<Leaf> = self.leaves.0.keys().copied().collect();
         let found = on_first_processor(move || leaves.into_iter().map(|leaf| (leaf, cpuid(leaf))).collect())?;
@@ -85,7 +84,7 @@ impl Promise {
     }
 }
 
-/// `CPUID.01H:ECX is 0x0 and not 0x20 (-vmx)`: the features gained and lost, as far as they have names.
+/// Writes `CPUID.01H:ECX is 0x0 and not 0x20 (-vmx)`: the features gained and lost, as far as they have names.
 fn describe(mismatch: &Mismatch) -> String {
     let differing = mismatch.set ^ mismatch.read;
     let names: Vec<_> = FeatureId::all()
@@ -101,7 +100,7 @@ fn describe(mismatch: &Mismatch) -> String {
     if names.is_empty() { mismatch.to_string() } else { format!("{mismatch} ({})", names.join(", ")) }
 }
 
-/// Linux starts on processor 0, which is vCPU 0: the answers of others have their own numbers in them.
+/// Calls `work` on processor 0, on which Linux starts and which is vCPU 0: others' answers contain their own numbers.
 fn on_first_processor<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
     let worker = threads::spawn(&Role::Cpuid, || {
         let mut first = CpuSet::new();

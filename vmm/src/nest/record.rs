@@ -9,7 +9,7 @@ use super::exec::outcome::ProgramRecord;
 use super::explain::cost::Cost;
 use super::facts::Facts;
 
-/// The name of a level 0 that is not emulated.
+/// The name of level 0 if it is not emulated.
 pub const THIS_MACHINE: &str = "this machine";
 
 /// A run of `nvmm nest`.
@@ -17,71 +17,71 @@ pub const THIS_MACHINE: &str = "this machine";
 pub struct Record {
     /// nvmm's version.
     pub version: String,
-    /// The number of levels of guests that were to run.
+    /// The number of levels of guests that were wanted.
     pub wanted: u32,
     /// Level 0: [`THIS_MACHINE`], or the emulator's name.
     pub host: String,
-    /// The time that all of it took.
+    /// The total time.
     pub seconds: f64,
-    /// Its end.
+    /// The result.
     pub verdict: Verdict,
     /// The user's program, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<ProgramRecord>,
-    /// The levels, 0 first, as far as they were heard of, and then those that were not reached.
+    /// The levels, 0 first: those that were heard from, and then those that were not reached.
     pub levels: Vec<LevelRecord>,
 }
 
-/// The end of a run.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Verdict {
-    /// Every level did all that it should.
+    /// Every level succeeded.
     Passed,
-    /// One did not; the first that is known of is the cause.
+    /// A level failed. If several did, this is the first that was reported, which is the cause.
     Failed {
         /// The level that failed.
         level: u32,
         /// The kind of its failure.
         kind: FailureKind,
-        /// The same in detail.
+        /// The failure in detail.
         why: String,
-        /// The end of that level's console.
+        /// The last lines of that level's console.
         console: Vec<String>,
     },
-    /// The host cannot nest, or the user's program says that it can't run there.
+    /// The host can't nest, or the user's program reported that it can't run there.
     Skipped {
-        /// The thing that is lacking.
+        /// The thing that is missing.
         why: String,
     },
 }
 
-/// The kinds of failure of a run.
+/// The kinds of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// /init never ran.
+    /// /init did not run.
     KernelDidNotStart,
-    /// KVM's modules, or /dev/kvm after them.
+    /// KVM's modules failed to load, or /dev/kvm can't be used after that.
     KvmDidNotLoad,
-    /// The CPU that it would get, or has, shows neither VMX nor SVM.
+    /// The CPU shows neither VMX nor SVM.
     NoNesting,
-    /// Its processor could not run it: KVM or the guest's state gave up.
+    /// The processor could not run the level: KVM failed, or the guest's state was invalid.
     EntryFailed,
-    /// By CPUID it runs on something else.
+    /// CPUID shows another hypervisor than KVM.
     NotOnKvm,
-    /// It reads another CPU than the one it was given.
+    /// The CPU differs from the one that was promised.
     CpuDiffers,
-    /// The disk check.
+    /// The disk check failed.
     Disk,
-    /// The user's program.
+    /// The user's program failed.
     #[serde(rename = "program_failed")]
     Program,
-    /// nvmm could not do its work there.
+    /// nvmm failed there.
     Vmm,
-    /// It went on for too long.
+    /// It took too long.
     TimedOut,
-    /// It was gone before its work was done.
+    /// It ended before its work was done.
     Ended,
 }
 
@@ -103,28 +103,28 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// The record of one level. Times are seconds from the start of the run, by the host's clock.
+/// The record of a level. Times are seconds from the start of the run, by the host's clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LevelRecord {
     /// Its number; 0 is the host.
     pub level: u32,
     /// The machine that runs it: `this machine`, the emulator's name, or `nvmm on KVM`.
     pub run_by: String,
-    /// Its VMM was started. A real host came up long ago.
+    /// The time when its VMM was started. A real host has none.
     pub started: Option<f64>,
-    /// Its /init ran.
+    /// The time when its /init ran.
     pub up: Option<f64>,
-    /// Its KVM module was loaded.
+    /// The time when its KVM module was loaded.
     pub kvm_loaded: Option<f64>,
-    /// Its KVM entered a guest for the first time: the level above began to run.
+    /// The time when its KVM first entered a guest, so that the level above began to run.
     pub first_entry: Option<f64>,
-    /// It powered off, with its disk as it said.
+    /// The time when it powered off, and its disk was as it had reported.
     pub passed: Option<f64>,
-    /// The facts that it saw of itself.
+    /// Its facts about itself.
     pub facts: Option<Facts>,
     /// Its disk check.
     pub disk: Option<DiskRecord>,
-    /// The answer of `nvmm check` there, once its KVM is loaded.
+    /// The result of `nvmm check` there, after its KVM was loaded.
     pub check: Option<CheckRecord>,
     /// KVM's statistics of the guest that this level ran: `exits`, `io_exits`, `mmio_exits`, `irq_exits`, `halt_exits` ...
     #[serde(default)]
@@ -132,7 +132,7 @@ pub struct LevelRecord {
     /// The cost of one exit of the last level for this one, with `--explain`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub costs: Vec<Cost>,
-    /// Why it could not use KVM's tracepoints for that.
+    /// The reason why it could not use KVM's tracepoints for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untraced: Option<String>,
     /// Its result.
@@ -140,7 +140,7 @@ pub struct LevelRecord {
 }
 
 impl LevelRecord {
-    /// A level that nothing was heard of.
+    /// The record of a level from which nothing was heard.
     #[must_use]
     pub fn not_reached(level: u32, run_by: &str) -> Self {
         Self {
@@ -162,27 +162,27 @@ impl LevelRecord {
     }
 }
 
-/// A disk check, as that level measured it: where the host is emulated, by a clock that is not to be trusted.
+/// A disk check, measured by that level: if the host is emulated, with a clock that can't be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DiskRecord {
-    /// Bytes read, and as many written.
+    /// The number of bytes that were read, and of bytes that were written.
     pub bytes: u64,
     /// The time that reading took.
     pub read_seconds: f64,
     /// The time that writing and flushing took.
     pub write_seconds: f64,
-    /// The file outside holds what the level said of it.
+    /// The file outside is as the level reported.
     pub verified: bool,
 }
 
-/// The answer of `nvmm check` on a level; where it can't tell, nothing.
+/// The result of `nvmm check` on a level; none where it can't tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckRecord {
     /// nvmm can run guests.
     pub kvm: Option<bool>,
-    /// These can run guests of their own: the proof was run.
+    /// These can run guests of their own, by the proof.
     pub nested: Option<bool>,
-    /// The ids of what it warns of.
+    /// The ids of its warnings.
     pub warnings: Vec<String>,
 }
 
@@ -190,11 +190,11 @@ pub struct CheckRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// All that it should do is done.
+    /// It succeeded.
     Passed,
-    /// It is the one that failed, or one that could not end its work because of that.
+    /// It failed, or it could not finish its work because another level failed.
     Failed,
-    /// The host cannot nest, or the user's program can't run there.
+    /// The host can't nest, or the user's program can't run there.
     Skipped,
     /// It was never started.
     NotReached,

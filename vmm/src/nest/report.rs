@@ -1,8 +1,8 @@
-//! The reports of levels to the one below them, and through it to the host: lines on the serial console.
+//! Reports from levels to the one below them, and so to the host: lines on the serial console.
 //!
-//! A line is `@nest` and JSON when it is a report, and `@2|` and text when it is what else level 2 printed. Anything else
-//! is the console's own text, to which whoever relays it adds the level. Each byte on a serial port costs an exit at
-//! every level it goes through, so lines are short and few; kernels are started with `quiet`, so that text is trouble.
+//! A report is a line of `@nest` and JSON. Other text that level 2 printed is a line of `@2|` and the text. Any other line is the console's
+//! own text, to which the level that passes it on adds the number. Each byte on a serial port costs an exit at every level on its way, so
+//! lines are short and few; kernels are started with `quiet`, so that text means trouble.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,34 +16,34 @@ use super::record::{CheckRecord, FailureKind};
 
 const REPORT: &str = "@nest";
 
-/// One line: which level it is about, and what is said.
+/// A line: the level that it is about, and the report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
     /// The level it is about.
     pub level: u32,
-    /// The news of it.
+    /// The report.
     pub said: Said,
 }
 
-/// The news of a level.
+/// A report about a level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Said {
-    /// Its VMM is being started. Said by the level below.
+    /// Its VMM is being started. Reported by the level below.
     Start,
-    /// Its guest code ran: `KVM_RUN` came back from it. Said by the level below.
+    /// Its code ran: `KVM_RUN` returned from it. Reported by the level below.
     Entered,
-    /// Its /init runs. Of its features, those that differ from the level below: [`super::facts::difference`].
+    /// Its /init runs. Of its features, only those that differ from the level below: [`super::facts::difference`].
     Up(Facts),
-    /// Its KVM is there.
+    /// Its KVM is loaded.
     Kvm,
-    /// `nvmm check` says this of it.
+    /// The result of `nvmm check` on it.
     Check(CheckRecord),
-    /// Its disk check is done.
+    /// The result of its disk check.
     Disk {
-        /// CRC-32 of what it read.
+        /// CRC-32 of the bytes that it read.
         read: u32,
-        /// CRC-32 of what it wrote and read back.
+        /// CRC-32 of the bytes that it wrote and read back.
         wrote: u32,
         /// The time that reading took, in milliseconds by its own clock.
         #[serde(default)]
@@ -54,23 +54,23 @@ pub enum Said {
     },
     /// It waits for a program, with `nvmm nest --keep`.
     Ready,
-    /// The news of the user's program there.
+    /// An event of the user's program there.
     Program(News),
-    /// KVM's counts of the guest that it ran: exits in all, and by reason.
+    /// KVM's counts of the guest that it ran: exits in total, and by reason.
     Exits(BTreeMap<String, u64>),
-    /// It begins to make exits for those below it to measure.
+    /// It begins to make exits that those below it measure.
     Work(Work),
-    /// One exit of the last level cost it this.
+    /// The cost for it of one exit of the last level.
     Cost(Cost),
-    /// It can't use KVM's tracepoints to tell what that is made of, for this reason.
+    /// The reason why it can't use KVM's tracepoints to analyse the cost.
     Untraced(String),
-    /// It powered off, and its disk holds what it said. Said by the level below.
+    /// It powered off, and its disk is as it reported. Reported by the level below.
     Done,
-    /// The failure there.
+    /// A failure there.
     Fail(FailureKind, String),
-    /// It has no more to say. An emulated machine may be ended now.
+    /// It has nothing more to report. An emulated machine may be ended now.
     Off,
-    /// Its emulator has nothing to do while this level waits. Said by the host.
+    /// Its emulator is idle while this level waits. Reported by the host.
     #[serde(skip)]
     Idle(String),
     /// Text from its console.
@@ -79,7 +79,7 @@ pub enum Said {
 }
 
 impl Said {
-    /// Returns whether the console of level `own` can say this of `level`.
+    /// Returns whether the console of level `own` may contain this report about `level`.
     fn can_be_of(&self, level: u32, own: u32, last: u32) -> bool {
         let can_say = match self {
             Self::Start | Self::Entered | Self::Done => level > own,
@@ -93,19 +93,19 @@ impl Said {
 }
 
 impl Line {
-    /// Returns whether a report may have begun with `begin`.
+    /// Returns whether a report may begin with `begin`.
     pub(super) fn is_begun(begin: &[u8]) -> bool {
         begin.starts_with(REPORT.as_bytes())
     }
 
-    /// Reads a line that came from the console of level `own`, without its end of line; `last` is the last level.
+    /// Parses a line from the console of level `own`, without its line end. `last` is the last level.
     ///
-    /// A level, which can print anything, can speak for itself and for those above it. A report of another level is text,
-    /// as is one that only the level below can give.
+    /// A level can print anything, but can only report about itself and those above it. A report about another level is text, and so is one
+    /// that only the level below can give.
     pub fn parse(line: &[u8], own: u32, last: u32) -> Self {
         let text = String::from_utf8_lossy(line);
         let text = text.trim_end_matches('\r');
-        // First, or such text could be a report to whoever is further below.
+        // First, or such text could be a report to a level farther below.
         if let Some((above, text)) = text.strip_prefix('@').and_then(|rest| rest.split_once('|'))
             && let Ok(level) = above.parse()
             && level >= own
@@ -113,7 +113,7 @@ impl Line {
         {
             return Self { level, said: Said::Text(text.to_owned()) };
         }
-        // Not only at the start of a line: a kernel message without an end may stand before it.
+        // It need not be at the start of the line: an incomplete kernel message may come before it.
         if let Some((_, json)) = text.split_once(REPORT)
             && let Ok((level, said)) = serde_json::from_str::<(u32, Said)>(json)
             && said.can_be_of(level, own, last)

@@ -15,9 +15,9 @@ use crate::output::Taken;
 
 /// The group of the reports' options in the help.
 pub(super) const REPORTS: &str = "Reports";
-/// The status of a level's failure is this and its number.
+/// A level's failure has this status plus the level's number.
 const LEVEL_FAILED: u32 = 10;
-/// The status for a host that can't nest, as test runners take it for a skip.
+/// The status for a host that can't nest, which test runners count as a skip.
 const SKIPPED: u8 = 77;
 
 /// The reports that are wanted.
@@ -43,7 +43,7 @@ pub(super) struct ReportArgs {
 }
 
 impl ReportArgs {
-    /// Makes the files now: a run of minutes should not end with a report that can't be.
+    /// Makes the files at the start: a run of minutes should not end with a report that can't be written.
     pub(super) fn make(&self, taken: &mut Taken) -> anyhow::Result<()> {
         for (option, path) in [("--json", &self.json), ("--junit", &self.junit), ("--html", &self.html)] {
             if let Some(path) = path.as_deref().filter(|path| *path != Path::new("-")) {
@@ -53,12 +53,12 @@ impl ReportArgs {
         Ok(())
     }
 
-    /// Returns whether a report goes to standard output, so that nothing else may.
+    /// Returns whether a report goes to standard output, so that nothing else may be printed there.
     pub(super) fn take_stdout(&self) -> bool {
         [&self.json, &self.junit, &self.html].iter().any(|path| path.as_deref() == Some(Path::new("-")))
     }
 
-    /// Tells how it went, wherever it is to be told; the value is nvmm's exit status.
+    /// Writes the reports and prints the result. The value is nvmm's exit status.
     pub(super) fn tell(&self, record: &Record) -> anyhow::Result<u8> {
         type Render = fn(&Record) -> String;
         let json: Render = |record| serde_json::to_string_pretty(record).unwrap_or_default() + "\n";
@@ -77,7 +77,7 @@ impl ReportArgs {
                 say(&format!("the end of level {level}'s console:\n  | {}\n", console.join("\n  | ")));
             }
         }
-        // The user's program's output is there alone.
+        // The user's program's output is alone there.
         if self.take_stdout() || record.program.is_some() {
             say(&told(record, &io::stderr()));
         } else {
@@ -94,7 +94,7 @@ impl ReportArgs {
     }
 }
 
-/// The table, if there is anything in it, and the run in a line.
+/// The table, if it has any contents, and a line about the run.
 fn told(record: &Record, to: &(impl IsTerminal + AsFd)) -> String {
     let terminal = to.is_terminal();
     let width = terminal.then(|| rustix::termios::tcgetwinsize(to).ok()).flatten();
@@ -107,7 +107,7 @@ fn told(record: &Record, to: &(impl IsTerminal + AsFd)) -> String {
     if text::has_signs(to) { told } else { text::in_ascii(&told) }
 }
 
-/// Writes to stderr. Nobody can be told if this fails, and the run goes on.
+/// Writes to stderr. A failure can't be reported, and the run continues.
 fn say(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }

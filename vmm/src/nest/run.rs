@@ -1,4 +1,4 @@
-//! The state of a run so far, level by level.
+//! The state of a run, level by level.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ use super::record::{DiskRecord, FailureKind, LevelRecord, Record, Status, THIS_M
 use super::report::{Line, Said};
 use crate::hypervisor;
 
-/// Lines of each level's console to keep.
+/// The number of lines of each level's console that are kept.
 const TAIL: usize = 30;
 
 /// A run while it goes on.
@@ -22,19 +22,19 @@ const TAIL: usize = 30;
 pub(super) struct Run {
     host: &'static str,
     levels: Vec<LevelRecord>,
-    /// The end of each level's console.
+    /// The last lines of each level's console.
     tails: Vec<VecDeque<String>>,
-    /// The level that failed first, and how.
+    /// The first level that failed, and the failure.
     failure: Option<(u32, FailureKind, String)>,
     skipped: Option<String>,
-    /// The news of the user's program.
+    /// The reports about the user's program.
     program: Option<Outcome>,
-    /// Its output by the last line.
+    /// Its output in the last line.
     printed: Vec<u8>,
 }
 
 impl Run {
-    /// A run of levels up to `wanted`, on this machine or in an emulated one.
+    /// Makes a run of levels up to `wanted`, on this machine or in an emulated one.
     pub(super) fn new(wanted: u32, emulator: Option<&'static str>) -> Self {
         let host = emulator.unwrap_or(THIS_MACHINE);
         let run_by = |level| if level == 0 { host } else { "nvmm on KVM" };
@@ -49,7 +49,7 @@ impl Run {
         }
     }
 
-    /// A run of levels that were kept: of what that run showed, their facts.
+    /// Makes a run of saved levels, with their facts from the earlier run.
     pub(super) fn of_kept(kept: &Record) -> Self {
         let levels = kept.levels.iter().map(|level| LevelRecord {
             facts: level.facts.clone(),
@@ -61,7 +61,7 @@ impl Run {
         Self { levels: levels.collect(), ..Self::new(kept.wanted, None) }
     }
 
-    /// Notes `at` that time that all levels are where they should be, and end there: they are saved, or their program has ended.
+    /// Records that, at the time `at`, all levels have done their work, and end: they were saved, or their program has ended.
     pub(super) fn stop(&mut self, at: Duration) {
         let up = self.levels.iter_mut().filter(|level| level.up.is_some());
         up.for_each(|level| level.passed = Some(at.as_secs_f64()));
@@ -77,18 +77,18 @@ impl Run {
         self.program.as_ref().is_some_and(|program| program.end().is_some())
     }
 
-    /// Takes the program's output by the last line.
+    /// Takes the program's output in the last line.
     pub(super) fn printed(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.printed)
     }
 
-    /// Takes in a line that came `at` that time from the start; gives what to show of it, if it is progress.
+    /// Handles a line that came `at` this time after the start. Returns what to show of it, if it is progress.
     pub(super) fn take(&mut self, line: &Line, at: Duration) -> Option<String> {
         let at = at.as_secs_f64();
         let number = usize::try_from(line.level).ok()?;
         let below = number.checked_sub(1).and_then(|below| self.levels.get(below));
         let base = below.and_then(|below| below.facts.as_ref()).map(|facts| facts.features.clone());
-        // A broken level may claim to be any other.
+        // A broken level may claim to be any level.
         let level = self.levels.get_mut(number)?;
         match &line.said {
             Said::Start => {
@@ -147,7 +147,7 @@ impl Run {
             Said::Work(Work::Empty) => Some("makes exits, which those below it measure".to_owned()),
             Said::Work(_) => None,
             Said::Cost(cost) => {
-                // One for each kind, whatever a broken level says.
+                // One for each kind, even if a broken level repeats it.
                 if !level.costs.iter().any(|known| known.work == cost.work) {
                     level.costs.push(cost.clone());
                 }
@@ -187,17 +187,17 @@ impl Run {
         }
     }
 
-    /// Notes a failure of `level`; only the first one counts.
+    /// Records a failure of `level`. Only the first one counts.
     pub(super) fn fail(&mut self, level: u32, kind: FailureKind, why: String) {
         self.failure.get_or_insert((level, kind, why));
     }
 
-    /// Notes that the host cannot nest.
+    /// Records that the host can't nest.
     pub(super) fn skip(&mut self, why: String) {
         self.skipped = Some(why);
     }
 
-    /// Notes that it is over `at` that time: if a level has not passed, something failed.
+    /// Records the end of the run, at the time `at`: if a level has not succeeded, something failed.
     pub(super) fn end(&mut self, at: Duration) {
         let heard = |level: &LevelRecord| level.started.or(level.up).is_some();
         let unfinished =
@@ -228,7 +228,7 @@ impl Run {
         }
     }
 
-    /// All that it showed.
+    /// The record of the run.
     pub(super) fn record(mut self, took: Duration) -> Record {
         let verdict = match (self.skipped, self.failure) {
             (Some(why), _) => Verdict::Skipped { why },
@@ -259,12 +259,12 @@ impl Run {
     }
 }
 
-/// The highest level that was to run.
+/// The highest level that was wanted.
 fn last(levels: &[LevelRecord]) -> u32 {
     levels.iter().map(|level| level.level).max().unwrap_or_default()
 }
 
-/// Returns the failure of a level that ended without a word.
+/// Returns the failure of a level that ended without a report.
 fn ended(level: &LevelRecord) -> (u32, FailureKind, String) {
     let (kind, why) = match (&level.facts, level.disk) {
         (None, _) => (FailureKind::KernelDidNotStart, "it ended before it ran /init"),
@@ -276,11 +276,11 @@ fn ended(level: &LevelRecord) -> (u32, FailureKind, String) {
 
 fn status(level: &LevelRecord, verdict: &Verdict, last: u32) -> Status {
     match verdict {
-        // Only what the program was to show is lacking.
+        // Only the program's result is missing.
         Verdict::Skipped { .. } if level.passed.is_some() && level.level < last => Status::Passed,
         Verdict::Skipped { .. } => Status::Skipped,
         Verdict::Passed => Status::Passed,
-        // Those below did what they should: they got that far, and told.
+        // Those below succeeded: they got that far, and reported it.
         Verdict::Failed { level: failed, .. } if level.level < *failed => Status::Passed,
         Verdict::Failed { level: failed, .. } if level.level == *failed => Status::Failed,
         Verdict::Failed { .. } if level.passed.is_some() => Status::Passed,

@@ -1,7 +1,7 @@
-//! A finished run, for those who read it: a table for the terminal, JUnit for CI, a page of HTML.
+//! Shows a finished run: a table for the terminal, JUnit for CI, an HTML page.
 //!
-//! Much of a record is what the levels said of themselves, and a broken one may say anything: text goes through [`words::plain`]
-//! or [`words::escape`].
+//! Much of a record was reported by the levels, and a broken one may report anything: text is shown with [`words::plain`] or
+//! [`words::escape`].
 
 mod cells;
 mod costs;

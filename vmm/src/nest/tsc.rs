@@ -1,8 +1,8 @@
-//! Waiting until the kernel knows the rate of its TSC.
+//! Waits until the kernel has measured the rate of its TSC.
 //!
-//! Linux estimates it early in a boot, and measures it better during the next seconds. On some CPUs KVM keeps the rate that it
-//! finds when its module is loaded; its guests stall now and then if that was an estimate far off. What loads KVM as early
-//! as /init does should wait.
+//! Linux estimates it early in a boot, and measures it better in the following seconds. On some CPUs KVM keeps the rate that it finds when
+//! its module is loaded; if that was a bad estimate, its guests stall from time to time. Programs that load KVM as early as /init should
+//! wait.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ const CLOCK_SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current
 /// The clock source while the rate is an estimate. Linux, "arch/x86/kernel/tsc.c", `clocksource_tsc_early`.
 const EARLY: &str = "tsc-early";
 
-/// It takes about a second; where it fails, KVM is loaded all the same.
+/// Measuring takes about a second. After this time, KVM is loaded anyway.
 const PATIENCE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(50);
 
@@ -22,7 +22,7 @@ pub(super) fn settle() {
     settle_by(Path::new(CLOCK_SOURCE), PATIENCE);
 }
 
-/// Returns whether it has been measured by then, as far as `source` tells.
+/// Returns whether it has been measured by then, according to `source`.
 fn settle_by(source: &Path, patience: Duration) -> bool {
     let start = Instant::now();
     let early = || fs::read_to_string(source).is_ok_and(|name| name.trim() == EARLY);

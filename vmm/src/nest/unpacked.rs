@@ -1,7 +1,7 @@
-//! A check that the kernel could unpack all of its initramfs.
+//! Checks that the kernel could unpack all of its initramfs.
 //!
-//! It runs /init even if it could not. The files that don't fit are cut short or missing then, and whoever uses one of them fails
-//! for a reason that misleads.
+//! The kernel runs /init even if it could not. Then files that don't fit are truncated or missing, and the programs that use them fail for
+//! misleading reasons.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -9,21 +9,21 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use anyhow::bail;
 
-/// The beginnings of what the kernel logs when it fails, by its configuration, and the reason when memory was too small. Linux,
+/// The beginnings of the kernel's messages about a failure, depending on its configuration, and the reason if memory was too small. Linux,
 /// "init/initramfs.c", `do_populate_rootfs` and `populate_initrd_image`.
 const FAILURES: [&str; 2] =
     ["Initramfs unpacking failed: write error", "rootfs image is not initramfs (write error)"];
 /// The most bytes of a record. Linux, "include/linux/printk.h", `CONSOLE_EXT_LOG_MAX`.
 const RECORD_MAX: usize = 8192;
 
-/// Looks for the failure in the kernel's log.
+/// Looks for a failure in the kernel's log.
 ///
 /// # Errors
 ///
-/// It is there.
+/// There was a failure.
 pub(super) fn check() -> anyhow::Result<()> {
     let log = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg");
-    // A kernel that keeps no log can't tell.
+    // The kernel keeps no log.
     let Ok(log) = log else { return Ok(()) };
     match find(log) {
         Some(failure) => bail!(
@@ -33,7 +33,7 @@ pub(super) fn check() -> anyhow::Result<()> {
     }
 }
 
-/// The failure in a log that gives one record at each read.
+/// The failure in a log that returns one record at each read.
 fn find(mut log: impl Read) -> Option<&'static str> {
     let mut record = vec![0; RECORD_MAX];
     loop {
@@ -44,7 +44,7 @@ fn find(mut log: impl Read) -> Option<&'static str> {
                     return Some(failure);
                 }
             }
-            // Some were overwritten before they were read; the next one is whole.
+            // Some records were overwritten before they were read. The next one is complete.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             // `WouldBlock` is the end.
             Err(_) => return None,
@@ -52,8 +52,8 @@ fn find(mut log: impl Read) -> Option<&'static str> {
     }
 }
 
-/// The failure that a record tells. Its text follows a semicolon. What user space writes into the log has another facility
-/// than the kernel's 0, which is all above the priority's three bits. Linux, "Documentation/ABI/testing/dev-kmsg".
+/// The failure in a record, whose text follows a semicolon. User space's messages in the log have another facility than the kernel's 0; the
+/// facility is above the priority's three bits. Linux, "Documentation/ABI/testing/dev-kmsg".
 fn failure(record: &[u8]) -> Option<&'static str> {
     let record = String::from_utf8_lossy(record);
     let (head, text) = record.split_once(';')?;

@@ -1,10 +1,10 @@
-//! The time that a level may take, seen from the one below it.
+//! The time limit for a level, checked by the level below it.
 //!
-//! Each level that runs another watches it. What hangs at the top is to be noticed right below, where it can be ended and
-//! named, and not first where nothing but silence is seen. So whoever is further below waits longer.
+//! Each level checks the one that it runs. If the highest level hangs, the level right below should notice, as it can end and name it, not
+//! one farther below that sees only silence. So levels farther below wait longer.
 //!
-//! In an emulated machine no clock can be trusted: the host alone watches, by the emulator's time, and names the level that
-//! hangs by what was said.
+//! In an emulated machine no clock can be trusted: only the host checks, by the emulator's time, and finds the hanging level from the
+//! reports.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use super::exec::news::News;
 use super::image::Pace;
 use super::report::{Line, Said};
 
-/// Watches the levels from `own` on by what they say.
+/// Checks the levels from `own` on by their reports.
 #[derive(Debug)]
 pub(super) struct Watch {
     own: u32,
     last: u32,
-    /// None where another watches.
+    /// None if another level checks.
     limit: Option<Duration>,
     alone: bool,
-    /// The highest level that was ever started: each is started once.
+    /// The highest level that was started. Each is started once.
     started: u32,
-    /// The highest level that runs, what it does, and since when it may.
+    /// The highest running level, what it is doing, and the time from which its limit counts.
     top: u32,
     doing: &'static str,
     since: Duration,

@@ -6,14 +6,14 @@ use std::path::{Component, PathBuf};
 
 use super::tree::{is_mounted_over, relative};
 
-/// A file or folder of the host, and where the last level is to have it.
+/// A file or folder of the host, with its path at the last level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Add {
     pub(super) host: PathBuf,
     guest: PathBuf,
 }
 
-/// A fault of an `--add`.
+/// Faults in an `--add`.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AddError {
     #[error("GUEST is a path from the level's root on: HOST:/{}", .0.display())]
@@ -27,7 +27,7 @@ pub(super) enum AddError {
 }
 
 impl Add {
-    /// Reads `HOST:GUEST`. The last `:/` parts them, so that HOST may have colons.
+    /// Parses `HOST:GUEST`. They are separated at the last `:/`, so that HOST may contain colons.
     pub(super) fn parse(text: &OsStr) -> Result<Self, AddError> {
         let bytes = text.as_bytes();
         let path = |bytes| PathBuf::from(OsStr::from_bytes(bytes));
@@ -53,7 +53,7 @@ impl Add {
         Ok(Self { host, guest })
     }
 
-    /// The path that it has at the last level: a file whose GUEST ends in a slash is put into that folder, under its name.
+    /// Its path at the last level: if GUEST ends with a slash, the file is put into that folder with its own name.
     pub(super) fn guest(&self) -> PathBuf {
         let into = self.guest.as_os_str().as_bytes().ends_with(b"/") && !self.host.is_dir();
         match self.host.file_name().filter(|_| into) {

@@ -1,7 +1,7 @@
 //! The last level's kernel messages while the user's program runs.
 //!
-//! Kernel and /init share the console, and the kernel doesn't wait for the end of a line. A program that tests the kernel can
-//! make it say much, so then /init prints its messages as lines of their own. A panic or an oops goes to the console at once.
+//! The kernel and /init share the console, and the kernel doesn't wait for the end of a line. A program that tests the kernel may cause
+//! many messages, so /init then prints them as lines of their own. A panic or an oops goes to the console directly.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,20 +12,20 @@ use devices::threads::{self, Role};
 use crate::nest::pid1::Console;
 use crate::nest::report::Said;
 
-/// The messages that a kernel with the parameter `quiet` prints, from alerts to errors; emergencies it goes on to print itself.
-/// Linux, "include/linux/kern_levels.h".
+/// The messages that a kernel with the parameter `quiet` prints, from alerts to errors; it still prints emergencies itself. Linux,
+/// "include/linux/kern_levels.h".
 const SHOWN: RangeInclusive<u32> = 1..=3;
 /// The most bytes of a record. Linux, "include/linux/printk.h", `CONSOLE_EXT_LOG_MAX`.
 const RECORD_MAX: usize = 8192;
 
-/// From now on, prints the kernel's messages on `console` from here, and not from the kernel. If it can't be done, they go on to
-/// come from there.
+/// From now on, prints the kernel's messages on `console` from here, and not from the kernel. If that fails, the kernel continues to print
+/// them.
 pub(super) fn relay(console: &Console) {
     let console = console.clone();
     let Ok(log) = open() else { return };
     let relay = threads::spawn(&Role::Output("kernel log".to_owned()), move || pass_on(log, &console));
     if relay.is_ok() {
-        // Emergencies alone.
+        // Only emergencies.
         let _ = fs::write("/proc/sys/kernel/printk", "1");
     }
 }
@@ -43,14 +43,14 @@ fn pass_on(mut log: File, console: &Console) {
         match log.read(&mut record) {
             Ok(0) => return,
             Ok(len) => message(&record[..len]).into_iter().for_each(|text| console.say(Said::Text(text))),
-            // Some were overwritten before they were read; the next one is whole.
+            // Some records were overwritten before they were read. The next one is complete.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Err(_) => return,
         }
     }
 }
 
-/// A message that is to be shown, as the kernel's console has it. Linux, "Documentation/ABI/testing/dev-kmsg":
+/// The text of a message to show, as on the kernel's console. Linux, "Documentation/ABI/testing/dev-kmsg":
 /// `priority,number,microseconds,flags;text`, then lines that begin with a space.
 fn message(record: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(record);
@@ -58,7 +58,7 @@ fn message(record: &[u8]) -> Option<String> {
     let mut fields = head.split(',');
     let priority: u32 = fields.next()?.parse().ok()?;
     let micros: u64 = fields.nth(1)?.parse().ok()?;
-    // The rest of the priority is who says it.
+    // The other bits of the priority are the facility.
     if !SHOWN.contains(&(priority & 7)) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Running the user's program, as the last level's /init does.
+//! Runs the user's program in the last level's /init.
 
 use std::fs::{self, Permissions};
 use std::io::{self, PipeReader, Read};
@@ -21,7 +21,7 @@ use crate::nest::pid1::Console;
 use crate::nest::record::FailureKind;
 use crate::nest::report::Said;
 
-/// The parameter that tells the program its level.
+/// The variable with which the program gets its level.
 const LEVEL: &str = "NVMM_LEVEL";
 /// The other environment variables.
 const ENVIRONMENT: [(&str, &str); 3] = [
@@ -30,18 +30,18 @@ const ENVIRONMENT: [(&str, &str); 3] = [
     ("TERM", "dumb"),
 ];
 
-/// Runs the program on this level, and ends whatever it leaves behind. Only PID 1 of a machine may call it.
+/// Runs the program on this level, and ends all processes that it leaves behind. Only PID 1 of a machine may call this.
 ///
 /// # Errors
 ///
-/// The program did not do what it should.
+/// The program did not succeed.
 pub(in crate::nest) fn run(program: &Program, level: u32, console: &Console) -> anyhow::Result<()> {
     make_places();
     kernel_log::relay(console);
     let said = console.clone();
     let running = Running::start(program, level, move |news| {
         said.say(Said::Program(news));
-        // All that the program prints meanwhile makes one larger piece.
+        // Output of the program in the meantime is collected in a larger piece.
         let _ = said.drain();
     });
     let Running { child, output } = running.map_err(|error| {
@@ -57,14 +57,14 @@ pub(in crate::nest) fn run(program: &Program, level: u32, console: &Console) -> 
     Err(anyhow!("{} {end}", program.name()).context(FailureKind::Program))
 }
 
-/// Waits until process `id` has ended, and ends all others then; the value is how that one ended.
+/// Waits until process `id` has ended, and then ends all others. Returns how that one ended.
 fn reap(id: u32) -> io::Result<ExitStatus> {
     let mut found = None;
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get().unsigned_abs() == id => {
                 found = Some(ExitStatus::from_raw(status.as_raw()));
-                // Of PID 1, the group of all processes but itself. There may be none.
+                // From PID 1, this signals all processes except itself. There may be none.
                 let _ = kill_process_group(Pid::INIT, Signal::KILL);
             }
             Ok(_) | Err(Errno::INTR) => {}
@@ -74,7 +74,7 @@ fn reap(id: u32) -> io::Result<ExitStatus> {
     }
 }
 
-/// A program that runs, and the thread that passes its output on until nobody can write any more.
+/// A running program, and the thread that passes on its output until no process can write to it any more.
 #[derive(Debug)]
 struct Running {
     child: Child,
@@ -82,7 +82,7 @@ struct Running {
 }
 
 impl Running {
-    /// Starts it, with nothing to read, and its output and errors in one pipe, in the order in which it writes them.
+    /// Starts it without input, with its output and errors in one pipe, so that their order is kept.
     fn start(
         program: &Program,
         level: u32,
@@ -93,18 +93,18 @@ impl Running {
         command.args(&program.arguments).current_dir("/");
         command.env_clear().envs(ENVIRONMENT).env(LEVEL, level.to_string());
         command.stdin(Stdio::null()).stdout(input.try_clone().context("making a pipe")?).stderr(input);
-        // Its own, so that a signal to its group does not reach /init.
+        // A group of its own, so that a signal to its group does not reach /init.
         command.process_group(0);
         say(News::Started);
         let child = command.spawn()?;
-        // This process's copies of the pipe's other end: it would never end.
+        // This closes this process's copies of the pipe's other end; otherwise the pipe would never end.
         drop(command);
         let output = threads::spawn(&Role::Output("program".to_owned()), move || pass_on(output, say))?;
         Ok(Self { child, output })
     }
 }
 
-/// Says what comes out of a pipe, until its end.
+/// Reports the output from a pipe, until its end.
 fn pass_on(mut output: PipeReader, mut say: impl FnMut(News)) -> io::Result<()> {
     let mut buffer = vec![0; PIECE_MAX];
     let mut at = 0;
@@ -123,7 +123,7 @@ fn pass_on(mut output: PipeReader, mut say: impl FnMut(News)) -> io::Result<()> 
     }
 }
 
-/// Makes the places that programs expect, as far as this kernel has them; the program will tell what it misses.
+/// Makes the files that programs expect, as far as this kernel supports them. If one is missing, the program will report it.
 fn make_places() {
     let _ =
         fs::create_dir_all("/tmp").and_then(|()| fs::set_permissions("/tmp", Permissions::from_mode(0o1777)));

@@ -1,8 +1,8 @@
-//! The last level's news of the user's program, and the form in which the program's output travels.
+//! The last level's reports about the user's program, and the encoding of the program's output.
 //!
-//! Each byte on a console costs exits at every level below it, so output is packed: deflated, then in base64, which no
-//! terminal changes and which can't look like a report. A piece stands alone and says where it belongs: if one is
-//! broken, that much is known to be lost, and the next is whole.
+//! Each byte on a console costs exits at every level below it, so output is compressed, and then encoded in base64, which no terminal
+//! changes and which can't look like a report. Each piece can be decoded by itself and contains its offset: if one is broken, only its
+//! bytes are lost, and the next one is complete.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -19,14 +19,14 @@ use crate::nest::child::LINE_MAX;
 
 /// The most bytes of output in a piece.
 pub(in crate::nest) const PIECE_MAX: usize = 64 << 10;
-/// The most of them once they are deflated: base64 makes four characters of three bytes. The line has room for the rest of the report, which
-/// is short, and for a kernel's message in its midst.
+/// The most bytes of a compressed piece: base64 makes four characters of three bytes. The line has room for the rest of the report, which
+/// is short, and for a kernel's message in the middle.
 const PACKED_MAX: usize = (LINE_MAX - 1024) / 4 * 3;
 
-/// The status by which a test says that it can't run here, as GNU Automake's and Meson's tests do.
+/// The status by which a test reports that it can't run here, as in GNU Automake and Meson.
 const SKIPPED: i32 = 77;
 
-/// Something that happened to the program.
+/// An event of the program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum News {
@@ -38,12 +38,12 @@ pub enum News {
     Ended(End),
 }
 
-/// A part of the program's output: where it begins, and its bytes, packed.
+/// A part of the program's output: its offset, and its encoded bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece(u64, String);
 
 impl Piece {
-    /// Packs as much of `bytes` as a line has room for, and says how much that is. `at` bytes came before them.
+    /// Encodes as many of `bytes` as a line has room for, and returns their number. `at` bytes came before them.
     pub(in crate::nest) fn pack(at: u64, bytes: &[u8]) -> io::Result<(Self, usize)> {
         let mut len = bytes.len().min(PIECE_MAX);
         loop {
@@ -52,13 +52,13 @@ impl Piece {
             if packed.len() <= PACKED_MAX {
                 return Ok((Self(at, STANDARD_NO_PAD.encode(packed)), len));
             }
-            // A little less than what would fit if all of it packed alike.
+            // A bit less than what would fit if everything compressed equally well.
             len = len * PACKED_MAX / packed.len() * 15 / 16;
         }
     }
 
-    /// Returns the number of bytes that came before it, and its own; none if it is broken. However well they pack, they are no more than
-    /// [`PIECE_MAX`].
+    /// Returns the offset and the bytes; none if the piece is broken. However well they are compressed, there are at most [`PIECE_MAX`]
+    /// bytes.
     pub(super) fn unpack(&self) -> Option<(u64, Vec<u8>)> {
         let packed = STANDARD_NO_PAD.decode(&self.1).ok()?;
         let mut bytes = Vec::new();
@@ -68,18 +68,18 @@ impl Piece {
     }
 }
 
-/// The end of a program.
+/// The way in which a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum End {
-    /// By itself, with this status.
+    /// It exited with this status.
     Exited(i32),
-    /// By a signal of this number.
+    /// It was killed by the signal with this number.
     Killed(i32),
 }
 
 impl End {
-    /// The end that the kernel tells of.
+    /// Converts the kernel's status.
     pub(super) fn of(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {
             (None, Some(signal)) => Self::Killed(signal),
@@ -87,18 +87,18 @@ impl End {
         }
     }
 
-    /// Returns whether the program did what it should.
+    /// Returns whether the program succeeded.
     pub(in crate::nest) fn is_success(self) -> bool {
         self == Self::Exited(0)
     }
 
-    /// Returns whether it says that it can't run here.
+    /// Returns whether the program reported that it can't run here.
     pub(in crate::nest) fn is_skip(self) -> bool {
         self == Self::Exited(SKIPPED)
     }
 }
 
-/// `ended with status 3`, `was ended by SIGSEGV`.
+/// Writes `ended with status 3`, `was ended by SIGSEGV`.
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -110,7 +110,7 @@ impl fmt::Display for End {
 
 /// `SIGSEGV`, or `signal 40` where it has no name.
 pub(super) fn signal_name(signal: i32) -> String {
-    // The standard library has the names, and tells them in `signal: 11 (SIGSEGV)` alone.
+    // The standard library has the names, but only shows them in `signal: 11 (SIGSEGV)`.
     let told = ExitStatus::from_raw(signal & 0x7f).to_string();
     let name = told.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(name, _)| name);
     name.filter(|name| name.starts_with("SIG")).map_or_else(|| format!("signal {signal}"), str::to_owned)

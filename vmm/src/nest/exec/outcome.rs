@@ -1,4 +1,4 @@
-//! The host's knowledge of the user's program.
+//! The host's knowledge about the user's program.
 
 use std::ffi::OsString;
 
@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::news::{End, News, signal_name};
 use super::program::Program;
 
-/// Bytes of output to keep for the reports: the last ones.
+/// The number of bytes of output that are kept for the reports: the last ones.
 const KEPT: usize = 1 << 20;
-/// A line of output is cut here where lines are shown.
+/// The length at which a shown line of output is cut.
 const LINE: usize = 4096;
 
 /// The user's program in the record of a run. Times are seconds from the start of the run, by the host's clock.
@@ -19,45 +19,45 @@ pub struct ProgramRecord {
     pub name: String,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// It was started.
+    /// The time when it was started.
     pub started: Option<f64>,
-    /// It had ended.
+    /// The time when it had ended.
     pub ended: Option<f64>,
-    /// Its exit status, if it ended by itself.
+    /// Its exit status, if it exited.
     pub status: Option<i32>,
-    /// The signal's name that ended it.
+    /// The name of the signal that killed it.
     pub signal: Option<String>,
     /// The number of bytes that it printed.
     pub bytes: u64,
-    /// The number of those that did not arrive.
+    /// The number of bytes that did not arrive.
     pub lost: u64,
-    /// The last MiB of what it printed.
+    /// The last MiB of its output.
     pub output: String,
 }
 
-/// The news in a line about the program.
+/// The news in one report about the program.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::nest) struct Told {
-    /// A description of its state, if that is new.
+    /// A description of its state, if the state is new.
     pub(in crate::nest) doing: Option<String>,
     /// Its output.
     pub(in crate::nest) bytes: Vec<u8>,
-    /// The lines that this ended.
+    /// The lines that this output completes.
     pub(in crate::nest) lines: Vec<String>,
 }
 
-/// The news of the program so far.
+/// The reports about the program so far.
 #[derive(Debug)]
 pub(in crate::nest) struct Outcome {
     record: ProgramRecord,
     end: Option<End>,
     output: Vec<u8>,
-    /// The line that has no end yet.
+    /// The incomplete last line.
     line: Vec<u8>,
 }
 
 impl Outcome {
-    /// Nothing was heard yet of `program`.
+    /// Makes an outcome for `program`, before the first report.
     pub(in crate::nest) fn new(program: &Program) -> Self {
         let text = |text: &OsString| text.to_string_lossy().into_owned();
         let record = ProgramRecord {
@@ -87,7 +87,7 @@ impl Outcome {
         }
     }
 
-    /// Takes in what was said `at` that time.
+    /// Handles a report that came at the time `at`.
     pub(in crate::nest) fn hear(&mut self, news: &News, at: f64) -> Told {
         let record = &mut self.record;
         match news {
@@ -96,7 +96,7 @@ impl Outcome {
                 Told { doing: Some(format!("runs {}", record.name)), ..Told::default() }
             }
             News::Ended(end) => {
-                // A level may say so as often as it likes.
+                // A broken level may repeat it as often as it likes.
                 if self.end.is_none() {
                     record.ended = Some(at);
                     self.end = Some(*end);
@@ -124,7 +124,7 @@ impl Outcome {
 
     fn keep(&mut self, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
-        // Not for each piece: the rest is moved each time.
+        // Not for each piece, since this moves the rest each time.
         if self.output.len() > 2 * KEPT {
             self.output.drain(..self.output.len() - KEPT);
         }
@@ -150,7 +150,7 @@ impl Outcome {
         Some(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned())
     }
 
-    /// All that was heard.
+    /// The record of everything that was reported.
     pub(in crate::nest) fn record(mut self) -> ProgramRecord {
         let from = self.output.len().saturating_sub(KEPT);
         self.record.output = String::from_utf8_lossy(&self.output[from..]).into_owned();

@@ -1,8 +1,8 @@
-//! The user's program on its way to levels that were saved before it was known: `nvmm nest --keep`, and `--from`.
+//! Delivers the user's program to levels that were saved before it was known: `nvmm nest --keep`, and `--from`.
 //!
-//! A disk of a fixed size goes through all levels, each of which hands its own on to the next, for reading alone and past its page cache. It is
-//! empty when the levels are saved, and another one with the program is in its place when they are restored. The last level looks at its first
-//! block until that is so.
+//! A disk of a fixed size passes through all levels, each of which gives its own disk to the next one, read-only and without its page
+//! cache. It is empty when the levels are saved. When they are restored, it is replaced by one with the program. The last level reads its
+//! first block repeatedly until it sees that.
 //!
 //! ```text
 //! block 0: Header | from block 1 on: Letter, as JSON | from the next whole block on: the archive of the program and its files
@@ -27,17 +27,17 @@ use crate::nest::image::Memfd;
 
 /// The disk's serial number, by which a level finds it among the user's disks.
 pub(in crate::nest) const SERIAL: &str = "nvmm-parcel";
-/// The disk's size. It takes only what is written to it.
+/// The disk's size. It only takes up the space that was written to.
 const SIZE: u64 = 8 << 30;
 /// Bytes of a block.
 const BLOCK: u64 = size_of::<Page>() as u64;
-/// The time between two looks at the first block.
+/// The interval for reading the first block.
 const LOOK: Duration = Duration::from_millis(10);
-/// The first block begins so.
+/// The beginning of the first block.
 const MAGIC: [u8; 16] = *b"nvmm nest parcel";
-/// The form of the rest.
+/// The version of the rest.
 const VERSION: u64 = 1;
-/// Random bytes for the last level.
+/// The number of random bytes for the last level.
 const SEED: usize = 64;
 
 /// The beginning of the first block.
@@ -50,23 +50,23 @@ struct Header {
     archive: U64,
 }
 
-/// The words that come with the files.
+/// The description of the program that comes with the files.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::nest) struct Letter {
     /// The program.
     pub(in crate::nest) program: Program,
-    /// Random bytes, so that no two copies of the levels have the same ones.
+    /// Random bytes, so that copies of the levels don't have the same random numbers.
     pub(in crate::nest) seed: Vec<u8>,
 }
 
-/// An empty disk.
+/// Makes an empty disk.
 pub(in crate::nest) fn empty() -> io::Result<Memfd> {
     let disk = Memfd::new(c"parcel")?;
     disk.0.set_len(SIZE)?;
     Ok(disk)
 }
 
-/// A disk with a program, whose files `write` writes as an archive.
+/// Makes a disk with a program. `write` writes the archive of its files.
 pub(in crate::nest) fn pack(
     program: Program,
     write: impl FnOnce(&File) -> anyhow::Result<()>,
@@ -86,14 +86,14 @@ pub(in crate::nest) fn pack(
         start + archive <= SIZE,
         "the program and its files have {archive} bytes, and levels that were kept take {SIZE}"
     );
-    // The archive may end in the midst of a block, and the disk ends where it did.
+    // The archive may end in the middle of a block, and the disk has to have whole blocks.
     file.seek(SeekFrom::Start(0))?;
     let (version, letter, archive) = (VERSION.into(), (letter.len() as u64).into(), archive.into());
     file.write_all(Header { magic: MAGIC, version, letter, archive }.as_bytes())?;
     Ok(disk)
 }
 
-/// The disk as a level's own kernel has it.
+/// Finds the disk's device at this level.
 pub(in crate::nest) fn find() -> anyhow::Result<PathBuf> {
     for disk in fs::read_dir("/sys/block").context("reading /sys/block")? {
         let disk = disk.context("reading /sys/block")?;
@@ -109,7 +109,7 @@ pub(in crate::nest) fn find() -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 ///
-/// The disk can't be read, or has something else.
+/// The disk can't be read, or contains something else.
 pub(in crate::nest) fn receive(path: &Path) -> anyhow::Result<(Letter, impl Read + use<>)> {
     let flags = OFlags::DIRECT.bits().cast_signed();
     let disk = OpenOptions::new().read(true).custom_flags(flags).open(path);
@@ -141,18 +141,18 @@ pub(in crate::nest) fn receive(path: &Path) -> anyhow::Result<(Letter, impl Read
     Ok((letter, Direct::new(disk, archive_start(letter_len)).take(header.archive.get())))
 }
 
-/// The archive's place behind a letter of `len` bytes.
+/// The offset of the archive after a letter of `len` bytes.
 fn archive_start(len: u64) -> u64 {
     BLOCK.saturating_add(len).next_multiple_of(BLOCK)
 }
 
-/// Reads a disk past the page cache, in whole blocks.
+/// Reads a disk in whole blocks, without the page cache.
 struct Direct {
     disk: File,
-    /// The place of what is read next.
+    /// The offset of the next read.
     at: u64,
     buffer: Vec<Page>,
-    /// The bytes in the buffer that were not taken yet.
+    /// The start of the buffered bytes that have not been taken yet.
     start: usize,
     end: usize,
 }

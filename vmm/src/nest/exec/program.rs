@@ -1,11 +1,11 @@
-//! The user's program, as the image tells the last level of it.
+//! The description of the user's program in the image for the last level.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// The last level's folder with the program, under its own name.
+/// The last level's folder that contains the program, under its own name.
 const DIRECTORY: &str = "/exec";
 
 /// A program and its arguments.
@@ -15,9 +15,9 @@ pub struct Program {
     pub file: OsString,
     /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// MiB of all files that the user gave.
+    /// The size in MiB of all files that the user gave.
     pub files_mib: u32,
-    /// MiB that the user gave level 1, if any.
+    /// The memory in MiB that the user gave level 1, if any.
     pub first_mib: u32,
 }
 
@@ -27,7 +27,7 @@ impl Program {
         Path::new(DIRECTORY).join(&self.file)
     }
 
-    /// Its name in what is told of it.
+    /// Its name in messages.
     pub(in crate::nest) fn name(&self) -> String {
         Path::new(&self.file).display().to_string()
     }

@@ -1,4 +1,4 @@
-//! A check that a program can be started at the last level.
+//! Checks that a program can be started at the last level.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -12,11 +12,11 @@ use object::{Endianness, ReadCache, ReadRef, elf};
 
 use super::tree::{Entry, Tree};
 
-/// Bytes that the kernel reads of a script's first line. Linux, "include/uapi/linux/binfmts.h", `BINPRM_BUF_SIZE`.
+/// The number of bytes that the kernel reads of a script's first line. Linux, "include/uapi/linux/binfmts.h", `BINPRM_BUF_SIZE`.
 const SCRIPT_LINE: usize = 256;
-/// The number of interpreters in a row that the kernel starts. Linux, "fs/exec.c", `exec_binprm`.
+/// The most interpreters of interpreters that the kernel starts. Linux, "fs/exec.c", `exec_binprm`.
 const INTERPRETERS: u32 = 5;
-/// The folders in which distributions keep libraries, for the way out of a refusal.
+/// The folders in which distributions keep libraries, for advice in an error.
 const LIBRARIES: [&str; 6] =
     ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"];
 
@@ -26,7 +26,7 @@ enum Needs {
     Nothing,
     /// The interpreter of a script.
     Interpreter(PathBuf),
-    /// The loader of a dynamic program, and libraries by their names.
+    /// The loader of a dynamic program, and the names of its libraries.
     Loader(PathBuf, Vec<String>),
 }
 
@@ -34,7 +34,7 @@ enum Needs {
 ///
 /// # Errors
 ///
-/// The program is of another kind, or lacks files; the error says how to add them.
+/// The program is of another kind, or files are missing; the error says how to add them.
 pub(super) fn check(tree: &Tree, guest: &Path) -> anyhow::Result<()> {
     let mut guest = guest.to_owned();
     for _ in 0..INTERPRETERS {
@@ -45,7 +45,7 @@ pub(super) fn check(tree: &Tree, guest: &Path) -> anyhow::Result<()> {
             bail!("{} is not executable; chmod +x makes it so", from.printable());
         }
         let file = File::open(from).with_context(|| format!("reading {}", from.printable()))?;
-        // It may be as large as the level's memory; the little that counts is read.
+        // The file may be as large as the level's memory, so only the relevant parts are read.
         match needs(&ReadCache::new(file)).with_context(|| from.printable().to_string())? {
             Needs::Nothing => return Ok(()),
             Needs::Loader(loader, libraries) => return find_libraries(tree, from, &loader, &libraries),
@@ -88,7 +88,7 @@ fn find_libraries(tree: &Tree, program: &Path, loader: &Path, libraries: &[Strin
     )
 }
 
-/// Returns whether the library is the loader itself: glibc's needs itself by name, and musl's is the C library too.
+/// Returns whether the library is the loader itself: glibc's is needed by its name, and musl's is also the C library.
 fn is_the_loader(loader: &Path, library: &str) -> bool {
     let name = loader.file_name().unwrap_or_default();
     name == library || name.as_bytes().starts_with(b"ld-musl-") && library.starts_with("libc.")
@@ -157,7 +157,7 @@ fn elf_needs<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
     }
     let loader = segments.iter().find_map(|segment| segment.interpreter(endian, image).ok().flatten());
     let Some(loader) = loader else { return Ok(Needs::Nothing) };
-    // Without section headers the names of the libraries can't be read: the loader will tell.
+    // Without section headers the libraries' names can't be read: then the loader will report missing ones.
     let libraries = libraries(header, endian, image).unwrap_or_default();
     Ok(Needs::Loader(PathBuf::from(OsStr::from_bytes(loader)), libraries))
 }

@@ -1,4 +1,4 @@
-//! The user's files, as the last level has them.
+//! The tree of the user's files for the last level.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -13,19 +13,19 @@ use devices::printable::ToPrintable;
 use crate::nest::cpio;
 use crate::nest::image::{DIRECTORY, INIT};
 
-/// The folders on which the kernel's file systems are mounted: files of the image there can't be seen.
+/// The folders on which the kernel's file systems are mounted, so that files of the image there would be hidden.
 const MOUNTED: [&str; 3] = ["dev", "proc", "sys"];
-/// As many symbolic links as Linux follows in one path.
+/// The most symbolic links that Linux follows in one path.
 const LINKS: u32 = 40;
 /// The longest name of a file, and the longest path with its slash at the start, in bytes. Linux, "include/uapi/linux/limits.h".
 const LONGEST_NAME: usize = 255;
 const LONGEST_PATH: usize = 4095;
-/// A page of memory, which no two files share.
+/// The size of a page of memory, which is never shared by two files.
 const PAGE: u64 = 4 << 10;
-/// Permissions of a directory that nobody gave.
+/// The permissions of directories that are made implicitly.
 const MADE: u32 = 0o755;
 
-/// A file of the last level.
+/// A file for the last level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry {
     Directory {
@@ -46,15 +46,15 @@ pub(super) enum Entry {
     },
 }
 
-/// Files by their paths, which have no slash at the start. A directory comes before what it holds.
+/// Files by path, without a slash at the start. A directory comes before its contents.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     entries: BTreeMap<PathBuf, Entry>,
 }
 
 impl Tree {
-    /// Puts the host's file or folder at `guest`, a folder with all that it holds. A link itself is followed, those in a folder
-    /// are kept. A file that was put there before is replaced.
+    /// Adds the host's file or folder as `guest`; a folder with all of its contents. If it is a link, that is followed; links in a folder
+    /// are kept. An earlier file is replaced.
     pub(super) fn add(&mut self, host: &Path, guest: &Path) -> anyhow::Result<()> {
         let metadata = fs::metadata(host)?;
         if !metadata.is_dir() {
@@ -120,7 +120,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The file at `guest`, links followed.
+    /// The file at `guest`, following links.
     pub(super) fn get(&self, guest: &Path) -> Option<&Entry> {
         self.entries.get(&self.resolve(guest, true)?)
     }
@@ -130,7 +130,7 @@ impl Tree {
         self.entries.keys().any(|path| path.file_name() == Some(name))
     }
 
-    /// Follows all links on a path; none if they go in circles.
+    /// Resolves all links on a path; none if they form a loop.
     fn resolve(&self, guest: &Path, last_too: bool) -> Option<PathBuf> {
         let mut rest: VecDeque<OsString> = names(guest).collect();
         let mut path = PathBuf::new();
@@ -158,7 +158,7 @@ impl Tree {
         Some(path)
     }
 
-    /// Bytes of all files, in memory: whole pages.
+    /// The size of all files in memory, in bytes: each takes whole pages.
     pub(super) fn len(&self) -> u64 {
         let len = |entry: &Entry| match entry {
             Entry::File { len, .. } => len.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX),
@@ -167,7 +167,7 @@ impl Tree {
         self.entries.values().map(len).fold(0, u64::saturating_add)
     }
 
-    /// Writes all of it as an archive.
+    /// Writes the tree as an archive.
     pub(super) fn write(&self, out: impl Write) -> anyhow::Result<()> {
         let mut archive = cpio::Writer::new(out);
         for (path, entry) in &self.entries {
@@ -186,12 +186,12 @@ impl Tree {
     }
 }
 
-/// Returns whether the kernel's files hide what is there.
+/// Returns whether one of the kernel's file systems hides this path.
 pub(super) fn is_mounted_over(relative: &Path) -> bool {
     MOUNTED.iter().any(|mounted| relative.starts_with(mounted) && relative != Path::new(mounted))
 }
 
-/// Returns whether it is a folder on which a file system of the kernel's is mounted.
+/// Returns whether it is a folder on which one of the kernel's file systems is mounted.
 pub(super) fn is_mounted(relative: &Path) -> bool {
     MOUNTED.iter().any(|mounted| relative == Path::new(mounted))
 }

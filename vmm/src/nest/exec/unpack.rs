@@ -1,4 +1,4 @@
-//! Unpacking an archive of files where no kernel does it: at a level that runs already.
+//! Unpacks an archive of files at a running level, where the kernel no longer does it.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
@@ -11,19 +11,19 @@ use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
 use super::tree::is_mounted;
 
-/// Bytes of an entry's header: a magic number of six characters, and thirteen numbers of eight hexadecimal digits.
+/// The length of an entry's header: a magic number of six characters, and thirteen numbers of eight hexadecimal digits.
 const HEADER: usize = 110;
 const MAGIC: &[u8] = b"070701";
 /// The name of the last entry.
 const TRAILER: &str = "TRAILER!!!";
-/// The longest path with its zero at the end.
+/// The longest path, with its NUL.
 const LONGEST: u32 = 4096;
 
-/// Unpacks an archive, as Linux unpacks an initramfs: files that are there already are replaced. Linux, "initramfs buffer format".
+/// Unpacks an archive like Linux unpacks an initramfs: existing files are replaced. Linux, "initramfs buffer format".
 ///
 /// # Errors
 ///
-/// The bytes are no such archive, or a file can't be made.
+/// The data is no such archive, or a file can't be made.
 pub(in crate::nest) fn unpack(mut archive: impl Read, root: &Path) -> anyhow::Result<()> {
     loop {
         let mut header = [0; HEADER];
@@ -64,7 +64,7 @@ fn make(
     let kind = FileType::from_raw_mode(mode);
     if kind == FileType::Directory {
         fs::create_dir_all(path)?;
-        // The directory under a file system of the kernel's is out of sight.
+        // The directory below a mounted file system of the kernel is hidden.
         return if is_mounted(name) { Ok(()) } else { fs::set_permissions(path, permissions) };
     }
     match fs::remove_file(path) {
@@ -85,13 +85,13 @@ fn make(
     fs::set_permissions(path, permissions)
 }
 
-/// A number of an entry's header.
+/// Parses a number in an entry's header.
 fn number(header: &[u8; HEADER], field: usize) -> Option<u32> {
     let digits = header.strip_prefix(MAGIC)?.chunks(8).nth(field)?;
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// Skips what fills up so many bytes to a multiple of four.
+/// Skips the padding after `len` bytes, up to a multiple of four.
 fn skip(archive: &mut impl Read, len: u64) -> io::Result<()> {
     let mut rest = [0; 4];
     archive.read_exact(&mut rest[..(len.wrapping_neg() % 4) as usize])

@@ -1,27 +1,27 @@
-//! Advice on how to lessen the exits that were counted. Each piece follows from counts, and from what the level's KVM is told and its
-//! CPU has; where nothing is known that would help, nothing is said.
+//! Advice on how to reduce the counted exits. It follows from the counts, from KVM's parameters at the level, and from the level's CPU. If
+//! nothing is known to help, there is no advice.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use super::cost::{Access, Advice, Cost};
 
-/// Exits that a feature of the processor does away with.
+/// Exits that a feature of the processor avoids.
 struct Avoidable {
     reasons: &'static [&'static str],
-    /// The instructions behind these.
+    /// The instructions that cause them.
     instructions: &'static str,
-    /// The module and its parameter that has KVM use the feature.
+    /// The module, and the parameter with which KVM uses the feature.
     module: &'static str,
     parameter: &'static str,
-    /// Its flag in /proc/cpuinfo; VMX's have a line of their own there.
+    /// The feature's flag in /proc/cpuinfo; VMX's flags are on a line of their own.
     flag: &'static str,
-    /// Its name, and where it is found.
+    /// The feature's name, and the processors that have it.
     feature: &'static str,
 }
 
 /// Linux, arch/x86/kvm/vmx/nested.c (`enable_shadow_vmcs`) and arch/x86/kvm/svm/svm.c (`vls`, `vgif`): with these, KVM does not intercept
-/// what a guest that is a hypervisor itself does most.
+/// the most frequent operations of a guest that is a hypervisor.
 const AVOIDABLE: [Avoidable; 3] = [
     Avoidable {
         reasons: &["vmread", "vmwrite"],
@@ -49,10 +49,10 @@ const AVOIDABLE: [Avoidable; 3] = [
     },
 ];
 
-/// Less than this for one exit is not worth a sentence.
+/// The least number of exits, for one exit of the last level, that is worth a sentence.
 const LEAST: f64 = 0.2;
 
-/// The parameters of this machine's KVM that advice depends on.
+/// The parameters of this machine's KVM on which advice depends.
 pub(super) fn parameters() -> BTreeMap<String, String> {
     let read = |Avoidable { module, parameter, .. }: &Avoidable| {
         let value = fs::read_to_string(format!("/sys/module/{module}/parameters/{parameter}")).ok()?;
@@ -61,7 +61,7 @@ pub(super) fn parameters() -> BTreeMap<String, String> {
     AVOIDABLE.iter().filter_map(read).collect()
 }
 
-/// Advice on a cost of `level`, whose CPU has these features, the most worthwhile first.
+/// Advice on a cost of `level`, whose CPU has these features, the most useful first.
 pub(in crate::nest) fn advice(cost: &Cost, level: u32, features: &[String]) -> Vec<Advice> {
     let next = level + 1;
     let mut advice: Vec<_> = AVOIDABLE
@@ -77,7 +77,7 @@ pub(in crate::nest) fn advice(cost: &Cost, level: u32, features: &[String]) -> V
                 (true, Some(false)) => format!(
                     "load {module} with {parameter}=1 on level {level}, so that {instructions} of level {next} don't exit"
                 ),
-                // It does what it can.
+                // Nothing more can be done.
                 (true, _) => return None,
             };
             Some(Advice { exits: exits(cost, next, avoidable.reasons), text })
@@ -108,7 +108,7 @@ pub(in crate::nest) fn advice(cost: &Cost, level: u32, features: &[String]) -> V
     advice
 }
 
-/// Exits of `level` itself for any of these reasons.
+/// The number of exits of `level` itself for any of these reasons.
 fn exits(cost: &Cost, level: u32, reasons: &[&str]) -> f64 {
     let reasons = cost
         .reasons
@@ -122,7 +122,7 @@ fn is_serial(port: &Access) -> bool {
     [0x3f8..0x400, 0x2f8..0x300].iter().any(|ports| ports.contains(&port.number))
 }
 
-/// Tells how to spare a guest that is a hypervisor an MSR.
+/// Advice on how a guest that is a hypervisor can avoid an MSR.
 fn msr_advice(msr: u32, level: u32) -> Option<String> {
     match msr {
         0x48 | 0x49 => Some(format!(
@@ -141,7 +141,7 @@ fn msr_advice(msr: u32, level: u32) -> Option<String> {
     }
 }
 
-/// The name of an MSR that a hypervisor uses often. Intel SDM 4, "Model-specific registers"; Linux, "KVM-specific MSRs".
+/// The name of an MSR that hypervisors use often. Intel SDM 4, "Model-specific registers"; Linux, "KVM-specific MSRs".
 #[must_use]
 pub fn msr_name(number: u32) -> Option<&'static str> {
     Some(match number {

@@ -1,4 +1,4 @@
-//! The cost of one exit of the last level at a level below it.
+//! The cost of one exit of the last level, at a level below it.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -11,52 +11,52 @@ use super::symbols::Symbols;
 use super::work::Work;
 use crate::stats::{self, Counters};
 
-/// Rows of each kind, at most: a report has to fit into a line of the console.
+/// The most rows of each kind: a report has to fit into a line of the console.
 const ROWS: usize = 10;
-/// Anything less frequent than this, for one exit, is chance: a timer, another guest.
+/// The number of events, for one exit, below which they are random: a timer, another guest.
 const RARE: f64 = 0.05;
 
-/// The exits that a level's KVM saw for one exit of the last level. All counts are for one, to a tenth.
+/// The exits in a level's KVM for one exit of the last level. All counts are for one exit, rounded to a tenth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// The kind of exit.
     pub work: Work,
-    /// The number that was measured.
+    /// The number of exits that were measured.
     pub measured: u64,
     /// The exits of all levels above.
     pub exits: f64,
-    /// The same by who made them, and why; the most frequent first, without rare ones.
+    /// The same by level and reason: the most frequent first, without rare ones.
     pub reasons: Vec<Reason>,
-    /// The instructions of the next level's kernel that made the most.
+    /// The instructions in the next level's kernel that made the most exits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<Place>,
     /// The MSRs that KVM read and wrote for the next level.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub msrs: Vec<Access>,
-    /// The ports.
+    /// The ports that KVM read and wrote for the next level.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<Access>,
-    /// Parameters of that KVM which have to do with it.
+    /// Parameters of that KVM that are relevant.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
-    /// Advice on how to lessen it; the host thinks of that.
+    /// Advice on how to reduce it, which the host adds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<Advice>,
 }
 
-/// Something to change, and how many of a cost's exits it is about.
+/// A change to make, and the number of exits that it affects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Advice {
-    /// The exits.
+    /// The number of exits.
     pub exits: f64,
-    /// A sentence without its end.
+    /// A sentence without its full stop.
     pub text: String,
 }
 
-/// Exits for one reason.
+/// The exits for one reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// The level that made them; it and those above it, if it is not the next one. None where KVM doesn't tell.
+    /// The level that made them. If it is not the next one, levels above it are included. None if KVM doesn't tell.
     pub level: Option<u32>,
     /// KVM's name for the reason.
     pub reason: String,
@@ -64,12 +64,12 @@ pub struct Reason {
     pub exits: f64,
 }
 
-/// Exits of one instruction.
+/// The exits of one instruction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     /// Its address, in hexadecimal.
     pub address: String,
-    /// The function that it is in, if that is known.
+    /// The function that contains it, if that is known.
     pub function: Option<String>,
     /// KVM's name for the reason.
     pub reason: String,
@@ -77,20 +77,20 @@ pub struct Place {
     pub exits: f64,
 }
 
-/// Uses of a register or port.
+/// The uses of a register or port.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Access {
     /// Its number.
     pub number: u32,
-    /// It was written.
+    /// It was written, not read.
     pub write: bool,
     /// The number of uses.
     pub times: f64,
 }
 
 impl Cost {
-    /// Takes the cost of `work` from what `level` counted by tracepoints, if it saw that work at all. `is_next` says that the level
-    /// which did it is the next one.
+    /// The cost of `work` from the counts of `level`'s tracepoints; none if that work is not in them. `is_next`: the level that did the
+    /// work is the next one.
     pub(super) fn traced(
         work: Work,
         level: u32,
@@ -100,7 +100,7 @@ impl Cost {
         symbols: &Symbols,
     ) -> Option<Self> {
         let own = counts.own();
-        // The work is one instruction. It is counted here: the looks need not have come right at its beginning and its end.
+        // The work is one instruction. Count it here, as the counters may have been read a bit before or after the work.
         let seen = if is_next { &own } else { &counts.nested };
         let is_work = |reason| work.reasons().contains(&names.get(reason).as_str());
         let measured =
@@ -142,7 +142,7 @@ impl Cost {
         })
     }
 
-    /// Takes the cost of `work` from what KVM's statistics counted meanwhile: its reasons for exits of all levels above.
+    /// The cost of `work` from KVM's statistics, which have the reasons for exits of all levels above together.
     pub(super) fn counted(work: Work, counters: &Counters) -> Option<Self> {
         let measured = u64::from(work.exits());
         let one = |count: u64| count as f64 / measured as f64;

@@ -1,4 +1,4 @@
-//! The counts between two looks.
+//! Counts, and differences between them.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use super::hist::entries;
 
 /// A reason and the address of the instruction.
 pub(super) type At = (u32, u64);
-/// A register's or port's number, and whether it was written.
+/// The number of a register or port, and whether it was written.
 pub(super) type Access = (u32, bool);
 
-/// Counts by KVM's tracepoints.
+/// Counts from KVM's tracepoints.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// Exits of the guest, and of those that it runs.
+    /// Exits of the guest, and of the guests that it runs.
     pub(super) exits: BTreeMap<At, u64>,
-    /// Those of the guests that the guest runs, alone.
+    /// Only the exits of the guests that the guest runs.
     pub(super) nested: BTreeMap<At, u64>,
     /// MSRs that KVM read or wrote for the guest.
     pub(super) msrs: BTreeMap<Access, u64>,
-    /// Ports that it read or wrote.
+    /// Ports that KVM read or wrote for the guest.
     pub(super) ports: BTreeMap<Access, u64>,
 }
 
@@ -38,7 +38,7 @@ impl Counts {
         }
     }
 
-    /// The counts without those of `other`.
+    /// The counts minus those of `other`.
     pub(super) fn without(&self, other: &Self) -> Self {
         Self {
             exits: less(&self.exits, &other.exits),
@@ -62,7 +62,7 @@ fn hexadecimal(text: &str) -> Option<u64> {
     u64::from_str_radix(text, 16).ok()
 }
 
-/// Returns `counts` without those of `other`.
+/// Returns `counts` minus those of `other`.
 fn less<K: Ord + Copy>(counts: &BTreeMap<K, u64>, other: &BTreeMap<K, u64>) -> BTreeMap<K, u64> {
     let left = |key, count: u64| count.saturating_sub(other.get(key).copied().unwrap_or_default());
     counts.iter().map(|(key, &count)| (*key, left(key, count))).filter(|&(_, count)| count > 0).collect()

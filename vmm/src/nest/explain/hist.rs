@@ -1,4 +1,4 @@
-//! The texts of tracefs: histograms of events, and the names of exit reasons.
+//! Parses texts of tracefs: histograms of events, and the names of exit reasons.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ pub(super) fn entries(text: &str) -> impl Iterator<Item = (Vec<&str>, u64)> {
     })
 }
 
-/// The names of KVM's exits: its tracepoint tells the reasons of both kinds of CPUs.
+/// The names of KVM's exit reasons, for both kinds of CPUs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Names(BTreeMap<u32, String>);
 
 impl Names {
-    /// Reads the `format` of `kvm_exit`: after VMX's reasons, which `isa` 1 has, come SVM's.
+    /// Parses the `format` of `kvm_exit`: it has VMX's reasons (`isa` 1), and then SVM's.
     ///
     /// Linux, arch/x86/kvm/trace.h.
     pub(super) fn parse(format: &str, is_svm: bool) -> Self {
@@ -35,7 +35,7 @@ impl Names {
                 let name = name.trim().trim_matches('"').to_ascii_lowercase();
                 names.entry(number).or_insert(name);
             }
-            // The table ends where no further entry follows.
+            // The table ends if no further entry follows.
             if !rest.trim_start().starts_with(',') || !rest.contains(',') {
                 break;
             }
@@ -51,7 +51,7 @@ impl Names {
     }
 }
 
-/// `0x040 + 1`, as the kernel's macros come to.
+/// Parses `0x040 + 1`, the form in which the kernel's macros are printed.
 fn sum(text: &str) -> Option<u32> {
     text.split('+').try_fold(0u32, |sum, part| {
         let part = part.trim().trim_matches(['(', ')']);

@@ -1,4 +1,4 @@
-//! Measuring at a level: a look at the counters whenever the last level says what it does.
+//! Measures at a level: reads the counters whenever the last level reports its work.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,47 +14,47 @@ use super::work::Work;
 use crate::nest::report::{Line, Said};
 use crate::stats::{self, Counters};
 
-/// The line in which a machine tells what KVM counted, when SIGUSR1 asks for it, and at its end.
+/// The line in which a machine prints KVM's counters, when it gets SIGUSR1, and at its end.
 pub(in crate::nest) const COUNTED: &str = "nvmm: KVM counted ";
 
-/// One level's looks at its KVM's counters.
+/// The readings of KVM's counters at one level.
 #[derive(Debug)]
 pub(in crate::nest) struct Meter {
-    /// The level that looks.
+    /// The level that reads the counters.
     level: u32,
-    /// The level that works.
+    /// The level that does the work.
     last: u32,
     /// The process that runs the level above.
     child: u32,
     is_svm: bool,
-    /// The works that were heard of.
+    /// The number of works that were reported.
     heard: usize,
     by: By,
 }
 
-/// The counters, and the looks at them so far.
+/// The kind of counters, with the readings so far.
 #[derive(Debug)]
 enum By {
     Nothing,
     Tracepoints(Trace, Vec<Counts>),
-    /// KVM's statistics, which the child prints, and why there are no tracepoints.
+    /// KVM's statistics, which the child prints, and the reason why there are no tracepoints.
     Statistics(Vec<Counters>, io::Error),
 }
 
 impl Meter {
-    /// A meter at `level`, where process `child` runs the level above; the work is that of level `last`.
+    /// Makes a meter at `level`, where process `child` runs the level above. Level `last` does the work.
     pub(in crate::nest) fn new(level: u32, last: u32, child: u32, is_svm: bool) -> Self {
         Self { level, last, child, is_svm, heard: 0, by: By::Nothing }
     }
 
-    /// Takes in a line from the level above, and looks if the last level says in it that its next work begins.
+    /// Handles a line from the level above, and reads the counters if the last level reports in it that its next work begins.
     pub(in crate::nest) fn hear(&mut self, line: &Line) {
         match (&line.said, &mut self.by) {
             (Said::Work(work), _) if line.level == self.last && Work::ALL.get(self.heard) == Some(work) => {
                 self.heard += 1;
                 self.look();
             }
-            // One for each look; the one at the end is of no use.
+            // One for each reading; the one at the end is not used.
             (Said::Text(text), By::Statistics(looks, _))
                 if line.level == self.level + 1 && looks.len() < self.heard =>
             {
@@ -87,15 +87,15 @@ impl Meter {
         }
     }
 
-    /// Has the machine print what KVM counted.
+    /// Has the machine print KVM's counters.
     fn ask(&self) {
-        // An error: it has ended, and says so itself.
+        // It fails only if the machine has ended, which it reports itself.
         if let Some(child) = i32::try_from(self.child).ok().and_then(Pid::from_raw) {
             let _ = kill_process(child, Signal::USR1);
         }
     }
 
-    /// Tells what it has found, once the level above has ended. That level's kernel has these `symbols`.
+    /// Returns the results, once the level above has ended. That level's kernel has these `symbols`.
     pub(in crate::nest) fn result(self, symbols: &Symbols) -> Vec<Said> {
         let mut said = Vec::new();
         let costs: Vec<_> = match self.by {
@@ -109,7 +109,7 @@ impl Meter {
             }
             By::Statistics(looks, why) => {
                 said.push(Said::Untraced(why.to_string()));
-                // With a look missing, nobody knows which.
+                // If a reading is missing, it is unknown which.
                 let looks = if looks.len() == Work::ALL.len() { looks } else { vec![] };
                 let spans: Vec<_> = looks.windows(2).map(|looks| less(&looks[1], &looks[0])).collect();
                 costs(&spans, |work, span, empty| Cost::counted(work, &less(span, empty)))
@@ -123,14 +123,14 @@ impl Meter {
     }
 }
 
-/// The costs of all works, of which the first is none, and shows what is counted when nothing is done.
+/// The costs of all works. The first one is no work: it shows what is counted meanwhile.
 fn costs<T>(spans: &[T], cost: impl Fn(Work, &T, &T) -> Option<Cost>) -> Vec<Cost> {
     let Some((empty, spans)) = spans.split_first() else { return vec![] };
     let works = Work::ALL.iter().skip(1).zip(spans);
     works.filter_map(|(&work, span)| cost(work, span, empty)).collect()
 }
 
-/// Returns `counters` without those of `other`.
+/// Returns `counters` minus those of `other`.
 fn less(counters: &Counters, other: &Counters) -> Counters {
     let left = |name, count: u64| count.saturating_sub(other.get(name).copied().unwrap_or_default());
     counters.iter().map(|(name, &count)| (name.clone(), left(name, count))).collect::<BTreeMap<_, _>>()

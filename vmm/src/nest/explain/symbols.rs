@@ -1,6 +1,6 @@
-//! The names of the addresses in a level's kernel: the level writes them on its disk, where the level below reads them.
+//! The names of the addresses in a level's kernel. The level writes them to its disk, where the level below reads them.
 //!
-//! A megabyte on a disk costs a few exits, and on a console two for each byte.
+//! A megabyte on a disk costs a few exits, but on a console two exits for each byte.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -9,25 +9,25 @@ use std::path::Path;
 
 use crate::nest::image::Memfd;
 
-/// Room for them.
+/// The number of bytes for them.
 pub(in crate::nest) const ROOM: u64 = 16 << 20;
-/// Bytes to read at once.
+/// The number of bytes to read at a time.
 const CHUNK: usize = 64 << 10;
-/// No function is longer: an address further from a symbol is of code that has none.
+/// The longest function: an address farther from a symbol belongs to code without one.
 const LONGEST: u64 = 64 << 10;
-/// The end of the addresses that user space has.
+/// The end of user space's addresses.
 const USER_END: u64 = 1 << 47;
 
-/// Makes room for symbols on a disk from `place` on.
+/// Makes room for symbols on a disk, from `place` on.
 pub(in crate::nest) fn make_room(disk: &Memfd, place: u64) -> io::Result<()> {
     disk.0.set_len(place + ROOM)
 }
 
-/// Writes the functions of this kernel and its modules on `disk` from `place` on. /proc must be mounted.
+/// Writes the functions of this kernel and its modules to `disk`, from `place` on. /proc must be mounted.
 ///
 /// # Errors
 ///
-/// The kernel shows none, or the disk has no room for them.
+/// The kernel shows no symbols, or the disk has no room for them.
 pub(in crate::nest) fn save(disk: &Path, place: u64) -> io::Result<()> {
     let text = functions(&fs::read_to_string("/proc/kallsyms")?);
     let disk = OpenOptions::new().write(true).open(disk)?;
@@ -35,8 +35,8 @@ pub(in crate::nest) fn save(disk: &Path, place: u64) -> io::Result<()> {
     disk.sync_all()
 }
 
-/// The lines of /proc/kallsyms about functions, without their types, and with no address for those whose address is hidden.
-/// There are a hundred thousand lines, and the processor may be emulated.
+/// The lines of /proc/kallsyms about functions, without their types, and without hidden addresses. It has to be fast: there are a hundred
+/// thousand lines, and the processor may be emulated.
 fn functions(kallsyms: &str) -> String {
     let mut text = String::with_capacity(kallsyms.len());
     for line in kallsyms.lines() {
@@ -56,13 +56,13 @@ fn functions(kallsyms: &str) -> String {
 pub(in crate::nest) struct Symbols(Vec<(u64, String)>);
 
 impl Symbols {
-    /// Those that a level has written on its disk at `place`; none where it wrote none.
+    /// The symbols that a level has written to its disk at `place`; none if it wrote none.
     pub(in crate::nest) fn read(disk: &Memfd, place: u64) -> Self {
         let mut text = Vec::new();
         let mut chunk = vec![0; CHUNK];
         while let Ok(length @ 1..) = disk.0.read_at(&mut chunk, place + text.len() as u64) {
             text.extend_from_slice(&chunk[..length]);
-            // The rest of the room need not be touched, which costs memory at each level.
+            // Don't touch the rest, which would cost memory at each level.
             if chunk[..length].contains(&0) {
                 break;
             }
@@ -70,7 +70,7 @@ impl Symbols {
         Self::parse(&text)
     }
 
-    /// Up to the first zero, which is what a disk has that was not written to.
+    /// Parses up to the first zero byte, which ends what was written to the disk.
     fn parse(bytes: &[u8]) -> Self {
         let text = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
         let text = String::from_utf8_lossy(text);
@@ -94,7 +94,7 @@ impl Symbols {
         let after = self.0.partition_point(|&(start, _)| start <= address);
         let (start, name) = self.0.get(after.checked_sub(1)?)?;
         let offset = address - start;
-        // As in /proc/kallsyms.
+        // In the form of /proc/kallsyms.
         let (name, module) = name.split_once('\t').unwrap_or((name, ""));
         let text =
             if offset == 0 { format!("{name} {module}") } else { format!("{name}+{offset:#x} {module}") };

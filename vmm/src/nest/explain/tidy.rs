@@ -1,4 +1,4 @@
-//! Leaving nothing in tracefs when a signal ends nvmm on the host: the kernel keeps a trace instance until somebody removes it.
+//! Cleans up tracefs when a signal ends nvmm on the host: the kernel keeps a trace instance until it is removed.
 
 use std::io;
 use std::process;
@@ -10,7 +10,7 @@ use super::trace;
 use crate::exit;
 use crate::signals::{self, Signals};
 
-/// Has a thread wait for the signals that end nvmm. Call it before any other thread is started.
+/// Starts a thread that waits for the signals that end nvmm. Call this before any other thread is started.
 ///
 /// # Errors
 ///
@@ -19,7 +19,7 @@ pub(in crate::nest) fn start() -> io::Result<()> {
     let mut signals = Signals::new()?;
     threads::spawn(&Role::Signals, move || {
         loop {
-            // An error: it was interrupted, and there may be no signal.
+            // It fails only if it was interrupted, and then there may be no signal.
             let _ = poll(&mut [PollFd::new(&signals, PollFlags::IN)], None);
             match signals.next().map(|signal| signal.number) {
                 None | Some(libc::SIGUSR1 | libc::SIGCONT) => {}

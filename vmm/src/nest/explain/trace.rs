@@ -1,4 +1,4 @@
-//! KVM's tracepoints, counted by the kernel: a trace instance of our own with histograms.
+//! Counts KVM's tracepoints in the kernel, with histograms in a trace instance of our own.
 //!
 //! Linux, "Event Histograms" and ftrace's "Instances".
 
@@ -14,20 +14,20 @@ use rustix::mount::MountFlags;
 use super::counts::Counts;
 use super::hist::Names;
 
-/// The folders that tracefs can be in: its own, or debugfs'.
+/// The folders that may contain tracefs: its own, or debugfs'.
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-/// The beginning of an instance's name; the process's id follows.
+/// The beginning of an instance's name, which is followed by the process id.
 const INSTANCE: &str = "nvmm-nest-";
-/// Entries of a histogram.
+/// The number of entries of a histogram.
 const SIZE: u32 = 4096;
 
-/// The histograms: event, and keys.
+/// The histograms, each with its event and its keys.
 const EXITS: (&str, &str) = ("kvm_exit", "exit_reason,guest_rip.hex");
 const NESTED: (&str, &str) = ("kvm_nested_vmexit", "exit_reason,guest_rip.hex");
 const MSRS: (&str, &str) = ("kvm_msr", "ecx.hex,write");
 const PORTS: (&str, &str) = ("kvm_pio", "port.hex,rw");
 
-/// Counters of one process's guest. They and the instance are gone when this is dropped.
+/// The counters for one process's guest. They and the instance are removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Trace {
     folder: PathBuf,
@@ -35,11 +35,11 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// Begins to count the exits of the guest that process `id` runs.
+    /// Begins to count the exits of the guest of process `id`.
     ///
     /// # Errors
     ///
-    /// This process may not, or the kernel can't.
+    /// This process lacks the permission, or the kernel can't do it.
     pub(super) fn start(id: u32, is_svm: bool) -> io::Result<Self> {
         let tracefs = find()?;
         clean(&tracefs.join("instances"));
@@ -80,12 +80,12 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // Its histograms go with it.
+        // This also removes its histograms.
         let _ = fs::remove_dir(&self.folder);
     }
 }
 
-/// Removes this process's instance, if there is one, though another thread may be reading it.
+/// Removes this process's instance, if there is one, even if another thread is reading it.
 pub(super) fn remove() {
     for folder in TRACEFS {
         let instance = instance(Path::new(folder));
@@ -106,7 +106,7 @@ fn instance(tracefs: &Path) -> PathBuf {
     tracefs.join("instances").join(format!("{INSTANCE}{}", process::id()))
 }
 
-/// Removes what runs that were killed have left behind.
+/// Removes instances that were left behind by killed runs.
 fn clean(instances: &Path) {
     let Ok(entries) = fs::read_dir(instances) else { return };
     for entry in entries.flatten() {
@@ -120,10 +120,10 @@ fn clean(instances: &Path) {
     }
 }
 
-/// Finds tracefs; PID 1, before whom nobody can have mounted it, mounts it.
+/// Finds tracefs. PID 1 mounts it, since nothing has mounted it before.
 fn find() -> io::Result<PathBuf> {
     if process::id() == 1 {
-        // An error: it is mounted, or the kernel has none, which is seen below.
+        // It fails if tracefs is mounted already, or not supported, which is seen below.
         let _ = rustix::mount::mount("tracefs", TRACEFS[0], "tracefs", MountFlags::empty(), None);
     }
     for folder in TRACEFS {
@@ -139,7 +139,7 @@ fn find() -> io::Result<PathBuf> {
     ))
 }
 
-/// The first and the last id of a process's threads, which take their ids one after the other.
+/// The first and the last id of a process's threads, whose ids are successive.
 fn threads(id: u32) -> io::Result<(u32, u32)> {
     let tasks = fs::read_dir(format!("/proc/{id}/task"))?;
     let ids = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());

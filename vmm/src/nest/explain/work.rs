@@ -1,11 +1,11 @@
-//! The work that is measured: exits of a known kind, done by the last level's /init.
+//! The work that is measured: exits of known kinds, which the last level's /init makes.
 //!
 //! ```text
 //! last level:   says `empty`, waits | says `cpuid`, waits, executes CPUID | says `ports`, waits, reads a port | says `ended`
 //! levels below:           looks at its counters   looks                          looks                      looks
 //! ```
 //!
-//! Saying something costs exits itself, about as many each time: those between the first two looks are taken from the others.
+//! Reporting costs exits itself, about as many each time: those between the first two readings are subtracted from the others.
 #![expect(unsafe_code, reason = "reading a port")]
 
 use std::arch::asm;
@@ -16,32 +16,31 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// The work that the last level does from now on. The names have one length, so that saying them costs the same.
+/// The work that the last level does from now on. The names have equal lengths, so that reporting each costs the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Work {
-    /// Nothing.
+    /// No work.
     Empty,
-    /// Executes CPUID: its hypervisor's kernel answers.
+    /// Executing CPUID, which its hypervisor's kernel answers.
     Cpuid,
-    /// Reads a port that no device has: its hypervisor's VMM answers.
+    /// Reading a port without a device, which its hypervisor's VMM answers.
     Ports,
-    /// Nothing any more.
+    /// The end of the work.
     Ended,
 }
 
-/// The port that is read: writing to it shows how far firmware has come, and reading does nothing.
+/// The port that is read. Writing to it shows the progress of firmware; reading it has no effect.
 const PORT: u16 = 0x80;
 
-/// The time for which the last level waits before it works: those below it look at their counters meanwhile.
+/// The time that the last level waits before it works, so that the levels below can read their counters.
 const WAIT: Duration = Duration::from_millis(100);
 
 impl Work {
-    /// All of it in order.
+    /// All of them in order.
     pub const ALL: [Self; 4] = [Self::Empty, Self::Cpuid, Self::Ports, Self::Ended];
 
-    /// The number of exits that it makes: many times those of a timer's interrupts meanwhile, and few enough for a third level
-    /// that is emulated.
+    /// The number of exits that it makes: many times the number of timer interrupts meanwhile, but few enough for an emulated third level.
     #[must_use]
     pub fn exits(self) -> u32 {
         match self {
@@ -51,7 +50,7 @@ impl Work {
         }
     }
 
-    /// The exit reason, as KVM's tracepoints have it for VMX and SVM.
+    /// The exit reason in KVM's tracepoints, for VMX and SVM.
     #[must_use]
     pub(super) fn reasons(self) -> &'static [&'static str] {
         match self {
@@ -61,7 +60,7 @@ impl Work {
         }
     }
 
-    /// One of its exits.
+    /// The name of one such exit.
     #[must_use]
     pub fn noun(self) -> &'static str {
         match self {
@@ -71,14 +70,14 @@ impl Work {
         }
     }
 
-    /// Waits, and does it. PID 1 alone may read ports.
+    /// Waits, and does the work. Only PID 1 may read ports.
     ///
     /// # Errors
     ///
-    /// The kernel lets nobody read ports.
+    /// The kernel does not permit reading ports.
     pub(in crate::nest) fn run(self) -> io::Result<()> {
         let wait = Instant::now();
-        // Sleeping would halt the CPU, which is an exit.
+        // Don't sleep: that would halt the CPU, which is an exit.
         while wait.elapsed() < WAIT {
             hint::spin_loop();
         }
@@ -88,7 +87,7 @@ impl Work {
                 hint::black_box(__cpuid(0));
             }),
             Self::Ports => {
-                // SAFETY: gives this process the right to use one port.
+                // SAFETY: this gives the process the permission to use one port.
                 if unsafe { libc::ioperm(PORT.into(), 1, 1) } != 0 {
                     let error = io::Error::last_os_error();
                     let why =
@@ -104,6 +103,6 @@ impl Work {
 
 /// Reads the port.
 fn read_port() {
-    // SAFETY: reading this port changes nothing, and memory least.
+    // SAFETY: reading this port has no effect, least of all on memory.
     unsafe { asm!("in al, dx", in("dx") PORT, out("al") _, options(nomem, nostack, preserves_flags)) };
 }

@@ -1,10 +1,10 @@
-//! A run and its levels, in a few words each.
+//! Short texts about a run and its levels.
 
 use super::words::{between, one_line, plain, seconds, short_cpu, thousands};
 use crate::nest::record::{DiskRecord, FailureKind, LevelRecord, Record, Status, THIS_MACHINE, Verdict};
 use crate::stats;
 
-/// The whole run in a line: `3 levels passed in 59.1 s`.
+/// Summarizes the run in a line: `3 levels passed in 59.1 s`.
 #[must_use]
 pub fn summary(record: &Record) -> String {
     let levels = if record.wanted == 1 { "1 level".to_owned() } else { format!("{} levels", record.wanted) };
@@ -22,16 +22,16 @@ pub fn summary(record: &Record) -> String {
     }
 }
 
-/// The record of a level, as the cells of a row.
+/// The cells of a level's row.
 pub(super) struct Cells {
     pub(super) cpu: String,
     pub(super) kernel: String,
     pub(super) nesting: String,
-    /// From its VMM's start to its /init.
+    /// The time from its VMM's start to its /init.
     pub(super) boot: String,
-    /// From there until its KVM is loaded.
+    /// The time from then until its KVM was loaded.
     pub(super) kvm: String,
-    /// From there until its first guest runs.
+    /// The time from then until its first guest ran.
     pub(super) entry: String,
     pub(super) disk: String,
     /// All exits of its guest.
@@ -63,7 +63,7 @@ impl Cells {
     }
 }
 
-/// `812/640 MB/s`, read and written, where the level's clock is real; else only whether it is right, if the file outside was compared.
+/// Writes `812/640 MB/s`, for reading and writing, if the level's clock is real; else only whether the disk is right, if it was compared.
 pub(super) fn disk(record: &Record, level: u32, disk: &DiskRecord) -> String {
     match record.verdict {
         _ if disk.verified => {}
@@ -82,12 +82,12 @@ pub(super) fn disk(record: &Record, level: u32, disk: &DiskRecord) -> String {
     }
 }
 
-/// Returns whether level 0 is an emulator's machine, whose clock follows no other.
+/// Returns whether level 0 is an emulator's machine, with a clock of its own.
 fn emulated(record: &Record) -> bool {
     record.host != THIS_MACHINE
 }
 
-/// Returns whether it is the level that failed, and not one that had to end with it.
+/// Returns whether it is the level that failed, not one that had to end because of that.
 pub(super) fn is_to_blame(record: &Record, level: u32) -> bool {
     matches!(record.verdict, Verdict::Failed { level: blamed, .. } if blamed == level)
 }

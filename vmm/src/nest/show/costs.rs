@@ -1,4 +1,4 @@
-//! The cost of the last level's exits, in words.
+//! Describes the cost of the last level's exits.
 
 use std::fmt::Write as _;
 
@@ -7,14 +7,14 @@ use crate::nest::explain::advice::msr_name;
 use crate::nest::explain::cost::{Access, Cost, Place, Reason};
 use crate::nest::record::{LevelRecord, Record};
 
-/// Columns where the terminal doesn't say how many it has.
+/// The width in columns if the terminal doesn't tell it.
 const WIDTH: usize = 100;
-/// Places and the like on a terminal.
+/// The most places, registers and ports that are shown on a terminal.
 const MOST: usize = 5;
-/// The longest function name and sentence that a level has a say in.
+/// The longest function name and sentence that may come from a level.
 const LONG: usize = 200;
 
-/// All costs as lines for a terminal of `width` columns: the whole, who made the exits and where, and what would lessen them.
+/// All costs as lines for a terminal of `width` columns: the total, the exits by level and place, and advice.
 pub(super) fn lines(record: &Record, width: Option<usize>) -> Vec<String> {
     let width = width.unwrap_or(WIDTH);
     let mut lines = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn lines(record: &Record, width: Option<usize>) -> Vec<String> {
     lines
 }
 
-/// All costs as a part of a page.
+/// All costs as a part of the HTML page.
 pub(super) fn html(record: &Record) -> String {
     let mut text = String::new();
     for level in &record.levels {
@@ -68,7 +68,7 @@ fn title(record: &Record, level: &LevelRecord, cost: &Cost) -> String {
     format!("one {noun} of level {last} became {exits} exits to level {} ({measured} measured)", level.level)
 }
 
-/// Why a level could not tell more.
+/// The reason why a level could not tell more.
 fn untraced(level: &LevelRecord) -> Option<String> {
     let why = shortened(&one_line(level.untraced.as_ref()?), LONG);
     Some(format!(
@@ -77,7 +77,7 @@ fn untraced(level: &LevelRecord) -> Option<String> {
     ))
 }
 
-/// Lists who made a cost's exits, and where, each with its parts, the most frequent first.
+/// Lists the exits of a cost by level and place, each with its parts, the most frequent first.
 fn parts(record: &Record, level: &LevelRecord, cost: &Cost) -> Vec<(String, Vec<String>)> {
     let mut parts: Vec<(String, Vec<String>)> = Vec::new();
     for Reason { level: by, reason, exits } in &cost.reasons {
@@ -107,14 +107,14 @@ fn parts(record: &Record, level: &LevelRecord, cost: &Cost) -> Vec<(String, Vec<
     parts
 }
 
-/// Advice that was not given on an `earlier` cost of the same level.
+/// Advice that was not given for an `earlier` cost of the same level.
 fn advice(cost: &Cost, earlier: &[Cost]) -> Vec<String> {
     let is_new = |text: &str| !earlier.iter().flat_map(|cost| &cost.advice).any(|advice| advice.text == text);
     let new = cost.advice.iter().filter(|advice| is_new(&advice.text));
     new.map(|advice| format!("{}: {}", number(advice.exits), advice.text)).collect()
 }
 
-/// The levels that may have made exits to `level`, of `last` ones: it tells those of the next one from those of all others.
+/// The levels that may have made exits to `level`, of `last` ones: a level can only distinguish the next one's from those of all others.
 fn who(last: u32, level: u32, by: Option<u32>) -> String {
     match by {
         None => "all levels".to_owned(),
@@ -132,7 +132,7 @@ fn number(number: f64) -> String {
     format!("{number:.1}")
 }
 
-/// Text behind `before`, in lines that are broken at `between` and indented.
+/// Text after `before`, in indented lines that are broken at `between`.
 fn wrapped(text: &str, before: &str, between: &str, width: usize) -> Vec<String> {
     let (mut lines, mut line, mut is_empty) = (Vec::new(), before.to_owned(), true);
     for part in text.split(between) {

@@ -1,10 +1,10 @@
-//! The features that a level's CPU lacks and the one below it has, and the reverse.
+//! Features that a level's CPU lacks although the one below has them, and the reverse.
 
 use std::collections::BTreeSet;
 
 use crate::nest::record::{LevelRecord, Record};
 
-/// A level beside the one that runs it.
+/// A level compared with the one that runs it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Difference<'a> {
     pub(super) below: u32,
@@ -17,7 +17,7 @@ pub(super) struct Difference<'a> {
     pub(super) same: usize,
 }
 
-/// Each level that told its features, beside the next below that did.
+/// Compares each level that reported its features with the nearest one below that did.
 pub(super) fn differences(record: &Record) -> Vec<Difference<'_>> {
     let told: Vec<_> =
         record.levels.iter().filter_map(|level| Some((level.level, features(level)?))).collect();

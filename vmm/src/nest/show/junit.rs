@@ -1,4 +1,4 @@
-//! The run as JUnit XML: a suite with a test for each level, and one for the user's program, as CI systems read it.
+//! Shows a run as JUnit XML for CI systems: a suite with a test for each level, and one for the user's program.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -11,10 +11,10 @@ use crate::nest::record::{FailureKind, LevelRecord, Record, Status, Verdict};
 
 const SUITE: &str = "nvmm-nest";
 
-/// The end of a test case.
+/// The result of a test case.
 enum Outcome<'a> {
     Passed,
-    /// The failure in a word, in a sentence, and the console's end.
+    /// The failure in a word and in a sentence, with the console's last lines.
     Failed(String, String, &'a [String]),
     Skipped(String),
 }
@@ -24,11 +24,11 @@ struct Case<'a> {
     name: String,
     seconds: f64,
     outcome: Outcome<'a>,
-    /// Its output, for XML.
+    /// Its output, in XML.
     output: Option<String>,
 }
 
-/// The run as a document; each level is a test case, and those that never ran are skipped. The user's program is the last one.
+/// The run as a document. Each level is a test case, and levels that never ran are skipped. The user's program is the last case.
 #[must_use]
 pub fn junit(record: &Record) -> String {
     let mut cases: Vec<_> = levels(record).into_iter().map(|number| of_level(record, number)).collect();
@@ -56,7 +56,7 @@ pub fn junit(record: &Record) -> String {
     text
 }
 
-/// The levels heard of, those that were wanted, and the one that is to blame.
+/// The levels that were heard from, those that were wanted, and the one that failed.
 fn levels(record: &Record) -> BTreeSet<u32> {
     let blamed = match record.verdict {
         Verdict::Failed { level, .. } => Some(level),
@@ -65,7 +65,7 @@ fn levels(record: &Record) -> BTreeSet<u32> {
     record.levels.iter().map(|level| level.level).chain(1..=record.wanted).chain(blamed).collect()
 }
 
-/// A level's case. It takes from its VMM's start to its end; the host, and a level that did not end by itself, end with the run.
+/// A level's case. It lasts from its VMM's start to its end; the host, and a level that did not end by itself, end with the run.
 fn of_level(record: &Record, number: u32) -> Case<'_> {
     let level = record.levels.iter().find(|level| level.level == number);
     let start = level.and_then(|level| level.started.or(level.up));
@@ -81,7 +81,7 @@ fn of_level(record: &Record, number: u32) -> Case<'_> {
 fn outcome<'a>(record: &'a Record, number: u32, level: Option<&LevelRecord>) -> Outcome<'a> {
     let status = level.map_or(Status::NotReached, |level| level.status);
     match &record.verdict {
-        // The program has a case of its own, and all else was well.
+        // The program has a case of its own, and everything else succeeded.
         Verdict::Failed { level, kind: FailureKind::Program, .. } if *level == number => Outcome::Passed,
         Verdict::Skipped { .. } if number == record.wanted && has_ended(record) => Outcome::Passed,
         Verdict::Failed { level, kind, why, console } if *level == number => {
@@ -90,7 +90,7 @@ fn outcome<'a>(record: &'a Record, number: u32, level: Option<&LevelRecord>) -> 
         Verdict::Skipped { why } if status != Status::Passed => Outcome::Skipped(why.clone()),
         verdict => match (status, verdict) {
             (Status::Passed, _) => Outcome::Passed,
-            // Its own work could not end, but it did nothing wrong.
+            // Its own work was cut short, but it did nothing wrong.
             (_, Verdict::Failed { level, .. }) => Outcome::Skipped(format!("level {level} failed")),
             (Status::Failed, _) => Outcome::Failed("failed".to_owned(), "failed".to_owned(), &[]),
             (_, _) => Outcome::Skipped("never started".to_owned()),
@@ -106,7 +106,7 @@ fn of_program<'a>(record: &'a Record, program: &'a ProgramRecord) -> Case<'a> {
         }
         Verdict::Skipped { why } => Outcome::Skipped(why.clone()),
         _ if program.status == Some(0) => Outcome::Passed,
-        // The one failure of the run is that of a level.
+        // The run's only failure is that of a level.
         Verdict::Failed { level, .. } => Outcome::Skipped(format!("level {level} failed")),
         Verdict::Passed => Outcome::Skipped("never started".to_owned()),
     };
@@ -118,17 +118,17 @@ fn of_program<'a>(record: &'a Record, program: &'a ProgramRecord) -> Case<'a> {
     }
 }
 
-/// Returns whether the user's program has run to its end.
+/// Returns whether the user's program has ended.
 fn has_ended(record: &Record) -> bool {
     record.program.as_ref().is_some_and(|program| program.ended.is_some())
 }
 
-/// As in JSON: `kernel_did_not_start`.
+/// The word in JSON: `kernel_did_not_start`.
 fn kind_word(kind: &FailureKind) -> String {
     serde_json::to_value(kind).ok().and_then(|word| Some(word.as_str()?.to_owned())).unwrap_or_default()
 }
 
-/// A level's facts, for XML.
+/// A level's facts, in XML.
 fn facts(record: &Record, level: &LevelRecord) -> String {
     let cells = Cells::new(record, level);
     let facts = [

@@ -1,4 +1,4 @@
-//! The user's program, in a line and as its output.
+//! Shows the user's program: a line about it, and its output.
 
 use super::words::{between, escape, one_line, seconds, thousands};
 use crate::nest::exec::outcome::ProgramRecord;
@@ -23,19 +23,19 @@ pub(super) fn line(record: &Record) -> Option<String> {
     Some(format!("{name} at level {}: {end}{}{output}", record.wanted, took.unwrap_or_default()))
 }
 
-/// Its output, for XML and HTML, with a word on what was left out.
+/// Its output for XML and HTML, with a note about what was left out.
 pub(super) fn output(program: &ProgramRecord) -> String {
     let kept = u64::try_from(program.output.len()).unwrap_or(u64::MAX);
     let left_out = program.bytes.saturating_sub(program.lost).saturating_sub(kept);
     let head = match left_out {
-        // Bytes that are no UTF-8 take more.
+        // Bytes that are not UTF-8 take more.
         0 => String::new(),
         more => format!("({} bytes before this)\n", thousands(more)),
     };
     head + &escape(&program.output)
 }
 
-/// A part of the page.
+/// The program's part of the HTML page.
 pub(super) fn html(record: &Record) -> String {
     let (Some(program), Some(line)) = (&record.program, line(record)) else { return String::new() };
     let mut text = format!("<h2>Program</h2>\n<p>{}</p>\n", escape(&line));

@@ -6,10 +6,10 @@ use super::program;
 use super::words::{plain, shortened, thousands};
 use crate::nest::record::{LevelRecord, Record, Status};
 
-/// Between columns.
+/// The columns between two cells.
 const GAP: usize = 2;
 
-/// The steps to take until the table is narrow enough.
+/// The steps by which the table is made narrower, in order, until it fits.
 const STEPS: [Step; 11] = [
     Step::Drop("kernel"),
     Step::Drop("run by"),
@@ -34,7 +34,7 @@ enum Step {
 struct Column {
     title: &'static str,
     cells: Vec<String>,
-    /// Numbers stand under each other's last digit.
+    /// Aligned to the right, for numbers.
     right: bool,
 }
 
@@ -45,10 +45,10 @@ impl Column {
     }
 }
 
-/// Each level in a row, and below them the exits of each level's guest by reason, what the last level's cost, and how the user's
-/// program ended.
+/// Makes the table: a row for each level, and below them the exits of each level's guest by reason, the cost of the last level's exits, and
+/// the result of the user's program.
 ///
-/// With a `width` in columns, what is less important is left out until the rest fits.
+/// With a `width` in columns, less important parts are left out until the rest fits.
 #[must_use]
 pub fn table(record: &Record, width: Option<usize>, colour: bool) -> String {
     let mut columns = columns(record);
@@ -72,7 +72,7 @@ pub fn table(record: &Record, width: Option<usize>, colour: bool) -> String {
     let title = columns.iter().map(|column| line_cell(column, column.title));
     let mut text = paint("2", title.collect::<String>().trim_end(), colour) + "\n";
     for (row, level) in record.levels.iter().enumerate() {
-        // The status is the last column, so that its colour needs no room.
+        // The status is the last column, so that its colour takes no width.
         let (last, others) =
             columns.split_last().map_or((None, &columns[..]), |(last, others)| (Some(last), others));
         for column in others {
@@ -132,7 +132,7 @@ fn line_cell(column: &Column, cell: &str) -> String {
     if column.right { format!("{cell:>width$}  ") } else { format!("{cell:width$}  ") }
 }
 
-/// `exits of level 1, by level 0: 146,200: io 80,000, halt 300`, with as many reasons as there is room for.
+/// Writes `exits of level 1, by level 0: 146,200: io 80,000, halt 300`, with as many reasons as there is room for.
 fn exits(level: &LevelRecord, width: Option<usize>) -> Option<String> {
     let all = thousands(*level.exits.get("exits")?);
     let mut line = format!("exits of level {}: {all}", level.level + 1);
@@ -147,7 +147,7 @@ fn exits(level: &LevelRecord, width: Option<usize>) -> Option<String> {
     Some(line)
 }
 
-/// The colour of a status: green, red, yellow; faint for what there is nothing to say of.
+/// The colour of a status: green, red, yellow; faint if there is nothing to report.
 fn code(record: &Record, level: &LevelRecord) -> &'static str {
     match level.status {
         Status::Passed => "32",

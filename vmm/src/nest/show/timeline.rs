@@ -1,16 +1,16 @@
-//! The times at which each level did something.
+//! The times of each level's work.
 
 use super::cells::is_to_blame;
 use crate::nest::record::{LevelRecord, Record, Status};
 
-/// A level's work for a while.
+/// A kind of work of a level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doing {
     /// Its kernel boots, until /init runs.
     Boot,
     /// It loads KVM.
     Kvm,
-    /// It prepares its guest, until that runs.
+    /// It prepares its guest, until the guest runs.
     Entry,
     /// Its guest works.
     Guest,
@@ -18,7 +18,7 @@ pub(super) enum Doing {
     Work,
     /// The last level runs the user's program.
     Program,
-    /// It does not get any further.
+    /// It is stuck.
     Stuck,
     /// It is ended because another one is stuck.
     Cut,
@@ -28,7 +28,7 @@ impl Doing {
     pub(super) const ALL: [Self; 8] =
         [Self::Boot, Self::Kvm, Self::Entry, Self::Guest, Self::Work, Self::Program, Self::Stuck, Self::Cut];
 
-    /// Its class in the page's style.
+    /// Its CSS class in the page.
     pub(super) fn class(self) -> &'static str {
         match self {
             Self::Boot => "boot",
@@ -65,12 +65,12 @@ pub(super) struct Span {
     pub(super) to: f64,
 }
 
-/// A level's time, in parts that follow each other.
+/// A level's time, in successive parts.
 pub(super) fn spans(record: &Record, level: &LevelRecord) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     let mut at = level.started.or(level.up);
     let mut until = |doing, to: Option<f64>| {
-        // A level that tells of a time before the last has a broken report, not a negative length.
+        // If the times of a report are in the wrong order, the report is broken: leave the part out.
         if let (Some(from), Some(to)) = (at, to)
             && to >= from
         {
@@ -90,13 +90,13 @@ pub(super) fn spans(record: &Record, level: &LevelRecord) -> Vec<Span> {
         let doing = if is_to_blame(record, level.level) { Doing::Stuck } else { Doing::Cut };
         until(doing, Some(record.seconds));
     } else if level.passed.is_none() && level.first_entry.is_some() {
-        // A real host: it goes on when the run is over.
+        // A real host continues after the run.
         until(Doing::Guest, Some(record.seconds));
     }
     spans
 }
 
-/// Round times for an axis from 0 to `end`, at most nine of them.
+/// Round numbers for an axis from 0 to `end`, at most nine of them.
 pub(super) fn ticks(end: f64) -> Vec<f64> {
     if !(end > 0.0 && end.is_finite()) {
         return vec![0.0];
@@ -108,7 +108,7 @@ pub(super) fn ticks(end: f64) -> Vec<f64> {
         }
         step *= factor;
     }
-    // As the nearest number to its decimals: 3 times 0.1 is more than 0.3.
+    // Rounded to the nearest decimal number: 3 times 0.1 is more than 0.3.
     let ticks = (0..=8_u8).map(|tick| (f64::from(tick) * step * 1000.0).round() / 1000.0);
     ticks.take_while(|&tick| tick <= end).collect()
 }

@@ -1,8 +1,8 @@
-//! Numbers and texts as every report has them.
+//! Numbers and texts in the form of all reports.
 
 use devices::printable::is_plain;
 
-/// The longest text that a level has a say in, but for its console.
+/// The longest text that may come from a level, apart from its console.
 pub(super) const LONGEST: usize = 60;
 
 /// The seconds between two times, if both are known.
@@ -28,7 +28,7 @@ pub(super) fn thousands(number: u64) -> String {
     text
 }
 
-/// Without trademarks, frequency and what every CPU is: `Intel Xeon Gold 6230` for `Intel(R) Xeon(R) Gold 6230 CPU @ 2.10GHz`.
+/// Removes trademarks, the frequency and words that every CPU has: `Intel Xeon Gold 6230` for `Intel(R) Xeon(R) Gold 6230 CPU @ 2.10GHz`.
 pub(super) fn short_cpu(name: &str) -> String {
     let name = name.split('@').next().unwrap_or_default();
     let name =
@@ -38,17 +38,17 @@ pub(super) fn short_cpu(name: &str) -> String {
     if words.is_empty() { "-".to_owned() } else { words.join(" ") }
 }
 
-/// At most [`LONGEST`] characters, and none that moves a terminal's cursor or ends a line.
+/// Shortens to [`LONGEST`] characters, and removes those that move a terminal's cursor or end a line.
 pub(super) fn plain(text: &str) -> String {
     shortened(&one_line(text), LONGEST)
 }
 
-/// The text without characters that move a terminal's cursor or end a line.
+/// Removes characters that move a terminal's cursor or end a line.
 pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect()
 }
 
-/// At most `width` characters.
+/// Shortens to `width` characters.
 pub(super) fn shortened(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -57,7 +57,7 @@ pub(super) fn shortened(text: &str, width: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// Text inside elements and attributes of XML and HTML. Characters that XML can't have are replaced.
+/// Escapes text for elements and attributes of XML and HTML. Characters that XML can't contain are replaced.
 ///
 /// Extensible Markup Language (XML) 1.0, "Characters".
 pub(super) fn escape(text: &str) -> String {
