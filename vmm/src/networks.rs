@@ -1,4 +1,4 @@
-//! The network devices of a machine that is there, as QMP tells of them.
+//! The network devices of a running machine, as QMP reports them.
 
 use devices::{
     net::MacAddress,
@@ -6,28 +6,28 @@ use devices::{
 };
 use serde_json::{Value, json};
 
-/// A network device, as it is now.
+/// The current state of a network device.
 #[derive(Clone, Debug)]
 pub struct NetworkFacts {
-    /// The name that messages have for it.
+    /// Its name in messages.
     pub(crate) name: String,
-    /// Its place on the host in the words of QEMU's `info network`, such as `type=tap,ifname=tap0`.
+    /// Its back end, in the form of QEMU's `info network`, such as `type=tap,ifname=tap0`.
     pub(crate) place: String,
-    /// Its address, unless the driver has set another.
+    /// Its MAC address, unless the driver has set another.
     pub(crate) mac: MacAddress,
-    /// The MTU that its driver is told.
+    /// The MTU that the device offers its driver.
     pub(crate) mtu: Option<u16>,
-    /// The number of its pairs of queues.
+    /// The number of its queue pairs.
     pub(crate) queues: u16,
     /// Its link is up.
     pub(crate) link_is_up: bool,
-    /// The frames that passed; none if the kernel moves them by vhost-net.
+    /// The frames transferred; none if the kernel transfers them by vhost-net.
     pub(crate) totals: Option<Totals>,
-    /// The frames that its driver wants.
+    /// The frames that its driver wants to receive.
     pub(crate) filter: RxFilter,
 }
 
-/// A network device as `nvmm-network` has it: a command of nvmm's own, since QEMU counts no frames.
+/// A network device in the answer to `nvmm-network`. The command is nvmm's own, since QEMU counts no frames.
 pub(crate) fn info(device: &NetworkFacts) -> Value {
     let NetworkFacts { name, place, mac, mtu, queues, link_is_up, totals, .. } = device;
     let mut info = json!({
@@ -48,7 +48,7 @@ pub(crate) fn info(device: &NetworkFacts) -> Value {
     info
 }
 
-/// The frames that its driver wants: QMP's `RxFilterInfo`. No device looks at VLANs.
+/// The frames that its driver wants: QMP's `RxFilterInfo`. No device of nvmm filters by VLAN.
 pub(crate) fn rx_filter(device: &NetworkFacts) -> Value {
     let RxFilter { promiscuous, unicast, multicast, broadcast_allowed, main_mac, .. } = &device.filter;
     let table = |table: &Option<Vec<MacAddress>>| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The service manager, which wants to know when the machine is there: sd_notify(3).
+//! The message to the service manager that the machine is ready: sd_notify(3).
 
 use std::{
     env, io,
@@ -11,16 +11,17 @@ use std::{
     },
 };
 
-/// A connection to the service manager, if nvmm is a service that it waits for (`Type=notify`).
+/// A connection to the service manager, if nvmm is a service whose start it waits for (`Type=notify`).
 #[derive(Debug)]
 pub struct Notifier(Option<UnixDatagram>);
 
 impl Notifier {
-    /// Connects to the socket that the environment names. A jail has its path no more, nor the namespace of an abstract one.
+    /// Connects to the socket that the environment names. This must happen before nvmm enters a jail, which contains neither the socket's
+    /// path nor the namespace of an abstract socket.
     ///
     /// # Errors
     ///
-    /// Nobody is there.
+    /// Nothing listens at the socket.
     pub fn connect() -> io::Result<Self> {
         let Some(name) = env::var_os("NOTIFY_SOCKET") else { return Ok(Self(None)) };
         let address = match name.as_bytes().strip_prefix(b"@") {
@@ -32,11 +33,11 @@ impl Notifier {
         Ok(Self(Some(socket)))
     }
 
-    /// Says that the machine is there.
+    /// Reports that the machine is ready.
     ///
     /// # Errors
     ///
-    /// Nobody is there any more.
+    /// Nothing listens any more.
     pub fn ready(self) -> io::Result<()> {
         self.0.map_or(Ok(()), |socket| socket.send(b"READY=1").map(drop))
     }

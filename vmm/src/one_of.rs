@@ -1,10 +1,10 @@
-//! Options of the command line that take one of a few names.
+//! Command-line options that take one of a few names.
 
 use std::{error::Error, str::FromStr};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-/// Takes one of `names`, each of which is a value's; clap's help and errors list them.
+/// A value parser for `names`, each of which stands for a value. clap's help and errors list the names.
 pub(crate) fn one_of<T, const N: usize>(names: [&'static str; N]) -> impl TypedValueParser<Value = T>
 where
     T: FromStr<Err: Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,

@@ -1,5 +1,5 @@
-//! Files that nvmm writes for the user besides disks: statistics, the console, reports. One that is something else already,
-//! a disk above all, would be lost, and is refused before anything is written to it.
+//! Files that nvmm writes for the user besides disks: statistics, the console, reports. Writing over another file, above all a disk, would
+//! destroy it, so nvmm refuses such a path before it writes anything.
 
 use std::{
     fs::{self, File, Metadata, Permissions},
@@ -20,10 +20,10 @@ use crate::{
     drafts,
 };
 
-/// Why a file is not written to.
+/// The reason why nvmm doesn't write to a file.
 #[derive(Debug, Error)]
 pub enum OutputError {
-    /// Another option names it.
+    /// Another option names the file.
     #[error("{option} {}: that is a file of {other} too, which would be overwritten; give another", path.printable())]
     Taken {
         /// The option.
@@ -33,14 +33,14 @@ pub enum OutputError {
         /// The other option, and what it names.
         other: String,
     },
-    /// Somebody else's disk.
+    /// A disk image that another process uses.
     #[error("{option} {}: that is a disk image in use by {holder}, which would be overwritten; give another file", path.printable())]
     InUse {
         /// The option.
         option: &'static str,
         /// The path that was given.
         path: PathBuf,
-        /// The other user.
+        /// The process that uses it.
         holder: String,
     },
     /// A block device.
@@ -59,7 +59,7 @@ pub enum OutputError {
         /// The path that was given.
         path: PathBuf,
     },
-    /// It can't be made.
+    /// The file can't be created.
     #[error("{option} {}", path.printable())]
     Open {
         /// The option.
@@ -71,20 +71,20 @@ pub enum OutputError {
     },
 }
 
-/// The files that options of a machine name, which are not to be written over.
+/// The files that a machine's options name, which must not be overwritten.
 #[derive(Debug, Default)]
 pub struct Taken {
-    /// Each with its option.
+    /// Each file with its option.
     files: Vec<(String, PathBuf)>,
     disks: Vec<DiskConfig>,
     /// Files to be emptied, each with its option and its path.
     to_empty: Vec<(&'static str, PathBuf, File)>,
-    /// The disks are not open yet, so that no lock tells which files are theirs.
+    /// The disks are not open yet, so that no lock shows which files belong to them.
     before_disks: bool,
 }
 
 impl Taken {
-    /// The files of a machine whose disks are open: all that it reads, and the disks with all files that these name.
+    /// The files of a machine whose disks are open: everything it reads, and the disks with all files that these refer to.
     #[must_use]
     pub fn by(config: &VmConfig) -> Self {
         let mut taken = Self::by_inputs(config);
@@ -94,7 +94,7 @@ impl Taken {
         taken
     }
 
-    /// The files that a machine is to read, whose disks are not open yet.
+    /// The files that a machine will read, while its disks are not open yet.
     #[must_use]
     pub fn before_disks(config: &VmConfig) -> Self {
         Self { before_disks: true, ..Self::by_inputs(config) }
@@ -127,20 +127,20 @@ impl Taken {
         self.files.push((option_of(option, path), path.to_owned()));
     }
 
-    /// Checks that `option` may write over what is at `path`, if anything is: no file that is taken, no disk image that
-    /// anybody uses, no block device.
+    /// Checks that `option` may overwrite the file at `path`, if there is one: it must not be a taken file, a disk image in use, or a block
+    /// device.
     ///
     /// # Errors
     ///
-    /// It may not.
+    /// The file must not be overwritten.
     pub fn check(&self, option: &'static str, path: &Path) -> Result<(), OutputError> {
-        // A file that is not there is made; other errors come when it is opened.
+        // // A missing file will be created; other errors show when it is opened.
         let Ok(found) = fs::metadata(path) else { return Ok(()) };
         let path = || path.to_owned();
         if found.file_type().is_block_device() {
             return Err(OutputError::Device { option, path: path() });
         }
-        // A terminal or a pipe can be many things at once, and opening a pipe waits.
+        // // Several things can use a terminal or a pipe at once, and opening a pipe would wait.
         if !found.is_file() {
             return Ok(());
         }
@@ -194,11 +194,11 @@ impl Taken {
         }
     }
 
-    /// Makes the file at `path` for `option`, or opens it for [`Taken::empty`], unless it is one that is taken. From then on it is.
+    /// Creates the file at `path` for `option`, or opens it for [`Taken::empty`], unless it is taken. From then on it is taken.
     ///
     /// # Errors
     ///
-    /// It is, or it can't be made.
+    /// It is taken, or can't be created.
     pub fn create(&mut self, option: &'static str, path: &Path) -> Result<File, OutputError> {
         let file = self.open(option, path, File::options().write(true))?;
         let failed = |source| OutputError::Open { option, path: path.to_owned(), source };
@@ -221,23 +221,23 @@ impl Taken {
         Ok(())
     }
 
-    /// Makes the file at `path`, or empties it, for a command to a machine that runs, unless it is one that is taken. Only a regular file
-    /// will do, since others may make the machine wait.
+    /// Creates or empties the file at `path` for a command to a running machine, unless the file is taken. It must be a regular file, since
+    /// writing to others could make the machine wait.
     ///
     /// # Errors
     ///
-    /// It is taken, it is no regular file, or the host refuses.
+    /// The file is taken or not a regular file, or the host refuses.
     pub fn replace(&self, option: &'static str, path: &Path) -> Result<File, OutputError> {
         let file = self.open_regular(option, path, File::options().write(true))?;
         file.set_len(0).map_err(|source| OutputError::Open { option, path: path.to_owned(), source })?;
         Ok(file)
     }
 
-    /// Opens or makes a regular file, and nothing else.
+    /// Opens or creates a regular file, and refuses anything else.
     ///
     /// # Errors
     ///
-    /// As [`Taken::replace`].
+    /// The same as those of [`Taken::replace`].
     pub(crate) fn open_regular(
         &self,
         option: &'static str,
@@ -249,7 +249,7 @@ impl Taken {
         if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.file_type().is_block_device()) {
             return Err(not_a_file());
         }
-        // A pipe that has come meanwhile is not waited for.
+        // // Don't wait if the path has become a pipe since the check.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = self.open(option, path, options.clone().custom_flags(flags))?;
         if !file.metadata().map_err(failed)?.is_file() {
@@ -258,12 +258,12 @@ impl Taken {
         Ok(file)
     }
 
-    /// Puts a file of these bytes at `path`, for a command to a machine that runs, in one step, unless what is there is taken. Only a regular
-    /// file is replaced. Drafts of it that a killed nvmm left are removed.
+    /// Atomically puts a file with these bytes at `path`, for a command to a running machine, unless the file there is taken. Only a
+    /// regular file is replaced. Temporary files left by a killed nvmm are removed.
     ///
     /// # Errors
     ///
-    /// The path is taken or no regular file, or the host refuses.
+    /// The path is taken or not a regular file, or the host refuses.
     pub(crate) fn replace_whole(
         &self,
         option: &'static str,
@@ -275,7 +275,7 @@ impl Taken {
             return Err(OutputError::NotAFile { option, path: path.to_owned() });
         }
         self.check(option, path)?;
-        // A link stays one.
+        // // Keep a symbolic link, and replace its target.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let folder =
             target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -290,29 +290,29 @@ impl Taken {
         Ok(())
     }
 
-    /// Opens the file at `path` for `option` to add to it, or makes it, unless it is one that is taken. From then on it is.
+    /// Opens or creates the file at `path` for `option`, to append to it, unless it is taken. From then on it is taken.
     ///
     /// # Errors
     ///
-    /// As [`Taken::create`].
+    /// The same as those of [`Taken::create`].
     pub fn append(&mut self, option: &'static str, path: &Path) -> Result<File, OutputError> {
         let file = self.open(option, path, File::options().append(true))?;
         self.add(option, path);
         Ok(file)
     }
 
-    /// The same, and nothing else than a regular file will do.
+    /// The same, but only for a regular file.
     ///
     /// # Errors
     ///
-    /// As [`Taken::replace`].
+    /// The same as those of [`Taken::replace`].
     pub fn append_regular(&mut self, option: &'static str, path: &Path) -> Result<File, OutputError> {
         let file = self.open_regular(option, path, File::options().append(true))?;
         self.add(option, path);
         Ok(file)
     }
 
-    /// Opens or makes a file.
+    /// Opens or creates a file.
     fn open(
         &self,
         option: &'static str,
@@ -323,7 +323,7 @@ impl Taken {
         if fs::metadata(path).is_ok_and(|it| it.file_type().is_block_device()) {
             return Err(OutputError::Device { option, path: path.to_owned() });
         }
-        // The file that was looked at is the one that is written to, whatever happens to its name.
+        // // Write to the very file that was checked, even if its name has changed since.
         let file = options.clone().create(true).truncate(false).open(path).map_err(failed)?;
         let found = file.metadata().map_err(failed)?;
         if found.is_file() {
@@ -337,7 +337,7 @@ fn option_of(option: &str, path: &Path) -> String {
     format!("{option} {}", path.printable())
 }
 
-/// Returns whether a disk has this file, at whatever depth.
+/// Returns whether the file belongs to a disk, at any depth of its overlays.
 fn is_of(disk: &DiskConfig, identity: (u64, u64)) -> bool {
     disk.follow().iter().any(|link| link.files.contains(&identity))
 }

@@ -25,25 +25,25 @@ use crate::{
     size::Size,
 };
 
-/// The time that nvmm's end waits for a file that the host does not write.
+/// The longest time that nvmm's end waits for the host to write a file.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The software that a machine starts with. It outlives the machine's resets.
+/// The software that a machine starts with. It is kept across resets.
 #[derive(Debug)]
 pub enum Payload {
-    /// A kernel, which nvmm loads.
+    /// A kernel, loaded by nvmm.
     Kernel(Box<KernelFiles>),
-    /// Firmware, which finds a boot loader by itself, or loads a kernel.
+    /// Firmware, which finds a boot loader by itself or loads a kernel.
     Firmware(Box<Firmware>),
 }
 
 impl Payload {
-    /// Opens what the options name; nothing if the machine's first disk tells which firmware it is. Unless the machine `runs`, nothing is
-    /// made.
+    /// Opens the files that the options name. Returns nothing if the machine's first disk decides which firmware it needs. Files are
+    /// created only if the machine `runs`.
     ///
     /// # Errors
     ///
-    /// It can't be read, or is not what it should be.
+    /// A file can't be read, or has the wrong form.
     pub fn open(config: &VmConfig, runs: bool) -> anyhow::Result<Option<Self>> {
         Ok(match &config.start {
             StartConfig::Kernel(kernel) => {
@@ -55,11 +55,11 @@ impl Payload {
         })
     }
 
-    /// Opens the same, if there is nothing yet, now that the disks are open.
+    /// Opens the payload now that the disks are open, if there is none yet.
     ///
     /// # Errors
     ///
-    /// As [`Payload::open`], or the disk can't be read.
+    /// The errors of [`Payload::open`], or the disk can't be read.
     pub fn or_by_disk(
         opened: Option<Self>,
         config: &VmConfig,
@@ -81,13 +81,13 @@ impl Payload {
         Ok(payload)
     }
 
-    /// Firmware that draws on the screen, if the machine has one.
+    /// Enables the firmware's output to the screen, if the machine has one.
     fn for_machine(firmware: Firmware, config: &VmConfig) -> Result<Self, FirmwareError> {
         let firmware = if config.has_screen() { firmware.with_screen()? } else { firmware };
         Ok(Self::Firmware(firmware.into()))
     }
 
-    /// Lays out memory for it.
+    /// Lays out the memory for this payload.
     pub(crate) fn memory_map(&self, size: Size) -> Result<MemoryMap, BootError> {
         match self {
             Self::Kernel(_) => boot::memory_map(size.0),
@@ -95,7 +95,7 @@ impl Payload {
         }
     }
 
-    /// The functions of PCI that it needs.
+    /// The PCI functions of the chipset that the payload needs.
     pub(crate) fn chipset(&self) -> Chipset {
         match self {
             Self::Kernel(_) => Chipset::Fixed,
@@ -103,7 +103,7 @@ impl Payload {
         }
     }
 
-    /// The chip that it is in.
+    /// The ROM chip that holds the firmware.
     pub(crate) fn rom(&self) -> Option<&Arc<Rom>> {
         match self {
             Self::Kernel(_) => None,
@@ -111,7 +111,7 @@ impl Payload {
         }
     }
 
-    /// It, if it is firmware.
+    /// The firmware, if the payload is one.
     pub(crate) fn firmware(&self) -> Option<&Firmware> {
         match self {
             Self::Kernel(_) => None,
@@ -119,7 +119,7 @@ impl Payload {
         }
     }
 
-    /// Loads it into fresh memory. Firmware has no entry of its own: the processor's reset state leads into it.
+    /// Loads the payload into fresh memory. Firmware has no entry point of its own: the processor starts it at the reset vector.
     pub(crate) fn load(&self, memory: &GuestRam) -> anyhow::Result<Option<Kernel>> {
         match self {
             Self::Kernel(files) => Ok(Some(files.load(memory)?)),
@@ -130,7 +130,7 @@ impl Payload {
         }
     }
 
-    /// Waits for what is still to be written to the host when the machine has ended, and says what is not.
+    /// When the machine has ended, waits for the data that the host has yet to write, and reports any that could not be written.
     pub fn finish(&self) {
         if let Self::Firmware(firmware) = self
             && let Some(file) = firmware.finish(END_PATIENCE)
@@ -139,11 +139,11 @@ impl Payload {
         }
     }
 
-    /// Lets others use the file of UEFI variables, once all is in it.
+    /// Unlocks the file of UEFI variables for others, once everything is written to it.
     ///
     /// # Errors
     ///
-    /// The host's, or something is not in it yet.
+    /// A host error, or something is not written yet.
     pub(crate) fn unlock(&self) -> anyhow::Result<()> {
         let Self::Firmware(firmware) = self else { return Ok(()) };
         if let Some(file) = firmware.finish(END_PATIENCE) {
@@ -152,17 +152,17 @@ impl Payload {
         Ok(firmware.unlock()?)
     }
 
-    /// Locks that file again, or returns who is in the way.
+    /// Locks that file again, or returns the process that holds it.
     ///
     /// # Errors
     ///
-    /// The host's.
+    /// A host error.
     pub(crate) fn lock_again(&self) -> io::Result<Option<String>> {
         self.firmware().map_or(Ok(None), Firmware::lock_again)
     }
 
-    /// Plugs in the devices that firmware alone uses, and returns the one by which it asks for the rest. A kernel has that one only for the
-    /// user's `files`, and its driver finds it in ACPI then.
+    /// Plugs in the devices that only firmware uses, and returns fw_cfg, by which it asks for the rest. A kernel gets fw_cfg only if the
+    /// user gives `files` for it; its driver then finds the device in ACPI.
     pub(crate) fn plug(
         &self,
         board: &mut Board,
@@ -177,7 +177,7 @@ impl Payload {
         if let Self::Kernel(_) = self {
             return Ok(acpi.map(|_| board.isa(fw_cfg, |_| Ok(make))).transpose()?);
         }
-        // Each byte costs an exit, and SeaBIOS writes none if it finds no console.
+        // // Each byte costs an exit, and SeaBIOS writes none if it finds no console.
         if log::log_enabled!(log::Level::Debug) {
             let console = spec("firmware's debug console", layout::DEBUG_CONSOLE, DebugConsole::LEN);
             board.isa(console, |_| Ok(DebugConsole::default()))?;

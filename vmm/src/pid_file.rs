@@ -1,4 +1,4 @@
-//! `--pidfile`: a file with the number of the process, for those who are to end it or to know whether it is there.
+//! `--pidfile`: a file with the process ID, for programs that end nvmm or check whether it runs.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -15,13 +15,13 @@ use crate::output::{OutputError, Taken};
 
 const OPTION: &str = "--pidfile";
 
-/// The reason why there is no such file.
+/// The reason why there is no PID file.
 #[derive(Debug, Error)]
 pub enum PidFileError {
-    /// The path leads to something else.
+    /// The path is in use or no regular file.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// Another machine has it.
+    /// Another machine uses it.
     #[error("{OPTION} {}: another machine that runs has this file; give each its own", .0.printable())]
     InUse(PathBuf),
     /// The host refuses.
@@ -29,7 +29,7 @@ pub enum PidFileError {
     Io(PathBuf, #[source] io::Error),
 }
 
-/// A file with the number of this process, which is removed when this is dropped. It is locked, so that no other machine has the same.
+/// A file with this process's ID, removed on drop. It is locked, so that no other machine uses the same file.
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
@@ -37,11 +37,11 @@ pub struct PidFile {
 }
 
 impl PidFile {
-    /// Makes the file, or takes over one whose machine has ended. Nothing is written to it yet.
+    /// Creates the file, or takes over one whose machine has ended. Nothing is written to it yet.
     ///
     /// # Errors
     ///
-    /// Another machine has it, it is one of the `taken` or no regular file, or it can't be made.
+    /// Another machine uses it, it is one of the `taken` files or no regular file, or it can't be created.
     pub fn lock(path: &Path, taken: &Taken) -> Result<Self, PidFileError> {
         let failed = |error| PidFileError::Io(path.to_owned(), error);
         loop {
@@ -52,14 +52,14 @@ impl PidFile {
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
             let path = fs::canonicalize(path).map_err(failed)?;
-            // A machine that ends may have removed it before it was locked.
+            // // A machine that was ending may have removed the file before it was locked.
             if is_at(&file, &path) {
                 return Ok(Self { path, file });
             }
         }
     }
 
-    /// Writes the number of this process.
+    /// Writes this process's ID.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl PidFile {
         written.map_err(|error| PidFileError::Io(self.path.clone(), error))
     }
 
-    /// Returns whether nothing is in the file that somebody else wrote.
+    /// Returns whether the file is empty or holds exactly this process's ID.
     fn is_ours(&self) -> bool {
         let mut bytes = [0; 32];
         let len = self.file.read_at(&mut bytes, 0).unwrap_or(bytes.len());

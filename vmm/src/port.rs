@@ -1,4 +1,4 @@
-//! A serial port, as a source: its back end, and the UART of the machine that runs. It outlives the machine's resets.
+//! A serial port as an event source: its back end, and the UART of the running machine. It is kept across the machine's resets.
 
 mod keyboard;
 mod stdio;
@@ -22,25 +22,25 @@ use crate::{
     source::{Command, Control, Notice, Request, Source},
 };
 
-/// The pause until a port tries again to get at a UART that a vCPU has.
+/// The pause before a port tries again to lock a UART that a vCPU holds.
 const UART_CHECK: Duration = Duration::from_millis(1);
 
 /// The host's side of a serial port.
 #[derive(Debug)]
 pub(crate) struct Port {
-    /// 0 is COM1.
+    /// 0 for COM1.
     number: usize,
     backend: Box<dyn Backend>,
     /// Set if the input is typed on a terminal.
     keyboard: Option<Keyboard>,
-    /// The input is left alone until a machine runs: it may be the kernel, which another thread reads from there.
+    /// Don't read the input until a machine runs: it may be the kernel image, which another thread reads from there.
     spares_input: bool,
-    /// Input that the UART has not taken.
+    /// Input that the UART has not taken yet.
     input: Input,
     uart: Option<Attachment>,
-    /// The UART's wakeup came, and was not passed on: a vCPU had the UART.
+    /// The UART's wakeup was signalled, but not passed on, since a vCPU held the UART.
     woken: bool,
-    /// When to try to get at the UART again.
+    /// The time to try to lock the UART again.
     retry_at: Option<Instant>,
 }
 
@@ -50,7 +50,7 @@ impl Port {
         Self { spares_input: false, ..Self::stdio(number, backend, None) }
     }
 
-    /// The port on stdin and stdout. What is not typed is read once a machine runs.
+    /// The port on stdin and stdout. Input that isn't typed is read once a machine runs.
     pub(crate) fn stdio(number: usize, backend: Box<dyn Backend>, keyboard: Option<Keyboard>) -> Self {
         Self {
             number,
@@ -64,7 +64,7 @@ impl Port {
         }
     }
 
-    /// Returns whether to read; a terminal only while it is in the foreground.
+    /// Returns whether to read. A terminal is read only while nvmm is in its foreground.
     fn may_read(&self) -> bool {
         self.keyboard.as_ref().is_none_or(Keyboard::may_be_read)
     }
@@ -88,7 +88,7 @@ impl Port {
         }
     }
 
-    /// Gives the UART what it takes of the input, and its wakeup.
+    /// Passes input to the UART as far as it has room, and its wakeup.
     fn serve_uart(&mut self) {
         self.retry_at = None;
         let Some(uart) = &self.uart else { return };
@@ -117,7 +117,7 @@ impl Source for Port {
             keyboard.look_later(!reads);
         }
         let backend = self.backend.fd().filter(|_| reads).map(|fd| fd.as_raw_fd());
-        // It stays readable until it is passed on.
+        // // The descriptor stays readable until the wakeup is passed on.
         let uart = self.uart.as_ref().filter(|_| !self.woken).map(|uart| uart.wakeup);
         [backend, uart].into_iter().flatten().map(|fd| Events::new_raw(fd, EventSet::IN)).collect()
     }
@@ -165,7 +165,7 @@ impl Source for Port {
                 self.serve_uart();
             }
             Notice::Stops => {
-                // The next machine gets what this one has not read.
+                // // The next machine gets the input that this one hasn't read.
                 if let Some(mut serial) = self.uart.as_ref().and_then(Attachment::lock) {
                     self.input.put_back(&serial.take_back());
                 }
@@ -177,7 +177,7 @@ impl Source for Port {
                     self.serve_uart();
                 }
             }
-            // No vCPU waits for a file from here on.
+            // // From here on, no vCPU waits for a file.
             Notice::Quits => self.backend.output().iter().for_each(Output::abandon),
             Notice::Leaves => self.backend.finish(),
             Notice::Changed(_) => {}

@@ -1,4 +1,4 @@
-//! The keys' names: QEMU's `QKeyCode`, with the numbers that QEMU has for them.
+//! The names of keys: QEMU's `QKeyCode`, with QEMU's numbers.
 
 use arch::suggest::{nearest, suggestion};
 use devices::input::Key;
@@ -7,10 +7,10 @@ use thiserror::Error;
 
 /// The prefix of a number in QEMU's monitor.
 const HEX: &str = "0x";
-/// The monitor's other name for the key between the left Shift and Z.
+/// The monitor's second name for the key between the left Shift and Z.
 const LESS: &str = "<";
 
-/// Each name, in order, with its key's number.
+/// The names in order, each with its key's number.
 #[rustfmt::skip]
 const NAMES: [(&str, u8); 159] = [
     ("0", 0x0b),
@@ -174,7 +174,7 @@ const NAMES: [(&str, u8); 159] = [
     ("z", 0x2c),
 ];
 
-/// QEMU's `KeyValue`: a key as a program gives it.
+/// QEMU's `KeyValue`: a key as a client gives it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", content = "data", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum KeyValue {
@@ -187,14 +187,14 @@ pub(crate) enum KeyValue {
 /// The reason why there is no such key.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum KeyError {
-    /// It has no name of QEMU's.
+    /// QEMU has no key of this name.
     #[error(
         "unknown key '{}'{}; keys have QEMU's names, such as a, 1, ret, spc, shift, ctrl, alt, f1, up, kp_0",
         .0.escape_debug(),
         suggestion(&nearest(.0, NAMES.iter().map(|(name, _)| *name)))
     )]
     Name(String),
-    /// No keyboard has it.
+    /// No keyboard has a key of this number.
     #[error(
         "there is no key {0:#x}: give a code of set 1 from 0x1 to 0x7f, and add 0x80 if it has the prefix e0"
     )]
@@ -202,7 +202,7 @@ pub(crate) enum KeyError {
 }
 
 impl KeyValue {
-    /// The keys of a line for `sendkey`, such as `ctrl-alt-f1`.
+    /// The keys of the monitor's `sendkey`, such as `ctrl-alt-f1`.
     pub(crate) fn of_line(line: &str) -> Vec<Self> {
         let key = |word: &str| {
             let number = word.strip_prefix(HEX).and_then(|digits| u64::from_str_radix(digits, 16).ok());
@@ -212,7 +212,7 @@ impl KeyValue {
         line.split('-').map(key).collect()
     }
 
-    /// The key that it is.
+    /// The key of this name or number.
     ///
     /// # Errors
     ///

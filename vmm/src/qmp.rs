@@ -1,4 +1,4 @@
-//! QMP, QEMU's machine protocol: a socket on which programs ask about the machine, stop it, let it go on, and hear of what happens to it.
+//! QMP, QEMU's machine protocol: a socket on which programs ask about the machine, stop it, continue it, and receive its events.
 //!
 //! ```text
 //! client ──bytes──> Reader ──JSON──> Call ──table──> Todo: answer now │ Control, Question ──> machine's thread

@@ -1,4 +1,4 @@
-//! Questions to a machine, and the way of the answer back to the source that asks.
+//! Questions to a machine, and the return channel of the answer to the source that asks.
 //!
 //! ```text
 //! source: Asker::reply ──Command::Ask(question, Reply)──> machine's thread
@@ -28,58 +28,58 @@ use crate::{
     snapshot::SaveSnapshot,
 };
 
-/// A question to a machine that is there; one that is being built answers once it is. It may be stopped.
+/// A question to a machine, running or stopped. A machine that is being built answers when it is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// KVM's counters, of the machine and of each vCPU.
+    /// KVM's counters, for the machine and each vCPU.
     Stats,
     /// Registers, local APIC, IOAPIC and PICs, of one vCPU or of all.
     Registers(Option<u32>),
-    /// An NMI, to one vCPU or to all that listen.
+    /// Send an NMI, to one vCPU or to all whose local APIC accepts it.
     Nmi(Option<u32>),
-    /// Linear memory in a file.
+    /// Write linear memory to a file.
     SaveVirtual(SaveVirtual),
-    /// Physical memory in a file.
+    /// Write physical memory to a file.
     SavePhysical(SavePhysical),
-    /// A core.
+    /// Write a core file.
     Dump(Dump),
-    /// The whole machine in a directory.
+    /// Save the whole machine in a directory.
     SaveSnapshot(SaveSnapshot),
-    /// Move the machine to another nvmm: the answer comes at once.
+    /// Move the machine to another nvmm. The answer comes at once.
     Migrate(Migrate),
-    /// Give up moving it.
+    /// Cancel the migration.
     CancelMigration,
-    /// The progress of moving it: QMP's `MigrationInfo`.
+    /// The progress of the migration: QMP's `MigrationInfo`.
     Migration,
     /// A command line of QEMU's monitor.
     Monitor {
         /// The line.
         line: String,
-        /// The vCPU that it is about, if it names none.
+        /// The vCPU for commands that name none.
         vcpu: u32,
     },
     /// The disks: QMP's list of `BlockInfo`.
     Blocks,
-    /// The disks' work: QMP's list of `BlockStats`.
+    /// The disks' counters: QMP's list of `BlockStats`.
     BlockStats,
-    /// The network devices, and their work.
+    /// The network devices, and their counters.
     Networks,
-    /// The frames that the driver of the network device of this name wants, or of each: QMP's list of `RxFilterInfo`.
+    /// The frames that the driver of the network device of this name, or of every one, wants: QMP's list of `RxFilterInfo`.
     RxFilter(Option<String>),
     /// Take a network device's link up or down.
     SetLink {
         /// The device's name.
         name: String,
-        /// The link is to be up.
+        /// Up or down.
         up: bool,
     },
-    /// Have the guest announce itself by network devices of these names, or by all.
+    /// Make the guest announce itself by network devices of these names, or by all.
     Announce(Option<Vec<String>>),
     /// Take the medium out of a drive.
     Eject {
         /// The drive's name.
         drive: String,
-        /// Though the guest holds it.
+        /// Even if the guest has locked the drive.
         force: bool,
     },
     /// Put a medium into a drive.
@@ -88,24 +88,24 @@ pub(crate) enum Question {
         drive: String,
         /// The image.
         path: PathBuf,
-        /// Its format; without, it is found out.
+        /// Its format, or none to detect it.
         format: Option<Format>,
-        /// Though the guest holds the one that is in it.
+        /// Even if the guest has locked the current medium.
         force: bool,
     },
-    /// The screen's picture in a file.
+    /// Write the screen's picture to a file.
     Screendump(Screendump),
     /// Press keys.
     SendKey(SendKey),
     /// Press keys and buttons, and move the pointer.
     SendInput(InputEvents),
-    /// The place where viewers connect, and who does: QMP's `VncInfo`.
+    /// The VNC server's address and clients: QMP's `VncInfo`.
     Viewers,
-    /// Make a disk larger.
+    /// Enlarge a disk.
     Resize {
         /// The disk's name.
         disk: String,
-        /// The size in bytes that it is to have.
+        /// Its new size in bytes.
         size: u64,
     },
 }
@@ -113,12 +113,12 @@ pub(crate) enum Question {
 /// The answer, in QMP's form.
 pub(crate) type Answer = Result<Value, Refusal>;
 
-/// The reason why there is none.
+/// The reason why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Refusal(pub(crate) String);
 
-/// The way back to a source that asks.
+/// The return channel of a source that asks.
 #[derive(Debug)]
 pub(crate) struct Asker {
     sender: Sender<(u64, Answer)>,
@@ -126,7 +126,7 @@ pub(crate) struct Asker {
     wake: Arc<EventFd>,
 }
 
-/// The way back of one answer. One that is dropped refuses.
+/// The return channel of one answer. Dropping it without an answer refuses.
 #[derive(Debug)]
 pub(crate) struct Reply {
     number: u64,
@@ -135,7 +135,7 @@ pub(crate) struct Reply {
 }
 
 impl Asker {
-    /// A way back without anything on it.
+    /// A return channel without any answers.
     ///
     /// # Errors
     ///
@@ -145,20 +145,20 @@ impl Asker {
         Ok(Self { sender, answers, wake: Arc::new(EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?) })
     }
 
-    /// The way back of the answer that is to come with this number.
+    /// The return channel for the answer with this number.
     pub(crate) fn reply(&self, number: u64) -> Reply {
         Reply { number, to: Some(self.sender.clone()), wake: Arc::clone(&self.wake) }
     }
 
-    /// Takes the answers that have come, each with its number.
+    /// Takes the answers that have arrived, each with its number.
     pub(crate) fn answers(&self) -> impl Iterator<Item = (u64, Answer)> {
-        // Makes it unreadable before they are looked at.
+        // // Clear the event first, so that a later answer makes it readable again.
         let _ = self.wake.read();
         self.answers.try_iter()
     }
 }
 
-/// Readable when an answer has come.
+/// Readable when an answer has arrived.
 impl AsRawFd for Asker {
     fn as_raw_fd(&self) -> RawFd {
         self.wake.as_raw_fd()
@@ -173,7 +173,7 @@ impl Reply {
 
     fn send(&mut self, answer: Answer) {
         if let Some(to) = self.to.take() {
-            // The one who asked may be gone.
+            // // The receiver may be gone.
             let _ = to.send((self.number, answer));
             let _ = self.wake.write(1);
         }

@@ -1,4 +1,4 @@
-//! The choice after a machine's run: another one, or nvmm's end.
+//! The decision after a machine's run: another run, or nvmm's end.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -8,9 +8,9 @@ use crate::{
     exit::Exit,
 };
 
-/// A guest that meets as many triple faults, or panics, in [`WITHIN`] does nothing else.
+/// The number of triple faults or panics within [`WITHIN`] after which nvmm assumes that the guest can't start.
 const TOO_MANY: usize = 3;
-/// The time of the guest's running in which they are counted; building the machine does not count.
+/// The guest's running time in which they are counted. The time for building the machine doesn't count.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Decides about resets.
@@ -18,28 +18,28 @@ const WITHIN: Duration = Duration::from_secs(10);
 pub struct Reboots {
     on_reboot: OnReboot,
     on_panic: Option<OnPanic>,
-    /// The time that all the machines ran.
+    /// The total running time of all machines.
     ran: Duration,
     /// The running time at each recent triple fault or panic.
     faults: VecDeque<Duration>,
 }
 
 impl Reboots {
-    /// For a machine that is reset as `on_reboot` and `on_panic` say.
+    /// For a machine that is reset according to `on_reboot` and `on_panic`.
     #[must_use]
     pub fn new(on_reboot: OnReboot, on_panic: Option<OnPanic>) -> Self {
         Self { on_reboot, on_panic, ran: Duration::ZERO, faults: VecDeque::new() }
     }
 
-    /// Returns whether a machine whose guest panics is paused, instead of ended.
+    /// Returns whether a machine is paused when its guest panics, instead of ended.
     pub(crate) fn pause_on_panic(&self) -> bool {
         self.on_panic == Some(OnPanic::Pause)
     }
 
     /// Takes the end of a machine that ran for `ran`. Returns it if nvmm ends with it; otherwise the machine is to be built again.
     ///
-    /// A triple fault resets a machine, as on hardware; Linux reboots that way when it is told to (`reboot=t`). One that happens
-    /// again and again is a guest that can't start.
+    /// A triple fault resets a machine, as on hardware; Linux reboots that way with `reboot=t`. Repeated triple faults mean a guest that
+    /// can't start.
     pub fn after(&mut self, exit: Exit, ran: Duration) -> Option<Exit> {
         self.ran += ran;
         match exit {
@@ -73,7 +73,7 @@ impl Reboots {
         }
     }
 
-    /// Counts a triple fault or a panic that happens now.
+    /// Counts a triple fault or a panic that happens now. Returns whether there were too many.
     fn is_one_too_many(&mut self) -> bool {
         self.faults.push_back(self.ran);
         let first = self.ran.saturating_sub(WITHIN);

@@ -1,35 +1,35 @@
-//! The states of a machine, in QMP's words.
+//! The states of a machine, by QMP's names.
 
 use crate::{crash::Reason, exit::Exit, migration::Status};
 
-/// A state of a machine, as QMP's `query-status` has it.
+/// A state of a machine, as in QMP's `query-status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum RunState {
     /// It has not run yet.
     #[default]
     Prelaunch,
-    /// Its vCPUs run. Also while it is reset.
+    /// Its vCPUs run, or it is being reset.
     Running,
-    /// The user has stopped it.
+    /// The user has paused it.
     Paused,
-    /// The debugger has stopped it.
+    /// The debugger has paused it.
     Debug,
-    /// Its guest's kernel panicked, and `--on-panic pause` has stopped it.
+    /// Its guest's kernel panicked, and `--on-panic pause` has paused it.
     GuestPanicked,
-    /// It is stopped, and the rest of it is sent to another nvmm.
+    /// It is paused, and the rest of its state is being sent to another nvmm.
     FinishMigrate,
-    /// It was given to another nvmm, which may run it.
+    /// It was moved to another nvmm, which may run it.
     PostMigrate,
-    /// It has ended, and nvmm is about to.
+    /// It has ended, and nvmm is about to end.
     Shutdown,
 }
 
-/// A change of a machine's state, as QMP's events have it.
+/// A change of a machine's state, as in QMP's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It was stopped, and is in this state now.
+    /// It was stopped, and is now in this state.
     Stop(RunState),
-    /// It runs, or goes on.
+    /// It runs, for the first time or again.
     Resume,
     /// The guest was asked to power off.
     PowerDown,
@@ -45,17 +45,17 @@ pub(crate) enum Change {
     },
     /// The guest's kernel panicked.
     Panicked {
-        /// The machine's answer to it, by `--on-panic`.
+        /// The action that `--on-panic` takes.
         action: PanicAction,
     },
-    /// Moving it to another nvmm has come so far.
+    /// The migration has reached this status.
     Migration(Status),
 }
 
-/// The reason for a reset or an end, which QMP calls `ShutdownCause`.
+/// The reason for a reset or an end: QMP's `ShutdownCause`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// An error of the host's.
+    /// A host error.
     HostError,
     /// QMP's `quit`.
     HostQmpQuit,
@@ -73,7 +73,7 @@ pub(crate) enum Cause {
     GuestPanic,
 }
 
-/// The outcome of a panic, which QMP calls `GuestPanicAction`.
+/// The action after a panic: QMP's `GuestPanicAction`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PanicAction {
     /// The machine is stopped.
@@ -111,7 +111,7 @@ impl RunState {
 }
 
 impl Cause {
-    /// The cause of an end, or of a reset.
+    /// The cause of an end or a reset.
     pub(crate) fn of(exit: &Exit) -> Self {
         match exit {
             Exit::PowerOff | Exit::Debug(_) => Self::GuestShutdown,

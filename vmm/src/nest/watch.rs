@@ -41,7 +41,7 @@ impl Watch {
     /// Begins to watch level `own`, which starts now, and those above it up to `last`.
     #[must_use]
     pub(super) fn new(own: u32, last: u32, pace: &Pace, now: Duration) -> Self {
-        // Level 0 is watched by the host.
+        // // The host watches level 0.
         let watches = own == 0 || !pace.alone;
         Self {
             own,
@@ -56,7 +56,7 @@ impl Watch {
         }
     }
 
-    /// Begins to watch levels that were kept, and now are restored.
+    /// Begins to watch levels that were saved and are now restored.
     #[must_use]
     pub(super) fn of_kept(own: u32, last: u32, pace: &Pace, now: Duration) -> Self {
         let doing = "its last level did not take up the program";
@@ -69,14 +69,14 @@ impl Watch {
         }
     }
 
-    /// The level that is watched, and the last one above it.
+    /// The watched level, and the last one above it.
     #[must_use]
     pub(super) fn levels(&self) -> (u32, u32) {
         (self.own, self.last)
     }
 
-    /// Takes in what was said. Only the next level can start, and each level, and the program, can start and end once: whoever
-    /// says more than that gains no time by it.
+    /// Takes in a report. Only the next level can start, and each level, and the program, can start and end only once: extra reports don't
+    /// give a level more time.
     pub(super) fn see(&mut self, line: &Line, now: Duration) {
         let Line { level, said } = line;
         match said {
@@ -101,7 +101,7 @@ impl Watch {
                 self.since = now;
                 self.doing = "before it powered off";
             }
-            // Saved, it may wait for days. The host of a restored one watches.
+            // // A saved level may wait for days. The host of a restored one watches it.
             Said::Ready if *level == self.top => self.limit = None,
             Said::Up(_) if *level == self.top => self.doing = "before its disk check was done",
             Said::Disk { .. } if *level == self.top => self.doing = "after its disk check",
@@ -116,14 +116,14 @@ impl Watch {
         self.deadline().is_some_and(|deadline| now >= deadline)
     }
 
-    /// When to give up: later, the more levels there are that should have done so before.
+    /// The time to give up. It is later the more levels there are above, which should have given up first.
     fn deadline(&self) -> Option<Duration> {
         let limit = self.limit?;
         let others = if self.alone { 0 } else { self.top - self.own };
         Some(self.since + limit + limit / 4 * others)
     }
 
-    /// The level that failed when the time is up, and what is to be said of it.
+    /// The level that failed when the time is up, and the reason to print.
     #[must_use]
     pub(super) fn verdict(&self) -> (u32, String) {
         if self.alone {

@@ -1,4 +1,4 @@
-//! The keyboard: a terminal on stdin, some of whose keys are nvmm's own.
+//! The keyboard: a terminal on stdin. nvmm takes some of its keys for itself.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +9,16 @@ use crate::{
     terminal::Terminal,
 };
 
-/// The time between two looks whether nvmm is in the foreground of its terminal again: nobody tells.
+/// The interval for checking whether nvmm is in the foreground of its terminal again, as nothing signals that.
 const FOREGROUND_CHECK: Duration = Duration::from_millis(500);
 
 /// The terminal and its keys.
 #[derive(Debug)]
 pub(crate) struct Keyboard {
-    /// Given back when this is dropped.
+    /// Restored when this is dropped.
     terminal: Terminal,
     typed: Typed,
-    /// When to look at a terminal that is another's.
+    /// The time to check a terminal that another process has.
     look_at: Option<Instant>,
 }
 
@@ -28,7 +28,7 @@ struct Typed {
     read: Input,
     escapes: Escapes,
     told_of_loss: bool,
-    /// When to read again without being told that there is more: a back end tells nothing while there is no room.
+    /// The time to read again without an event: a back end signals nothing while there is no room.
     again_at: Option<Instant>,
 }
 
@@ -43,32 +43,33 @@ impl Keyboard {
         Input::new(TYPED)
     }
 
-    /// Reads what `backend` has. Returns nvmm's own keys; the rest is for the guest.
+    /// Reads from `backend`. Returns nvmm's own keys; the rest goes to the guest.
     pub(super) fn read(&mut self, backend: &mut dyn Backend, input: &mut Input) -> Vec<Key> {
         self.typed.read(backend, input)
     }
 
-    /// Returns whether to read it. Reading a terminal in the background would stop nvmm.
+    /// Returns whether the terminal may be read. Reading it in the background would stop nvmm.
     pub(super) fn may_be_read(&self) -> bool {
         self.terminal.is_ours()
     }
 
-    /// When [`Keyboard::read`] is due though its descriptor says nothing: later, so that one who types without end keeps nobody waiting.
+    /// The time when [`Keyboard::read`] is due without an event. It is delayed, so that continuous typing does not hold up the other
+    /// sources.
     pub(super) fn read_at(&self) -> Option<Instant> {
         self.typed.again_at.filter(|_| self.may_be_read())
     }
 
-    /// Says whether [`Keyboard::look`] is to be called later, since the terminal is another's now.
+    /// Sets whether [`Keyboard::look`] must be called later, since another process has the terminal.
     pub(super) fn look_later(&mut self, later: bool) {
         self.look_at = later.then(|| self.look_at.unwrap_or_else(|| Instant::now() + FOREGROUND_CHECK));
     }
 
-    /// When [`Keyboard::look`] is due.
+    /// The time when [`Keyboard::look`] is due.
     pub(super) fn look_at(&self) -> Option<Instant> {
         self.look_at
     }
 
-    /// Makes the terminal raw again if nvmm is in its foreground again.
+    /// Makes the terminal raw again once nvmm is back in its foreground.
     pub(super) fn look(&mut self) {
         self.look_at = None;
         if self.may_be_read() {
@@ -76,14 +77,14 @@ impl Keyboard {
         }
     }
 
-    /// Makes the terminal raw, if it is this process's.
+    /// Makes the terminal raw, if nvmm is in its foreground.
     pub(super) fn take(&self) {
         if let Err(error) = self.terminal.take() {
             log::debug!("the terminal can't be made raw: {error}");
         }
     }
 
-    /// Gives the terminal back until [`Keyboard::take`].
+    /// Restores the terminal until [`Keyboard::take`].
     pub(super) fn give_back(&self) {
         self.terminal.give_back();
     }
@@ -95,7 +96,7 @@ impl Typed {
         self.pass_on(input)
     }
 
-    /// Takes nvmm's own keys out of what was read, and passes on the rest.
+    /// Takes nvmm's own keys out of the bytes that were read, and passes on the rest.
     fn pass_on(&mut self, input: &mut Input) -> Vec<Key> {
         let (mut keys, mut guest) = (Vec::new(), Vec::new());
         let made_room = self.read.deliver(|bytes| {

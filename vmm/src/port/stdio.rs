@@ -1,4 +1,4 @@
-//! The back end on stdin and stdout, which the main thread never waits for.
+//! The back end on stdin and stdout, on which the main thread never blocks.
 
 use std::{
     fs::File,
@@ -24,7 +24,7 @@ use rustix::{
     io::Errno,
 };
 
-/// stdin and stdout, as far as they are open.
+/// stdin and stdout, each if it is open.
 #[derive(Debug)]
 pub(crate) struct Stdio {
     input: Option<Stdin>,
@@ -32,7 +32,7 @@ pub(crate) struct Stdio {
 }
 
 impl Stdio {
-    /// Reads stdin if that is wanted, and writes to `output`.
+    /// Reads stdin if `reads`, and writes to `output`.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl Stdio {
         Self::on(stdin.map(File::from), output)
     }
 
-    /// The same, with `stdin` in stdin's place.
+    /// The same, with `stdin` in place of the process's.
     pub(super) fn on(stdin: Option<File>, output: Option<Output>) -> io::Result<Self> {
         let input = stdin.map(|shared| Stdin::new(not_waiting(&shared).unwrap_or(shared)));
         Ok(Self { input: input.transpose()?, output })
@@ -73,12 +73,12 @@ impl Backend for Stdio {
 #[derive(Debug)]
 struct Stdin {
     file: File,
-    /// An epoll instance: readable when the file is, and there is room for what it has.
+    /// An epoll instance: readable when the file is, and there is room for its bytes.
     ready: OwnedFd,
     is_watched: bool,
-    /// A file that is always readable, which epoll refuses. A thread copies it into a pipe, from the first read on.
+    /// A file that is always readable, which epoll refuses. From the first read on, a thread copies it into a pipe.
     copied: Option<(File, io::PipeWriter)>,
-    /// There will be no more.
+    /// The end of the file was reached.
     ended: bool,
 }
 
@@ -105,7 +105,7 @@ impl Stdin {
         Ok(())
     }
 
-    /// Reads some of what there is, if there is room.
+    /// Reads the available bytes, as far as there is room.
     fn serve(&mut self, input: &mut Input) {
         if let Some((mut file, mut pipe)) = self.copied.take()
             && let Err(error) = threads::spawn(&Role::Input, move || io::copy(&mut file, &mut pipe))
@@ -119,7 +119,7 @@ impl Stdin {
                 Ok(len @ 1..) => {
                     input.push(&bytes[..len]);
                 }
-                // Somebody else was first.
+                // // Another reader was faster.
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Ok(0) | Err(_) => self.ended = true,
@@ -131,13 +131,13 @@ impl Stdin {
     }
 }
 
-/// Returns whether a read gives something at once, if nobody else reads first.
+/// Returns whether a read would return at once, if no other process reads first.
 fn is_readable(file: &File) -> bool {
     poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
-/// The same terminal or pipe, opened again, so that a read never waits though somebody else read first. The flag must not be set on
-/// what other processes share.
+/// The same terminal or pipe, opened again, so that a read never blocks even if another process reads first. The flag must not be set on
+/// the original, which other processes share.
 fn not_waiting(file: &File) -> Option<File> {
     let pipe = FileType::from_raw_mode(fstat(file).ok()?.st_mode) == FileType::Fifo;
     if !pipe && !rustix::termios::isatty(file) {

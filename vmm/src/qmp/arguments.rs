@@ -1,4 +1,4 @@
-//! The arguments of commands: how a table describes them, and the check of what a client gives.
+//! The arguments of commands: their description in a table, and the check of the ones that a client gives.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -15,27 +15,27 @@ pub(super) struct Argument {
     pub(super) help: &'static str,
 }
 
-/// A command's arguments, which are as its table has them.
+/// A command's arguments, checked against its table.
 #[derive(Debug)]
 pub(super) struct Arguments(Map<String, Value>);
 
 impl Argument {
-    /// An argument that has to be there.
+    /// A required argument.
     pub(super) const fn new(name: &'static str, of: Type, help: &'static str) -> Self {
         Self { name, of, optional: false, help }
     }
 
-    /// An argument that may be left out.
+    /// An optional argument.
     pub(super) const fn optional(name: &'static str, of: Type, help: &'static str) -> Self {
         Self { name, of, optional: true, help }
     }
 
-    /// It as a member of the object that a command takes.
+    /// The argument as a member of the object that a command takes.
     pub(super) fn member(&self) -> Member {
         Member { name: self.name, of: self.of, optional: self.optional }
     }
 
-    /// It for those who ask.
+    /// The argument in the description that clients can query.
     pub(super) fn describe(&self) -> Value {
         let mut described = json!({
             "name": self.name,
@@ -51,7 +51,7 @@ impl Argument {
 }
 
 impl Arguments {
-    /// Checks what was given against what a command takes.
+    /// Checks the given arguments against the ones that a command takes.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Arguments {
     ///
     /// # Errors
     ///
-    /// The value has another form.
+    /// The value has the wrong form.
     pub(super) fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
         let taken = self.0.remove(name).map(serde_json::from_value);
         taken.transpose().map_err(|error| Refusal(format!("Parameter '{name}': {error}")))
@@ -95,17 +95,17 @@ impl Arguments {
     ///
     /// # Errors
     ///
-    /// A value has another form.
+    /// A value has the wrong form.
     pub(super) fn all<T: DeserializeOwned>(&mut self) -> Result<T, Refusal> {
         let given = std::mem::take(&mut self.0);
         serde_json::from_value(Value::Object(given)).map_err(|error| Refusal(error.to_string()))
     }
 
-    /// Takes the value of an argument that has to be there.
+    /// Takes the value of a required argument.
     ///
     /// # Errors
     ///
-    /// As for [`Arguments::take`].
+    /// The same as those of [`Arguments::take`].
     pub(super) fn need<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, Refusal> {
         self.take(name)?.ok_or_else(|| Refusal(format!("Parameter '{name}' is missing")))
     }

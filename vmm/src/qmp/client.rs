@@ -32,29 +32,29 @@ use crate::{
 
 /// The longest command, in bytes. QEMU's limit is 64 MiB, for devices that nvmm does not have.
 const LONGEST: usize = 1 << 20;
-/// The most that is read at once, so that no client keeps the others waiting.
+/// The most bytes read at once, so that no client keeps the others waiting.
 const AT_ONCE: usize = 16 << 10;
 
-/// A client: its connection, and what is on its way to it and from it.
+/// A client: its connection, and the data in both directions.
 #[derive(Debug)]
 pub(super) struct Client {
-    /// Tells it from all others, those that have gone too.
+    /// Distinguishes it from all other clients, including former ones.
     number: u64,
     socket: OwnedFd,
     reader: Reader,
     outbox: Outbox,
-    /// It has given the command that comes first.
+    /// The client has sent `qmp_capabilities`, which must come first.
     is_negotiated: bool,
-    /// It has given a command that others answer. The next one is taken when they have.
+    /// A command that another thread answers. The next one is taken after its answer.
     waits: Option<Waiting>,
-    /// Nothing that it sends is heard any more.
+    /// Nothing more is read from the client.
     ended: bool,
-    /// It hears nothing any more.
+    /// Nothing more is sent to the client.
     deaf: bool,
     descriptors: Descriptors,
 }
 
-/// A command whose answer is to come.
+/// A command that waits for its answer.
 #[derive(Debug)]
 struct Waiting {
     id: Option<Value>,
@@ -64,9 +64,9 @@ struct Waiting {
 /// A request to the rest of nvmm on behalf of a client.
 #[derive(Debug)]
 pub(super) enum Ask {
-    /// Press a button of the machine's, and answer.
+    /// Press a button of the machine, and answer.
     Control(Control),
-    /// Answer.
+    /// Answer the question.
     Question(Question),
     /// Ask KVM, and answer.
     Kvm(ModelQuestion),
@@ -75,7 +75,7 @@ pub(super) enum Ask {
 }
 
 impl Client {
-    /// Greets whoever has connected.
+    /// Greets a new client.
     pub(super) fn new(number: u64, socket: OwnedFd) -> Self {
         let mut client = Self {
             number,
@@ -103,7 +103,7 @@ impl Client {
         self.socket.as_raw_fd()
     }
 
-    /// The events of the socket to wait for.
+    /// The socket's events to wait for.
     pub(super) fn events(&self) -> Events {
         let wanted = |wanted: bool, events| if wanted { events } else { EventSet::empty() };
         let events =
@@ -111,18 +111,18 @@ impl Client {
         Events::new(&self.socket, events)
     }
 
-    /// Does what can be done now: takes commands, and sends what is to be sent. What follows from a command goes to `ask`.
+    /// Does the work that is possible now: takes commands, and sends pending lines. Requests that follow from a command go to `ask`.
     pub(super) fn serve(&mut self, known: &Known, ask: &mut dyn FnMut(u64, Ask)) {
         if self.takes_commands() {
             self.receive();
         } else if has_hung_up(&self.socket) {
-            // With commands that it does not want to hear of any more.
+            // // Drop its pending commands too, as it no longer wants the answers.
             (self.ended, self.deaf, self.waits) = (true, true, None);
         }
         self.go_on(known, ask);
     }
 
-    /// Answers the command that waits for that.
+    /// Answers the waiting command.
     pub(super) fn answer(&mut self, answer: Answer, known: &Known, ask: &mut dyn FnMut(u64, Ask)) {
         if let Some(Waiting { id, finish }) = self.waits.take() {
             let answer = match finish {
@@ -134,7 +134,7 @@ impl Client {
         }
     }
 
-    /// Tells it of an event, unless it has not begun.
+    /// Sends an event to the client, if it has finished the negotiation.
     pub(super) fn tell(&mut self, event: &str, now: Instant) {
         if self.is_negotiated {
             if self.outbox.event(event, now) {
@@ -144,30 +144,30 @@ impl Client {
         }
     }
 
-    /// Takes no more commands: nvmm ends. One that waits for an answer gets none.
+    /// Takes no more commands, as nvmm is ending. A command that waits is refused.
     pub(super) fn finish(&mut self) {
         self.ended = true;
         self.answer_nothing_more();
         self.send();
     }
 
-    /// Returns whether there is nothing left to do for it.
+    /// Returns whether nothing is left to do for the client.
     pub(super) fn is_over(&self) -> bool {
         self.ended && self.waits.is_none() && (self.deaf || self.outbox.is_empty())
     }
 
-    /// Tells it that it is heard no longer, before its descriptor can be closed.
+    /// Shuts down the connection before its descriptor is closed.
     pub(super) fn hang_up(&self) {
-        // An error: it has gone itself.
+        // // Fails if the client has closed it.
         let _ = shutdown(&self.socket, Shutdown::Both);
     }
 
-    /// The time when one that does not read is let go.
+    /// The time when a client that doesn't read is disconnected.
     pub(super) fn gives_up_at(&self) -> Option<Instant> {
         self.outbox.gives_up_at().filter(|_| !self.deaf)
     }
 
-    /// Lets it go: it does not read.
+    /// Disconnects the client, since it doesn't read.
     pub(super) fn give_up(&mut self) {
         log::warn!(
             "QMP: a client is disconnected, which has read nothing for a minute while events were lost to it"
@@ -189,7 +189,7 @@ impl Client {
         }
     }
 
-    /// Takes the commands that have come, as long as their answers can be sent.
+    /// Takes the commands that have arrived, as long as there is room for their answers.
     fn go_on(&mut self, known: &Known, ask: &mut dyn FnMut(u64, Ask)) {
         loop {
             let mut is_all = false;
@@ -247,7 +247,7 @@ impl Client {
         true
     }
 
-    /// Has others answer the call with this `id`.
+    /// Asks another thread to answer the call with this `id`.
     fn wait(
         &mut self,
         id: Option<Value>,
@@ -276,7 +276,7 @@ impl Client {
 
     fn send(&mut self) {
         if !self.deaf && self.outbox.send(&self.socket).is_err() {
-            // Its last commands may be on their way.
+            // // Still read: its last commands may have been sent before it closed.
             self.deaf = true;
         }
     }

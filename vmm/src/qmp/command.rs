@@ -1,4 +1,4 @@
-//! A command: its name, its arguments, and what it does.
+//! A QMP command: its name, its arguments, and its action.
 
 use serde_json::{Map, Value, json};
 
@@ -32,23 +32,23 @@ impl Command {
         Self { name, arguments: &[], returns, help, run }
     }
 
-    /// Does it, as far as that can be done here.
+    /// Runs the command, as far as that is possible without the machine.
     ///
     /// # Errors
     ///
-    /// Its arguments are wrong, or don't fit the machine.
+    /// The arguments are wrong, or don't fit the machine.
     pub(super) fn run(&self, given: Map<String, Value>, known: &Known) -> Next {
         (self.run)(&mut Arguments::check(given, self.arguments)?, known)
     }
 
-    /// It for those who ask.
+    /// The command in the description that clients can query.
     pub(super) fn describe(&self) -> Value {
         let arguments: Vec<_> = self.arguments.iter().map(Argument::describe).collect();
         json!({"name": self.name, "arguments": arguments, "help": self.help})
     }
 }
 
-/// Has the machine's thread answer.
+/// Leaves the answer to the machine's thread.
 pub(super) fn ask(question: Question) -> Next {
     Ok(Todo::Ask(question, Finish(Box::new(Ok))))
 }

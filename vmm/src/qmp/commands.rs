@@ -1,4 +1,4 @@
-//! The commands: one table, which dispatches them and from which `query-commands` and `query-qmp-schema` are made.
+//! The commands: one table for dispatch, `query-commands` and `query-qmp-schema`.
 
 use devices::disk::format::Format;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use crate::{
     source::Control,
 };
 
-/// The one command that a client may give first.
+/// The command that a client must give first, and only once.
 pub(super) const CAPABILITIES: &str = "qmp_capabilities";
 
 const SIZE: Argument = Argument::new("size", Type::Uint64, "how many bytes");
@@ -351,7 +351,7 @@ fn drive(arguments: &mut Arguments) -> Result<String, Refusal> {
     device.or(id).ok_or_else(|| Refusal("Parameter 'device' is missing".to_owned()))
 }
 
-/// QMP's list of `CommandInfo`, with nvmm's words about each.
+/// QMP's list of `CommandInfo`, with nvmm's help on each.
 fn list() -> Value {
     TABLE.iter().map(Command::describe).collect()
 }

@@ -1,10 +1,10 @@
-//! `query-cpus-fast`, which disturbs no vCPU.
+//! `query-cpus-fast`, which doesn't interrupt any vCPU.
 
 use arch::cpu::topology::{Place, Topology};
 use devices::threads;
 use serde_json::{Value, json};
 
-/// The path of a vCPU, in the place of QEMU's in its object model.
+/// The path of a vCPU, in place of the one in QEMU's object model.
 pub(super) fn path(index: usize) -> String {
     format!("/machine/vcpu[{index}]")
 }
@@ -15,7 +15,7 @@ pub(super) fn index_of(path: &str) -> Option<usize> {
     digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-/// QMP's list of `CpuInfoFast`. While a machine is stopped its vCPUs have no threads: then their ids are 0.
+/// QMP's list of `CpuInfoFast`. While a machine is stopped, its vCPUs have no threads, and the thread IDs are 0.
 pub(super) fn list(topology: &Topology) -> Value {
     let cpu = |index: u32| {
         let Place { socket, die, core, thread } = topology.place(index);

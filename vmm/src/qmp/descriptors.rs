@@ -1,4 +1,4 @@
-//! Descriptors that a client passes with its commands, as QEMU's `getfd` takes them.
+//! File descriptors that a client passes with its commands, for QEMU's `getfd`.
 
 use std::{
     collections::BTreeMap,
@@ -12,23 +12,23 @@ use serde_json::{Value, json};
 
 use crate::questions::Refusal;
 
-/// The most that a client has here.
+/// The most descriptors that a client can store.
 const MOST: usize = 8;
 
 /// A client's descriptors.
 #[derive(Debug, Default)]
 pub(super) struct Descriptors {
-    /// The last that came, which the next `getfd` names.
+    /// The last one received, which the next `getfd` names.
     came: Option<OwnedFd>,
     named: BTreeMap<String, OwnedFd>,
 }
 
 impl Descriptors {
-    /// Reads what a client sends. Of descriptors that come with it, the last counts.
+    /// Reads from a client. Of several descriptors received together, the last is kept.
     ///
     /// # Errors
     ///
-    /// The socket's.
+    /// An error of the socket.
     pub(super) fn receive(&mut self, socket: impl AsFd, bytes: &mut [u8]) -> rustix::io::Result<usize> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -41,7 +41,7 @@ impl Descriptors {
         Ok(received.bytes)
     }
 
-    /// Gives the one that came last a name, which another may have had.
+    /// Stores the descriptor received last under a name, replacing any other of that name.
     pub(super) fn keep(&mut self, name: String) -> Result<Value, Refusal> {
         if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
             return Err(Refusal("Parameter 'fdname' expects a name not starting with a digit".to_owned()));
@@ -55,12 +55,12 @@ impl Descriptors {
         Ok(json!({}))
     }
 
-    /// Closes one.
+    /// Closes a descriptor by its name.
     pub(super) fn close(&mut self, name: &str) -> Result<Value, Refusal> {
         self.take(name).map(|_closed| json!({}))
     }
 
-    /// Takes one.
+    /// Takes a descriptor by its name.
     pub(super) fn take(&mut self, name: &str) -> Result<OwnedFd, Refusal> {
         let taken = self.named.remove(name);
         taken.ok_or_else(|| Refusal(format!("File descriptor named '{name}' not found")))

@@ -1,4 +1,4 @@
-//! A client that sends any bytes.
+//! A client that sends arbitrary bytes.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -16,11 +16,11 @@ use super::{
 };
 use crate::{host::OpenKvm, questions::Refusal, run_state::RunState};
 
-/// Reads and writes of a client: each byte with the length of what follows, or what else happens.
+/// The client's reads and writes: in `data`, each byte gives the length of the bytes that follow, or another action.
 ///
 /// # Panics
 ///
-/// A line that it hears is no JSON, or its bytes are never all taken.
+/// A line to the client isn't JSON, or its bytes are never all taken.
 pub fn qmp(data: &[u8]) {
     let (mut theirs, ours) = UnixStream::pair().expect("there are descriptors");
     for end in [&theirs, &ours] {
@@ -41,11 +41,11 @@ pub fn qmp(data: &[u8]) {
         }
         let (part, others) = parts.split_at(usize::from(len).min(parts.len()));
         rest = if len < 0xfe { others } else { parts };
-        // One that has hung up hears nothing.
+        // // A client that has hung up receives nothing.
         let part = if len < 0xfe { part } else { &[] };
         let _ = theirs.write(part);
         client.serve(&known, &mut |_, ask| asked.push(ask));
-        // Each answer may lead to the next question.
+        // // Each answer may lead to another question.
         while let Some(ask) = asked.pop() {
             let answer = match ask {
                 Ask::Quit => continue,
@@ -64,7 +64,7 @@ pub fn qmp(data: &[u8]) {
     hear(&mut theirs, &mut heard);
 }
 
-/// Reads what has come, and checks the lines.
+/// Reads the bytes sent to the client, and checks their lines.
 fn hear(theirs: &mut UnixStream, heard: &mut Vec<u8>) {
     if let Err(error) = theirs.read_to_end(heard) {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);

@@ -21,11 +21,11 @@ pub(super) const ARGUMENTS: &[Argument] = &[
     ),
 ];
 
-/// The events that are asked for.
+/// The requested events.
 ///
 /// # Errors
 ///
-/// One is none that keyboard or tablet have.
+/// An event that neither keyboard nor tablet has.
 pub(super) fn input_events(arguments: &mut Arguments) -> Result<InputEvents, Refusal> {
     let events: Vec<InputEvent> = arguments.need("events")?;
     InputEvents::new(&events).map_err(|error| Refusal(error.to_string()))

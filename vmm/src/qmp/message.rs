@@ -17,7 +17,7 @@ pub(super) struct Call {
     pub(super) arguments: Map<String, Value>,
 }
 
-/// The reason why a call is refused, in QMP's classes.
+/// The reason why a call is refused, by QMP's error classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Error {
     CommandNotFound(String),
@@ -35,7 +35,7 @@ impl Call {
     ///
     /// # Errors
     ///
-    /// It is none. The answer has its id, as far as there is one.
+    /// The text isn't a call. The error contains its ID, if it has one.
     pub(super) fn of(text: Value) -> Result<Self, (Option<Value>, Refusal)> {
         let Value::Object(mut members) = text else {
             return Err((None, Refusal("QMP input must be a JSON object".to_owned())));
@@ -50,7 +50,7 @@ impl Call {
         let command = match members.remove("execute") {
             Some(Value::String(command)) => command,
             Some(_) => return Err(refuse("QMP input member 'execute' must be a string")),
-            // Nothing but `exec-oob` and members without a meaning.
+            // // Only `exec-oob`, or members without a meaning.
             None if members.is_empty() => return Err(refuse("QMP input lacks member 'execute'")),
             None => String::new(),
         };
@@ -61,7 +61,7 @@ impl Call {
     }
 }
 
-/// The first line to a client. nvmm's version is in the place of QEMU's.
+/// The first line to a client. nvmm's version takes the place of QEMU's.
 pub(super) fn greeting() -> String {
     line(json!({"QMP": {"version": version(), "capabilities": []}}))
 }
@@ -89,12 +89,12 @@ pub(super) fn answer(id: Option<Value>, answer: Result<Value, Error>) -> String 
     line(Value::Object(members))
 }
 
-/// The line that tells a refused connection why.
+/// The line that gives a refused connection the reason.
 pub(super) fn refusal(why: &str) -> String {
     answer(None, Err(Error::Generic(why.to_owned())))
 }
 
-/// The line that tells of a change, which was `at` that time.
+/// The line that reports a change, which happened `at` that time.
 pub(super) fn event(change: &Change, at: SystemTime) -> String {
     let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let timestamp = json!({"seconds": at.as_secs(), "microseconds": at.subsec_micros()});

@@ -1,4 +1,4 @@
-//! `query-cpu-definitions` and `query-cpu-model-expansion`: the CPUs that nvmm makes, and what they are on this host.
+//! `query-cpu-definitions` and `query-cpu-model-expansion`: the CPU models of nvmm, and their features on this host.
 
 use arch::cpu::{
     cpuid::Leaf,
@@ -41,14 +41,14 @@ pub(super) const ARGUMENTS: &[Argument] = &[
 const HOST: [&str; 3] = ["host", "max", "host-passthrough"];
 const HOST_MODEL: &str = "host-model";
 
-/// A question about CPU models, for which KVM has to be asked.
+/// A question about CPU models, which needs KVM to answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ModelQuestion {
-    /// All models, and what this host lacks of each.
+    /// All models, each with the features that this host lacks.
     Definitions,
     /// One model.
     Expansion {
-        /// With all that it has, and not with what makes it another than a named one.
+        /// List all features, instead of only the differences from a named model.
         is_full: bool,
         name: String,
         spec: Box<CpuSpec>,
@@ -66,11 +66,11 @@ struct ModelInfo {
 }
 
 impl ModelQuestion {
-    /// The question that the arguments of `query-cpu-model-expansion` are.
+    /// The question that the arguments of `query-cpu-model-expansion` describe.
     ///
     /// # Errors
     ///
-    /// There is no such model, or a property of it means nothing.
+    /// There is no such model, or a property is invalid.
     pub(super) fn expansion(arguments: &mut Arguments, topology: Topology) -> Result<Self, Refusal> {
         let is_full = arguments.need::<String>("type")? == "full";
         let ModelInfo { name, props } = arguments.need("model")?;
@@ -146,7 +146,7 @@ fn definitions(host: &HostCpu) -> Answer {
     Ok(of_host.chain(named).collect())
 }
 
-/// Each feature, and whether a CPU has it; and who the CPU says it is.
+/// Each feature with whether a CPU has it, and the CPU's identification.
 fn all_of(profile: &CpuProfile) -> Map<String, Value> {
     let features = profile.features();
     let mut props: Map<_, _> =
@@ -170,7 +170,7 @@ fn all_of(profile: &CpuProfile) -> Map<String, Value> {
     props
 }
 
-/// A word of `--cpu` as a property: `+a` is true.
+/// A word of `--cpu` as a property: `+a` becomes true.
 fn property(word: &str) -> (String, Value) {
     if let Some(name) = word.strip_prefix('+') {
         return (name.to_owned(), true.into());

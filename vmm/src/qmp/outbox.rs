@@ -1,4 +1,4 @@
-//! Lines on their way to a client, which may read late or never.
+//! The lines to send to a client, which may read late or never.
 
 use std::{
     collections::VecDeque,
@@ -12,37 +12,37 @@ use rustix::{
     net::{SendFlags, send},
 };
 
-/// Above so many bytes on their way, no command is taken, and events are dropped. One answer may be longer.
+/// Above this many unsent bytes, no command is taken, and events are dropped. A single answer may be longer.
 const MOST: usize = 256 << 10;
-/// A client that has events dropped and takes nothing for so long is let go.
+/// A client that had events dropped and reads nothing for this long is disconnected.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Lines that a client has not taken.
+/// Lines that a client hasn't read yet.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     bytes: VecDeque<u8>,
-    /// Since when the client has taken nothing, once an event was dropped.
+    /// The time since which the client has read nothing, once an event was dropped.
     stuck: Option<Instant>,
     dropped_any: bool,
 }
 
 impl Outbox {
-    /// Returns whether a command may be taken, whose answer would come in here.
+    /// Returns whether a command may be taken, as there is room for its answer.
     pub(super) fn has_room(&self) -> bool {
         self.bytes.len() < MOST
     }
 
-    /// Returns whether something waits to be sent.
+    /// Returns whether nothing is waiting to be sent.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Takes an answer.
+    /// Adds an answer.
     pub(super) fn answer(&mut self, line: &str) {
         self.bytes.extend(line.as_bytes());
     }
 
-    /// Takes an event, or drops it. Returns whether it is the first that is dropped.
+    /// Adds an event, or drops it. Returns whether it is the first one dropped.
     pub(super) fn event(&mut self, line: &str, now: Instant) -> bool {
         if self.has_room() {
             self.bytes.extend(line.as_bytes());
@@ -52,7 +52,7 @@ impl Outbox {
         !std::mem::replace(&mut self.dropped_any, true)
     }
 
-    /// Sends what the client takes.
+    /// Sends as much as the client takes.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// The time when a client that still takes nothing is let go.
+    /// The time when a client that still takes nothing is disconnected.
     pub(super) fn gives_up_at(&self) -> Option<Instant> {
         self.stuck?.checked_add(PATIENCE)
     }

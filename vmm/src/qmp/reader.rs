@@ -1,57 +1,57 @@
-//! JSON texts out of a stream of bytes, which comes in pieces of any size and can be anything.
+//! JSON texts from a stream of arbitrary bytes, which arrives in pieces of any size.
 
 use serde_json::Value;
 
 /// The deepest nesting of lists and objects. QEMU's is 1024, which no command needs.
 const DEEPEST: u32 = 64;
 
-/// Finds where each JSON text ends, and parses it. Keeps no more than one text, and what was pushed last.
+/// Finds the end of each JSON text, and parses it. Stores at most one text, and the bytes that were pushed last.
 #[derive(Debug)]
 pub(crate) struct Reader {
     /// The longest text, in bytes.
     longest: usize,
     bytes: Vec<u8>,
-    /// Where the text that is being read begins.
+    /// The start of the current text.
     start: usize,
-    /// How far it is read.
+    /// The position up to which it is scanned.
     read: usize,
     place: Place,
     depth: u32,
 }
 
-/// The place in a text.
+/// The scanner's state within a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Between texts, or between the tokens of one.
     Gap,
-    /// In a number, `true` or whatever else is a word, outside of lists and objects.
+    /// In a number, `true` or any other word, outside of lists and objects.
     Word,
     String,
     /// After a backslash.
     Escape,
 }
 
-/// The end of a text, or of what should have been one.
+/// The end of a text, valid or not.
 enum End {
-    /// Before the byte that was looked at.
+    /// Before the current byte.
     Before,
-    /// After it.
+    /// After the current byte.
     After,
-    /// After it, which no text can have there.
+    /// After the current byte, which is not allowed there.
     Broken,
     TooDeep,
 }
 
-/// A fault in what came.
+/// A fault in the stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
-    /// The text is none of JSON's. The next one may be better.
+    /// The text isn't JSON. The next one may be.
     #[error("JSON parse error, {0}")]
     Syntax(String),
-    /// The text has no end in sight.
+    /// The text is longer than allowed.
     #[error("JSON token size limit exceeded: a text has at most {0} bytes")]
     TooLong(usize),
-    /// Lists or objects are in each other too often.
+    /// Lists or objects are nested too deeply.
     #[error("JSON nesting depth limit exceeded: at most {DEEPEST} lists and objects may be in each other")]
     TooDeep,
 }
@@ -69,12 +69,12 @@ impl Reader {
         Self { longest, bytes: Vec::new(), start: 0, read: 0, place: Place::Gap, depth: 0 }
     }
 
-    /// Takes more of the stream.
+    /// Adds bytes of the stream.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend(bytes);
     }
 
-    /// The next text that has come as a whole. After a [`Fault`] that can't go on, nothing else is to be read.
+    /// The next complete text. After a [`Fault`] that can't go on, nothing more may be read.
     pub(crate) fn next(&mut self) -> Option<Result<Value, Fault>> {
         while let Some(&byte) = self.bytes.get(self.read) {
             let end = self.step(byte);
@@ -105,14 +105,14 @@ impl Reader {
         None
     }
 
-    /// Looks at the next byte. Returns the end, if this is one.
+    /// Scans the next byte. Returns the end of the text, if this is it.
     fn step(&mut self, byte: u8) -> Option<End> {
-        // QEMU's clients send such bytes to have what came before forgotten.
+        // // QEMU's clients send such bytes to have the text before them discarded.
         if matches!(byte, 0..=8 | 0xb | 0xc | 0xe..=0x1f | 0xfe | 0xff) {
             return Some(End::Broken);
         }
         match (self.place, byte) {
-            // No string of JSON's goes on in another line. The next one may be a text.
+            // // A JSON string can't continue on another line. The next line may be a text.
             (Place::String | Place::Escape, b'\n' | b'\r') => return Some(End::Broken),
             (Place::String, b'"') => {
                 self.place = Place::Gap;

@@ -1,4 +1,4 @@
-//! The types of what commands return and of what events tell, for those who ask for the schema. The names are QAPI's.
+//! The types of commands' return values and of events' data, for the schema. The names are QAPI's.
 
 use super::types::{Member, Type};
 
@@ -25,7 +25,7 @@ pub(super) const COMMANDS: Type = Type::Array(&Type::Object(&[
     ),
 ]));
 
-/// `SchemaInfo`; the members that depend on `meta-type` may all be left out.
+/// `SchemaInfo`; the members that depend on `meta-type` are optional.
 pub(super) const SCHEMA: Type = Type::Array(&Type::Object(&[
     must("name", Type::String),
     must("meta-type", Type::Enum(&["builtin", "enum", "array", "object", "alternate", "command", "event"])),
@@ -73,7 +73,7 @@ pub(super) const STATUS: Type = Type::Object(&[
     ),
 ]);
 
-/// `VncInfo`; the members but for `enabled` are there with a server.
+/// `VncInfo`; all members except `enabled` are there only with a server.
 pub(super) const VNC: Type = Type::Object(&[
     must("enabled", Type::Boolean),
     may("host", Type::String),
@@ -178,7 +178,7 @@ pub(super) const BLOCK_STATS: Type = Type::Array(&Type::Object(&[
     ),
 ]));
 
-/// The frames that went one way.
+/// The number of frames in one direction.
 const FRAMES: Type = Type::Object(&[
     must("frames", Type::Uint64),
     must("bytes", Type::Uint64),
@@ -234,7 +234,7 @@ pub(super) const CPU_DEFINITIONS: Type = Type::Array(&Type::Object(&[
     may("alias-of", Type::String),
 ]));
 
-/// `CpuModelInfo`, as it is answered.
+/// `CpuModelInfo`, as nvmm returns it.
 const CPU_MODEL: Type = Type::Object(&[must("name", Type::String), must("props", Type::Any)]);
 
 pub(super) const CPU_EXPANSION: Type = Type::Object(&[must("model", CPU_MODEL)]);
@@ -259,7 +259,7 @@ const CAUSE: Type = Type::Object(&[
 const MIGRATION_STATUS: Type =
     Type::Enum(&["none", "setup", "active", "device", "completed", "failed", "cancelled"]);
 
-/// `MigrationInfo`, as it is answered.
+/// `MigrationInfo`, as nvmm returns it.
 pub(super) const MIGRATION: Type = Type::Object(&[
     may("status", MIGRATION_STATUS),
     may("total-time", Type::Uint64),

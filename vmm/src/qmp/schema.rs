@@ -1,7 +1,7 @@
-//! `query-qmp-schema`: commands and events with their types, as QEMU tells of its own.
+//! `query-qmp-schema`: commands and events with their types, in the form of QEMU's schema.
 //!
-//! A command and an event have their own names; a type has a number, and a list the name of its elements' type in brackets. Types that
-//! look the same have one name.
+//! A command and an event have their own names; other types have a number, and a list the name of its elements' type in brackets. Identical
+//! types share a name.
 //!
 //! QEMU, "How to use the QAPI code generator", "Client JSON Protocol introspection".
 
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use super::types::{Member, Type};
 
-/// A schema that is being made.
+/// A schema under construction.
 #[derive(Debug, Default)]
 pub(super) struct Schema {
     /// Commands, events, lists and built-in types, by their names.
     named: BTreeMap<String, Value>,
-    /// The numbers of other types, by what there is to tell of each.
+    /// The numbers of other types, by their description.
     numbered: BTreeMap<String, (usize, Value)>,
 }
 
@@ -45,7 +45,7 @@ impl Schema {
         .collect()
     }
 
-    /// The name of a type, which is added if it is not there.
+    /// The name of a type, which is added if it is missing.
     fn name_of(&mut self, of: Type) -> String {
         let (name, info) = match of {
             Type::String => ("str".to_owned(), json!({"meta-type": "builtin", "json-type": "string"})),
@@ -61,7 +61,7 @@ impl Schema {
             Type::Object(members) => return self.object(members.iter().copied()),
             Type::Enum(values) => {
                 let members: Vec<_> = values.iter().map(|value| json!({"name": value})).collect();
-                // QEMU tells the values both ways.
+                // // QEMU gives the values in both forms.
                 return self.number(json!({"meta-type": "enum", "members": members, "values": values}));
             }
         };

@@ -25,11 +25,11 @@ pub(super) const ARGUMENTS: &[Argument] = &[
     ),
 ];
 
-/// The file that is asked for.
+/// The requested file.
 ///
 /// # Errors
 ///
-/// The command names a screen that the machine does not have.
+/// The command names a screen that the machine doesn't have.
 pub(super) fn screendump(arguments: &mut Arguments) -> Result<Screendump, Refusal> {
     let path: PathBuf = arguments.need::<String>("filename")?.into();
     if let Some(device) = arguments.take::<String>("device")?.filter(|device| device != VGA) {
@@ -46,7 +46,7 @@ pub(super) fn screendump(arguments: &mut Arguments) -> Result<Screendump, Refusa
     Ok(Screendump { path, format })
 }
 
-/// The form that a file's name tells.
+/// The format by a file's extension.
 fn by_name(path: &Path) -> ImageFormat {
     let is_png = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
     if is_png { ImageFormat::Png } else { ImageFormat::Ppm }

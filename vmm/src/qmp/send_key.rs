@@ -18,11 +18,11 @@ pub(super) const ARGUMENTS: &[Argument] = &[
     Argument::optional("hold-time", Type::Uint64, "for how many milliseconds; without it, 100"),
 ];
 
-/// The keys that are asked for.
+/// The requested keys.
 ///
 /// # Errors
 ///
-/// There is no such key, or they are to be held for too long.
+/// There is no such key, or they would be held for too long.
 pub(super) fn send_key(arguments: &mut Arguments) -> Result<SendKey, Refusal> {
     let keys: Vec<KeyValue> = arguments.need("keys")?;
     SendKey::new(&keys, arguments.take("hold-time")?).map_err(|error| Refusal(error.to_string()))

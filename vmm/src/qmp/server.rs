@@ -1,4 +1,4 @@
-//! The control socket: who connects, and what happens to the machine.
+//! The control socket: its connections, and the events sent to clients.
 
 use std::{
     io,
@@ -30,37 +30,37 @@ use crate::{
 
 /// The most clients at a time.
 const MOST: usize = 8;
-/// The most connections that are taken at once, so that a flood of them keeps no client waiting.
+/// The most connections accepted at once, so that a flood of them keeps no client waiting.
 const AT_A_TIME: usize = 16;
-/// The pause after an error that will not be gone at once, such as a full descriptor table.
+/// The pause after an error that is likely to last, such as a full descriptor table.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The control socket and its clients, a source of the main thread.
 #[derive(Debug)]
 pub struct Server {
     listener: Listener,
-    /// nvmm does not end yet.
+    /// New connections are accepted. False once nvmm is ending.
     listens: bool,
-    /// When to listen again after an error.
+    /// The time to accept connections again after an error.
     listens_at: Option<Instant>,
     told_of_error: bool,
     asker: Asker,
-    /// Answers that have come. They are passed on after the news that came before them.
+    /// Answers that have arrived. They are sent after the events that happened before them.
     answers: Vec<(u64, Answer)>,
-    /// When the first of them came.
+    /// The time when the first of them arrived.
     answered: Option<Instant>,
     known: Known,
     clients: Vec<Client>,
-    /// Those that have gone, and may still be watched.
+    /// Former clients, whose descriptors may still be watched.
     gone: Vec<Client>,
-    /// How many there were.
+    /// The number of clients so far.
     count: u64,
 }
 
 /// The reason why there is no control socket.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// Nothing can listen there.
+    /// The host can't listen there.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// No file descriptor is left.
@@ -69,11 +69,11 @@ pub enum ServerError {
 }
 
 impl Server {
-    /// Listens where `config` says.
+    /// Listens at the address in `config`.
     ///
     /// # Errors
     ///
-    /// Another program listens there, the path is too long or another file's, or the host refuses.
+    /// Another program listens there, the path is too long or belongs to another file, or the host refuses.
     pub fn new(config: &QmpConfig, facts: Facts) -> Result<Self, ServerError> {
         Ok(Self {
             listener: Listener::new(&Address::Unix(config.path.clone()), Access::Owner)?,
@@ -102,7 +102,7 @@ impl Server {
                 Ok(Some(socket)) => {
                     let why =
                         format!("there are {MOST} clients already; try again when one of them has gone");
-                    // It has room for a line.
+                    // // A new socket's buffer has room for a line.
                     let _ = send(&socket, message::refusal(&why).as_bytes(), SendFlags::NOSIGNAL);
                 }
                 Err(error) => {
@@ -116,7 +116,7 @@ impl Server {
         }
     }
 
-    /// Has the clients that are `wanted` do `work`.
+    /// Runs `work` for each client that is `wanted`.
     fn serve(
         &mut self,
         wanted: impl Fn(&Client) -> bool,
@@ -138,7 +138,7 @@ impl Server {
     }
 }
 
-/// Has a thread of its own answer, as KVM may take a while.
+/// Answers on a separate thread, as KVM may take a while.
 fn ask_kvm(question: ModelQuestion, kvm: &OpenKvm, reply: Reply) {
     let kvm = kvm.clone();
     if let Err(error) = threads::spawn(&Role::Models, move || reply.give(question.answer(&kvm))) {
@@ -148,7 +148,7 @@ fn ask_kvm(question: ModelQuestion, kvm: &OpenKvm, reply: Reply) {
 
 impl Source for Server {
     fn watches(&mut self) -> Vec<Events> {
-        // Those that the last call did not name are watched no longer.
+        // // The last call did not name these, so they are no longer watched.
         self.gone = self.clients.extract_if(.., |client| client.is_over()).collect();
         self.gone.iter().for_each(Client::hang_up);
         let listens = self.listens && self.listens_at.is_none();

@@ -1,4 +1,4 @@
-//! `query-stats`: what KVM counted, in QMP's form.
+//! `query-stats`: KVM's counters, in QMP's form.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -55,11 +55,11 @@ struct Provider {
 }
 
 impl Filter {
-    /// The filter that the arguments are.
+    /// The filter that the arguments describe.
     ///
     /// # Errors
     ///
-    /// A part of them has another form, or names what is not there.
+    /// A member has the wrong form, or names something unknown.
     pub(super) fn new(arguments: &mut Arguments) -> Result<Self, Refusal> {
         let is_of_vcpus = arguments.need::<String>("target")? == VCPU;
         let vcpus = arguments.take::<Vec<String>>("vcpus")?;
@@ -79,7 +79,7 @@ impl Filter {
         Ok(Self { is_of_vcpus, vcpus, providers })
     }
 
-    /// QMP's list of `StatsResult`, from the machine's own answer.
+    /// QMP's list of `StatsResult`, made from the machine's answer.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Filter {
         Ok(results.into())
     }
 
-    /// QMP's list of `Stats`; none if KVM is not asked for.
+    /// QMP's list of `Stats`; none if the filter excludes KVM.
     fn stats(&self, counters: &Counters) -> Option<Value> {
         let wants = |wanted: &Provider, name| {
             wanted.names.as_ref().is_none_or(|names| names.iter().any(|wanted| wanted == name))

@@ -1,4 +1,4 @@
-//! The steps that a command leads to, and the facts that it is answered by.
+//! The next step after a command, and the facts for its answer.
 
 use std::{fmt, time::Duration};
 
@@ -14,12 +14,12 @@ use crate::{
     source::Control,
 };
 
-/// Facts that the main thread answers by, without asking the machine.
+/// The facts that the main thread has without asking the machine.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    /// The machine's state.
+    /// The machine's current state.
     pub(super) state: RunState,
-    /// The facts that never change.
+    /// Facts that never change.
     pub(super) facts: Facts,
 }
 
@@ -39,32 +39,32 @@ pub struct Facts {
 /// The next step after a command was read.
 #[derive(Debug)]
 pub(super) enum Todo {
-    /// This answer.
+    /// Send this answer.
     Answer(Value),
-    /// A button of the machine's is pressed, and the machine's thread answers.
+    /// Press a button of the machine; the machine's thread answers.
     Control(Control),
-    /// The machine's thread answers, and this gives the answer its form.
+    /// Ask the machine's thread, and give its answer the right form.
     Ask(Question, Finish),
-    /// The descriptor that came with the command is kept under this name.
+    /// Store the descriptor that came with the command under this name.
     Keep(String),
-    /// The descriptor of this name is closed.
+    /// Close the descriptor of this name.
     Close(String),
-    /// The machine is moved by the connection of this name.
+    /// Move the machine by the connection of this name.
     Migrate {
         /// The name.
         name: String,
-        /// The longest that it is to stand still.
+        /// The longest time that the guest may be paused.
         downtime: Duration,
-        /// All memory is compared.
+        /// Compare all memory.
         verify: bool,
     },
-    /// KVM is asked, which takes a while.
+    /// Ask KVM, which takes a while.
     AskKvm(ModelQuestion),
-    /// nvmm ends.
+    /// End nvmm.
     Quit,
 }
 
-/// Gives a machine's answer its form in QMP.
+/// Converts a machine's answer to its form in QMP.
 pub(super) struct Finish(pub(super) Box<dyn FnOnce(Value) -> Answer>);
 
 impl fmt::Debug for Finish {

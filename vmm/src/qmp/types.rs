@@ -10,12 +10,12 @@ pub(super) enum Type {
     String,
     /// One of these strings.
     Enum(&'static [&'static str]),
-    /// A whole number that is not negative.
+    /// An integer of 0 or more.
     Uint64,
-    /// An address, of which the upper half may be given as negative numbers, as QEMU's clients do.
+    /// An address. QEMU's clients may give the upper half as negative numbers.
     Address,
     Boolean,
-    /// Anything.
+    /// Any value.
     Any,
     Object(&'static [Member]),
     /// A list of these.
@@ -31,10 +31,10 @@ pub(super) struct Member {
 }
 
 impl Type {
-    /// An object without members: the answer where there is nothing to tell.
+    /// An object without members: the answer of commands that return nothing.
     pub(super) const NOTHING: Self = Self::Object(&[]);
 
-    /// The name that `query-commands` has for it.
+    /// Its name in `query-commands`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::String | Self::Enum(_) => "string",
@@ -47,7 +47,7 @@ impl Type {
         }
     }
 
-    /// Returns whether a value is of this type, as far as that shows without a look at its parts.
+    /// Returns whether a value is of this type, without checking its members.
     pub(super) fn fits(self, value: &Value) -> bool {
         match self {
             Self::String | Self::Enum(_) => value.is_string(),
