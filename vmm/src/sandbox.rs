@@ -1,5 +1,5 @@
-//! `--sandbox`: what nvmm's threads may ask of the kernel once they serve a guest, and the files that they reach. A guest that takes over a
-//! thread has no more than that.
+//! `--sandbox`: limits on the system calls of nvmm's threads once they serve a guest, and on the files that they reach. A guest that takes
+//! over a thread gets no more than that.
 //!
 //! ```text
 //! enter, before the first thread   the handler of refused calls; then the spawner, which makes all other threads
@@ -9,8 +9,9 @@
 //! close, when all is open          the machine's thread: its own, before the guest's first instruction, and the files of --allow-path
 //! ```
 //!
-//! A thread has the filters of its maker too, and reaches no more. The spawner's allows all that those may do that it makes, and none of them
-//! makes threads: what makes a thread would make a process as well. Those that open files are made by the machine's thread while that is free.
+//! A thread also has the filters of the thread that started it, and reaches no more files than that one. The spawner's filter allows
+//! everything that the threads it starts may do. No other thread starts threads: a call that starts a thread could start a process as well.
+//! The threads that open files are started by the machine's thread before it is confined.
 
 mod allowed;
 mod filter;
@@ -52,45 +53,45 @@ use crate::{
     exit,
 };
 
-/// The rights to have others' files, and to give files away.
+/// The capabilities to write files of other owners, and to give files away.
 const OWNERS: CapabilitySet =
     CapabilitySet::CHOWN.union(CapabilitySet::FOWNER).union(CapabilitySet::DAC_OVERRIDE);
 
-/// The process's sandbox. A thread that starts knows no other place to ask.
+/// The process's sandbox. A new thread has no other way to find it.
 static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
 
 /// The filters of threads.
 #[derive(Debug)]
 struct Sandbox {
     now: Now,
-    /// What some thread of this machine does.
+    /// The kinds of threads that this machine can have.
     has: Who,
-    /// Those that were compiled, and who they are for.
+    /// The filters compiled so far, and their threads.
     filters: Mutex<Vec<Filter>>,
-    /// The files that they reach; none while calls are only told of, as landlock tells nobody.
+    /// The files that they reach; none with `--sandbox log`, as landlock can't report without refusing.
     reach: Option<Reach>,
-    /// The places that commands reach, unless they reach all.
+    /// The places that commands reach, unless they reach all files.
     places: OnceLock<Vec<PathBuf>>,
 }
 
 type Filter = (Who, Arc<[sock_filter]>);
 
-/// Why there is no sandbox.
+/// The reason why there is no sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// A thread, or a signal handler.
+    /// A thread or a signal handler can't be set up.
     #[error("--sandbox: the host refuses")]
     Host(#[from] io::Error),
-    /// The files that threads reach.
+    /// The files that threads reach can't be limited.
     #[error(transparent)]
     Reach(#[from] ReachError),
-    /// A thread's rights, or its filter.
+    /// A thread's capabilities or filter can't be set.
     #[error("--sandbox: the thread {0} can't be confined")]
     Thread(String, #[source] io::Error),
 }
 
-/// Puts the threads that start from now on into the sandbox, of a machine that still reaches what is `outside`. Where the kernel has no filters,
-/// there is no sandbox, as [`close`] tells.
+/// Puts the threads that start from now on into the sandbox. The machine still reaches what is `outside`. If the kernel has no filters,
+/// there is no sandbox, and [`close`] reports that.
 ///
 /// # Errors
 ///
@@ -114,7 +115,7 @@ pub fn enter(args: &SandboxArgs, outside: &Outside) -> Result<(), SandboxError> 
     if SANDBOX.set(sandbox).is_err() {
         return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
     }
-    // A core would have the guest's memory, and disks' contents in it.
+    // // A core dump would contain the guest's memory and the disks' contents.
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     setrlimit(Resource::Core, none).map_err(io::Error::from)?;
     kernel::one_heap();
@@ -124,12 +125,12 @@ pub fn enter(args: &SandboxArgs, outside: &Outside) -> Result<(), SandboxError> 
     Ok(threads::start_spawner()?)
 }
 
-/// Returns whether files are kept from threads whatever the mode: for tests, in which all calls are made.
+/// Returns whether threads are kept from files in any mode: for tests with `--sandbox log`, which makes all calls.
 fn is_told_to_keep() -> bool {
     cfg!(debug_assertions) && std::env::var_os("NVMM_TEST_FILES_KEPT").is_some()
 }
 
-/// Has the main loop's thread ask the kernel for no more than it needs, one that `connects` to servers.
+/// Confines the main loop's thread to the system calls it needs, including those to connect to servers if it `connects`.
 ///
 /// # Errors
 ///
@@ -147,8 +148,8 @@ pub(crate) fn close_main(connects: bool) -> Result<(), SandboxError> {
     close_for("main", Who::MAIN | client)
 }
 
-/// The same for the machine's thread, which is the last. With `--allow-path` it reaches no other files than those, the place where
-/// the machine is saved at its end, and its disks, to see whether a file that a command would write over is one of them.
+/// Confines the machine's thread, the last one. With `--allow-path`, it reaches only those files, the place where the machine is saved at
+/// its end, and its disks: these to check whether a command would overwrite one.
 ///
 /// # Errors
 ///
@@ -165,7 +166,7 @@ pub fn close(args: &SandboxArgs, config: &VmConfig) -> Result<(), SandboxError> 
     close_for("machine", Who::MACHINE)
 }
 
-/// Has the calling thread reach the files of `--allow-path`, or says why it reaches all.
+/// Limits the calling thread to the files of `--allow-path`, or logs the reason why it reaches all.
 fn close_files(args: &SandboxArgs, config: &VmConfig) -> Result<(), SandboxError> {
     let why = match (SANDBOX.get(), reach()) {
         (Some(sandbox), Some(reach)) => {
@@ -185,7 +186,7 @@ fn close_files(args: &SandboxArgs, config: &VmConfig) -> Result<(), SandboxError
     Ok(())
 }
 
-/// The way to have commands reach a file, for an error that may come of the sandbox.
+/// Advice on how to let commands reach a file, for an error that the sandbox may have caused.
 pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
     let places = SANDBOX.get()?.places.get()?;
     let denied = |cause: &(dyn std::error::Error + 'static)| {
@@ -202,11 +203,11 @@ fn reach() -> Option<&'static Reach> {
 
 fn close_for(name: &str, who: Who) -> Result<(), SandboxError> {
     let Some(sandbox) = SANDBOX.get() else { return Ok(()) };
-    // Whoever the file of UEFI variables belongs to has it still when it was replaced.
+    // // The file of UEFI variables keeps its owner when it is replaced.
     let keeps = if who == Who::VARIABLES { OWNERS } else { CapabilitySet::empty() };
     let given_up = give_up_rights(keeps).map_err(io::Error::from);
-    // While signals are blocked, as in libc's part of a thread's start and end, no handler tells of a refused call. The spawner's log would have
-    // one at each start of nvmm, for which libc has another.
+    // // While signals are blocked, as libc does while it starts and ends a thread, no handler can report a refused call, so the kernel
+    // logs it. Not for the spawner: it would log a call at each start of nvmm that libc can do without.
     let logs = sandbox.now.free.is_none() && !who.contains(Who::SPAWNER);
     given_up
         .and_then(|()| kernel::filter(&sandbox.filter(who), logs))
@@ -216,8 +217,7 @@ fn close_for(name: &str, who: Who) -> Result<(), SandboxError> {
     Ok(())
 }
 
-/// Gives up all rights of root's (capabilities) that the calling thread has, but those that it `keeps`. Files that others may not open are
-/// open by now.
+/// Gives up all capabilities of the calling thread except those in `keeps`. Files that need one to be opened are open by now.
 fn give_up_rights(keeps: CapabilitySet) -> rustix::io::Result<()> {
     let CapabilitySets { effective, permitted, inheritable } = capabilities(None)?;
     if (effective | permitted | inheritable).is_empty() {
@@ -227,7 +227,7 @@ fn give_up_rights(keeps: CapabilitySet) -> rustix::io::Result<()> {
     set_capabilities(None, CapabilitySets { effective: left, permitted: left, inheritable: none })
 }
 
-/// The first act of a thread, or of a disk's once it has its ring: from then on it can make no other.
+/// Confines a new thread, or a disk's thread once it has its ring, since it can't create one afterwards.
 fn confine(role: &Role, moment: Moment) {
     let is_disk = matches!(role, Role::Disk(_));
     let Some(who) = who(role).filter(|_| is_disk == (moment == Moment::Ready)) else { return };
@@ -238,13 +238,13 @@ fn confine(role: &Role, moment: Moment) {
     };
     let closed = limited.map_err(SandboxError::from).and_then(|()| close_for(&role.to_string(), who));
     if let Err(error) = closed {
-        // Not by the log, whose thread may be this one.
+        // // Not logged, as this may be the log's thread.
         eprintln!("nvmm: {:#}", anyhow::Error::from(error));
         process::exit(exit::COULD_NOT.into());
     }
 }
 
-/// The kind of a thread, unless it opens what the machine needs first.
+/// The kind of a thread; none for the machine's thread, which must open files first.
 fn who(role: &Role) -> Option<Who> {
     Some(match role {
         Role::Machine => return None,
@@ -261,13 +261,13 @@ fn who(role: &Role) -> Option<Who> {
         Role::Vnc | Role::Viewer(_) => Who::VNC,
         Role::Models => Who::MODELS,
         Role::Migration => Who::MIGRATION,
-        // Those of other commands, which have no sandbox.
+        // // Threads of other commands, which have no sandbox.
         Role::Proof | Role::Progress | Role::Cpuid | Role::Signals => Who::empty(),
     })
 }
 
 impl Sandbox {
-    /// The filter of a kind of threads, which is compiled once.
+    /// The filter of a kind of threads, compiled only once.
     fn filter(&self, who: Who) -> Arc<[sock_filter]> {
         let who = who & self.has;
         let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -280,7 +280,7 @@ impl Sandbox {
     }
 }
 
-/// Tells of a panic as std does, but for the stack, which it would look up in files.
+/// Reports a panic as std does, except for the backtrace, for which std would open files.
 fn report(panic: &panic::PanicHookInfo<'_>) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("main");
@@ -288,6 +288,6 @@ fn report(panic: &panic::PanicHookInfo<'_>) {
         None => "",
         Some(_) => "\nnote: there is a stack with --sandbox off",
     };
-    // One write, as other threads may panic, too.
+    // // A single write, as other threads may panic at the same time.
     eprintln!("\nthread '{name}' {panic}{stack}");
 }

@@ -1,4 +1,4 @@
-//! `screendump`: the screen's picture in a file.
+//! `screendump`: writes the screen's picture to a file.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::output::{OutputError, Taken};
 
-/// The form of the file.
+/// The format of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ImageFormat {
     /// Portable Network Graphics.
@@ -17,34 +17,34 @@ pub(crate) enum ImageFormat {
     Ppm,
 }
 
-/// A file that is to have the picture.
+/// A picture file to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Screendump {
     /// Its path.
     pub(crate) path: PathBuf,
-    /// Its form.
+    /// Its format.
     pub(crate) format: ImageFormat,
 }
 
-/// Why there is no file.
+/// The reason why there is no file.
 #[derive(Debug, Error)]
 pub(crate) enum ScreendumpError {
     /// The machine has no screen.
     #[error("the machine has no screen; start it with --display vga")]
     NoScreen,
-    /// The guest has not switched it on.
+    /// The guest hasn't switched the screen on.
     #[error("the screen shows nothing yet")]
     Empty,
     /// The picture can't be encoded as PNG.
     #[error("the picture can't be written as PNG")]
     Png(#[from] EncodingError),
-    /// The file can't be there, or may not be written over.
+    /// The path is not a regular file, or must not be overwritten.
     #[error(transparent)]
     Output(#[from] OutputError),
 }
 
 impl Screendump {
-    /// Writes what `screen` shows to the file, which is there when it is whole. No file in `taken` is written over.
+    /// Writes the picture of `screen` to the file, which appears only when it is complete. No file in `taken` is overwritten.
     ///
     /// # Errors
     ///

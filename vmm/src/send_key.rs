@@ -1,4 +1,4 @@
-//! `send-key`: keys that a program presses.
+//! `send-key`: keys that a QMP client presses.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,19 +10,19 @@ use thiserror::Error;
 
 use crate::qcode::{KeyError, KeyValue};
 
-/// The time for which keys are held, if a program does not say, in milliseconds.
+/// The time for which keys are held unless the client gives one, in milliseconds.
 const HOLD: u64 = 100;
-/// The longest, as those that come later wait for it.
+/// The longest time, in milliseconds, as later keys wait for it.
 const MAX_HOLD: u64 = 60_000;
 
-/// Keys that are pressed together.
+/// Keys to press together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SendKey {
     keys: Vec<Key>,
     hold: Duration,
 }
 
-/// The reason why they are not pressed.
+/// The reason why the keys are not pressed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum SendKeyError {
     /// There is no such key.
@@ -34,13 +34,13 @@ pub(crate) enum SendKeyError {
     /// The machine has no keyboard.
     #[error("the machine has no keyboard; start it with --display vga")]
     NoKeyboard,
-    /// Too many wait.
+    /// Too many keys are waiting.
     #[error(transparent)]
     Typist(#[from] TypistError),
 }
 
 impl SendKey {
-    /// Keys to be held for so many milliseconds.
+    /// Keys to hold for this many milliseconds.
     ///
     /// # Errors
     ///
@@ -53,11 +53,11 @@ impl SendKey {
         }
     }
 
-    /// Has them pressed, in their own time.
+    /// Queues the keys, which are pressed after those that wait.
     ///
     /// # Errors
     ///
-    /// There is no keyboard, or too many keys wait already.
+    /// There is no keyboard, or too many keys are waiting.
     pub(crate) fn press(&self, typist: Option<&Mutex<Typist>>) -> Result<(), SendKeyError> {
         let typist = typist.ok_or(SendKeyError::NoKeyboard)?;
         Ok(typist.lock().unwrap_or_else(PoisonError::into_inner).press(&self.keys, self.hold)?)

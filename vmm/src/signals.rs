@@ -1,4 +1,4 @@
-//! Signals as something to read.
+//! Signals, read from a descriptor.
 #![expect(unsafe_code, reason = "signalfd has no wrapper in the crates we use")]
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 use vmm_sys_util::signal::{Error, block_signal, create_sigset, unblock_signal};
 
-/// The signals that ask something of nvmm.
+/// The signals that nvmm acts on.
 const SIGNALS: [i32; 8] = [
     libc::SIGTERM,
     libc::SIGINT,
@@ -19,34 +19,34 @@ const SIGNALS: [i32; 8] = [
     libc::SIGUSR1,
     libc::SIGUSR2,
     libc::SIGTSTP,
-    // It continues a process even so.
+    // // It continues the process even though it is blocked.
     libc::SIGCONT,
 ];
 
-/// A signal that has come.
+/// A signal that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signal {
     /// Its number.
     pub(crate) number: i32,
-    /// The kernel sent it for a reason of its own, such as a terminal that hung up; nobody else can say so.
+    /// The kernel sent it, such as for a terminal that hung up. No other process can set this.
     pub(crate) from_kernel: bool,
 }
 
-/// The signals that nvmm acts on, taken from their default actions.
+/// A descriptor of the signals that nvmm acts on, in place of their default actions.
 #[derive(Debug)]
 pub(crate) struct Signals(File);
 
 impl Signals {
-    /// Blocks the signals in this thread, and so in those it makes later.
+    /// Blocks the signals in this thread, and so in the threads that it starts later.
     ///
     /// # Errors
     ///
     /// No file descriptor is left.
     pub(crate) fn new() -> io::Result<Self> {
-        // A file-size limit is an I/O error, not the end.
+        // // Exceeding a file-size limit is then an I/O error, and doesn't end the process.
         for signal in SIGNALS.into_iter().chain([libc::SIGXFSZ]) {
             match block_signal(signal) {
-                // By whoever started nvmm.
+                // // Blocked by the program that started nvmm.
                 Ok(()) | Err(Error::SignalAlreadyBlocked(_)) => {}
                 Err(error) => return Err(io::Error::other(error.to_string())),
             }
@@ -61,7 +61,7 @@ impl Signals {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }.into()))
     }
 
-    /// The next signal that has come, if any.
+    /// The next signal received, if any.
     pub(crate) fn next(&mut self) -> Option<Signal> {
         let mut info = [0; size_of::<libc::signalfd_siginfo>()];
         self.0.read_exact(&mut info).ok()?;
@@ -73,8 +73,7 @@ impl Signals {
     }
 }
 
-/// Stops this process as SIGTSTP does when nobody waits for it; returns when it continues, or at once if no shell could have it
-/// continue.
+/// Stops this process, as SIGTSTP does by default. Returns when the process is continued, or at once if no shell could continue it.
 pub(crate) fn stop() {
     if unblock_signal(libc::SIGTSTP).is_ok() {
         // SAFETY: sends this thread a signal that it has not changed the action of.

@@ -1,35 +1,35 @@
-//! Amounts of memory, and numbers of bytes as people write them.
+//! Memory sizes, and numbers of bytes in human-readable form.
 
 use std::{fmt, str::FromStr};
 
 use devices::size::{Exact, UNITS};
 use serde::{Deserialize, Deserializer, de};
 
-/// A number of bytes, as an amount of memory: without a unit, mebibytes are meant, as QEMU has it.
+/// A memory size in bytes. In text, a number without a unit is in MiB, as in QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
-/// A text that is no [`Size`].
+/// A text that isn't a [`Size`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is no amount of memory: {1}")]
 pub struct SizeError(String, ParseError);
 
-/// Why a text is no number of bytes.
+/// The reason why a text isn't a number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// Not a number with a unit.
+    /// It isn't a number with a unit.
     #[error("give a number with K, M, G or T, such as 2G or 512M")]
     NotOne,
-    /// Nobody has as much.
+    /// It exceeds the maximum.
     #[error("that is too much; the most is 8E - 512")]
     TooMuch,
 }
 
-/// The most bytes: those of the largest file of whole sectors.
+/// The maximum: the size of the largest file of whole sectors.
 pub(crate) const MOST: u64 = (1 << 63) - 512;
 
-/// Reads a number of bytes: a number, and a unit that is a power of 1024, as in `2G`, `2g`, `2GB` or `2GiB`. `512B` is a number of
-/// bytes; without a unit, it is a number of `unitless`.
+/// Parses a number of bytes: a number, and a unit that is a power of 1024, as in `2G`, `2g`, `2GB` or `2GiB`. `512B` is in bytes. A number
+/// without a unit is in units of `unitless` bytes.
 pub(crate) fn parse(text: &str, unitless: u64) -> Result<u64, ParseError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

@@ -1,4 +1,4 @@
-//! Files that the user names, of kinds that are never large.
+//! Files that the user names, of kinds that are always small.
 
 use std::{
     fs::File,
@@ -6,14 +6,14 @@ use std::{
     path::Path,
 };
 
-/// The greatest length, in bytes: recorded hosts have less than 100 KiB.
+/// The maximum length in bytes. Recorded hosts have less than 100 KiB.
 const MAX: u64 = 16 << 20;
 
-/// Reads a whole file of text.
+/// Reads a whole text file.
 ///
 /// # Errors
 ///
-/// It can't be read, is no text, or is too long, as a device without an end is.
+/// The file can't be read, isn't UTF-8 text, or is too long, such as a device without an end.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
     String::from_utf8(read_bytes(path)?).map_err(|_| io::Error::other("it is no text in UTF-8"))
 }
@@ -22,7 +22,7 @@ pub(crate) fn read(path: &Path) -> io::Result<String> {
 ///
 /// # Errors
 ///
-/// It can't be read, or is too long, as a device without an end is.
+/// The file can't be read, or is too long, such as a device without an end.
 pub(crate) fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX + 1).read_to_end(&mut bytes)?;

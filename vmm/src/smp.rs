@@ -1,5 +1,5 @@
-//! `--smp`: how many vCPUs there are, and in what sockets, dies, cores and threads. Numbers that are not given follow QEMU's
-//! rules ("-smp" in its manual), those since 6.2, which prefer cores over sockets over threads.
+//! `--smp`: the number of vCPUs, and their sockets, dies, cores and threads. Omitted numbers follow QEMU's rules since 6.2 ("-smp" in its
+//! manual), which prefer cores over sockets over threads.
 
 use arch::cpu::{CpuError, topology::Topology};
 use serde::Deserialize;
@@ -8,41 +8,41 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Smp {
-    /// vCPUs.
+    /// The number of vCPUs.
     pub cpus: Option<u32>,
-    /// vCPUs, with those to be added later.
+    /// The number of vCPUs including those that could be added later.
     pub maxcpus: Option<u32>,
-    /// Sockets of the machine.
+    /// Sockets in the machine.
     pub sockets: Option<u32>,
-    /// Dies of a socket.
+    /// Dies per socket.
     pub dies: Option<u32>,
-    /// Cores of a die.
+    /// Cores per die.
     pub cores: Option<u32>,
-    /// Threads of a core.
+    /// Threads per core.
     pub threads: Option<u32>,
-    /// Levels that QEMU has for other machines and that here are one of each.
+    /// Levels that QEMU has for other architectures; here there is one of each.
     pub drawers: Option<u32>,
-    /// As `drawers`.
+    /// The same as `drawers`.
     pub books: Option<u32>,
-    /// As `drawers`.
+    /// The same as `drawers`.
     pub clusters: Option<u32>,
-    /// As `drawers`.
+    /// The same as `drawers`.
     pub modules: Option<u32>,
 }
 
-/// Why there is no such topology.
+/// The reason why the topology is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SmpError {
     /// `cpus=0`.
     #[error("a machine needs at least one vCPU")]
     NoVcpu,
-    /// Nothing of something else.
+    /// Another number is 0.
     #[error("{0}=0: give at least 1, or leave it out")]
     Zero(&'static str),
-    /// `clusters=2`.
+    /// More than one of a level that nvmm doesn't have, such as `clusters=2`.
     #[error("{0}={1}: nvmm has no {0}; use sockets, dies, cores and threads")]
     NoSuchLevel(&'static str, u32),
-    /// vCPUs to be added later, or fewer than there are.
+    /// `maxcpus` differs from the number of vCPUs, or vCPUs would have to be added later.
     #[error("maxcpus={maxcpus}: nvmm can't add or take away vCPUs later; leave it out, or make it {cpus}")]
     Hotplug {
         /// The value that was given.
@@ -50,25 +50,25 @@ pub enum SmpError {
         /// The number of vCPUs.
         cpus: u32,
     },
-    /// A product that differs.
+    /// The product of the numbers differs from the number of vCPUs.
     #[error("{topology} make {}, not {cpus}", vcpus(topology))]
     Product {
         /// The numbers that were given.
         topology: Topology,
-        /// The number of vCPUs that it should be.
+        /// The given number of vCPUs.
         cpus: u32,
     },
-    /// Too many.
+    /// Too many vCPUs.
     #[error(transparent)]
     Topology(#[from] CpuError),
 }
 
 impl Smp {
-    /// Fills in what was not given.
+    /// Completes the omitted numbers.
     ///
     /// # Errors
     ///
-    /// A topology that can't be, or can't be here.
+    /// The topology is impossible, or nvmm doesn't support it.
     pub fn topology(&self) -> Result<Topology, SmpError> {
         let Self { cpus, maxcpus, sockets, dies, cores, threads, drawers, books, clusters, modules } = *self;
         if cpus == Some(0) {
@@ -97,7 +97,7 @@ impl Smp {
         }
         let dies = dies.unwrap_or(1);
         let one = |given: Option<u32>| given.unwrap_or(1);
-        // A number that isn't given is what the others leave, or one.
+        // // An omitted number is what the others leave, or 1.
         let left = |cpus: u32, a, b| (cpus / dies.saturating_mul(a).saturating_mul(b)).max(1);
         let cpus = cpus.or(maxcpus);
         let (sockets, cores, threads) = match (cpus, sockets, cores, threads) {

@@ -1,4 +1,4 @@
-//! Snapshots: a machine in a directory, from which it goes on later.
+//! Snapshots: a machine saved in a directory, to be continued later.
 //!
 //! ```text
 //! Machine::save: paused ─▶ state.json: KvmState, devices ─▶ memory ─▶ machine.json: Manifest ─▶ named, goes on or ends

@@ -1,7 +1,7 @@
 //! The system calls that each thread may make, and the reason for each.
 //!
-//! A call that is not here ends nvmm. The lists were made from runs of all tests with `--sandbox log`, and from reading; there is no call in
-//! them by which a thread could open a network connection that nobody asked for, run a program, or reach another process.
+//! A call that is not listed ends nvmm. The lists come from runs of all tests with `--sandbox log`, and from reading the code. No listed
+//! call allows a thread to open a network connection that nobody asked for, to run a program, or to reach another process.
 
 use bitflags::bitflags;
 use kvm_bindings::{
@@ -16,7 +16,7 @@ use libc::{
 use vmm_sys_util::ioctl::{_IOC_NONE, _IOC_READ, _IOC_WRITE, ioctl_expr};
 
 bitflags! {
-    /// Kinds of threads, and what a thread does besides.
+    /// Kinds of threads, and additional tasks of a thread.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub(super) struct Who: u32 {
         /// The main loop.
@@ -25,103 +25,103 @@ bitflags! {
         const MACHINE = 1 << 1;
         /// Runs a vCPU.
         const VCPU = 1 << 2;
-        /// Serves queues of a device that is no disk.
+        /// Serves queues of a device other than a disk.
         const QUEUE = 1 << 3;
         /// Serves a queue of a disk.
         const DISK = 1 << 13;
         /// Connects to the host's unix sockets for the guest (`--vsock uds=`).
         const SOCKETS = 1 << 4;
-        /// Writes to where output goes.
+        /// Writes output to its destination.
         const OUTPUT = 1 << 5;
         /// Writes UEFI variables to their file.
         const VARIABLES = 1 << 6;
         /// Copies stdin into a pipe.
         const INPUT = 1 << 7;
-        /// Speaks with a debugger.
+        /// Serves a debugger.
         const GDB = 1 << 8;
-        /// Takes viewers' connections, or serves one.
+        /// Accepts viewers' connections, or serves one.
         const VNC = 1 << 9;
-        /// Asks KVM what CPU models are here.
+        /// Asks KVM about CPU models.
         const MODELS = 1 << 10;
-        /// Makes the other threads.
+        /// Starts the other threads.
         const SPAWNER = 1 << 11;
-        /// Connects to servers, and again when they hang up (`--serial unix=`, `tcp=`).
+        /// Connects to servers, and reconnects when they hang up (`--serial unix=`, `tcp=`).
         const CLIENT = 1 << 12;
-        /// Makes the kernel's vsock device ready, by opening it anew (`--vsock` without `uds=`).
+        /// Prepares the kernel's vsock device for a new driver by opening it again (`--vsock` without `uds=`).
         const REOPENS = 1 << 14;
-        /// Reads or writes pieces of a snapshot's memory.
+        /// Reads or writes parts of a snapshot's memory.
         const MEMORY = 1 << 15;
-        /// Sends memory to another nvmm, by a connection that came over the control socket.
+        /// Sends memory to another nvmm by a connection that was passed over the control socket.
         const MIGRATION = 1 << 16;
     }
 }
 
-/// All that do some work, unlike the one that makes them.
+/// All threads except the spawner.
 const WORKING: Who = Who::all().difference(Who::SPAWNER);
-/// Those that may have a device interrupt.
+/// Threads that may make a device interrupt.
 const INTERRUPTING: Who = WORKING.difference(Who::MODELS.union(Who::MEMORY).union(Who::MIGRATION));
-/// Those that make devices ready for a driver, and stop them.
+/// Threads that activate and stop devices.
 const ACTIVATES: Who = Who::VCPU.union(Who::MACHINE);
 const TAPS: Who = ACTIVATES.union(Who::QUEUE).union(Who::MAIN);
-/// Those that have disks.
+/// Threads that access disks.
 const DISKS: Who = Who::DISK.union(FILES);
 const STATS: Who = REMOVING.union(Who::DISK).union(Who::INPUT).union(Who::VCPU);
-/// Those that take connections.
+/// Threads that accept connections.
 const SERVERS: Who = Who::MAIN.union(Who::SOCKETS).union(Who::GDB).union(Who::VNC);
-/// Those that have connections.
+/// Threads that use connections.
 const CONNECTED: Who = SERVERS.union(Who::OUTPUT).union(Who::QUEUE).union(ACTIVATES).union(Who::MIGRATION);
-/// Those that open files, or replace them.
+/// Threads that open or replace files.
 const FILES: Who = Who::MACHINE.union(Who::VARIABLES);
-/// Those that may be the last to have a listener, whose socket goes with it.
+/// Threads that may drop the last handle of a listener, and then remove its socket.
 const REMOVING: Who = FILES.union(SERVERS);
-/// Those that see to passt.
+/// Threads that look after passt.
 const PROCESSES: Who = ACTIVATES.union(Who::QUEUE).union(Who::MAIN);
 
-/// A call that is allowed.
+/// A rule that allows a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowed {
     /// Its number.
     pub(super) call: u32,
-    /// The arguments that it is allowed with: all of these.
+    /// The conditions on its arguments, all of which must hold.
     pub(super) when: &'static [Arg],
-    /// The threads that may.
+    /// The threads that may make it.
     pub(super) who: Who,
-    /// It always fails with this error, as on a kernel that does not have it.
+    /// Set if the call always fails with this error, as on a kernel without it.
     pub(super) fails: Option<u16>,
 }
 
-/// An argument that a call is allowed with.
+/// A condition on an argument.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arg {
-    /// Its place, from 0 on.
+    /// Its index, from 0.
     pub(super) index: u8,
-    /// The bits that count.
+    /// The bits that are compared.
     pub(super) mask: u32,
-    /// What these are to be.
+    /// The allowed values of these bits.
     pub(super) values: Values,
 }
 
-/// Values of an argument.
+/// Allowed values of an argument.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Values {
     /// One of these.
     Any(&'static [u32]),
-    /// nvmm's process.
+    /// nvmm's process ID.
     OwnProcess,
 }
 
-/// The rule for a call with any arguments.
+/// A rule for a call with any arguments.
 const fn any(call: c_long, who: Who, why: &str) -> Allowed {
     only(call, &[], who, why)
 }
 
-/// The rule for a call with some arguments.
+/// A rule for a call with some arguments.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of calls are small")]
 const fn only(call: c_long, when: &'static [Arg], who: Who, _why: &str) -> Allowed {
     Allowed { call: call as u32, when, who, fails: None }
 }
 
-/// The rule for a call for which the C library has another way.
+/// A rule for a call that the C library can do without.
 #[expect(clippy::cast_possible_truncation, reason = "errors' numbers are small")]
 const fn missing(call: c_long, who: Who, why: &str) -> Allowed {
     Allowed { fails: Some(libc::ENOSYS as u16), ..any(call, who, why) }
@@ -141,7 +141,7 @@ const OF_KVM: Arg = Arg { index: 1, mask: 0xff00, values: Values::Any(&[KVMIO <<
 /// vhost's: linux/vhost.h.
 const OF_VHOST: Arg = Arg { index: 1, mask: 0xff00, values: Values::Any(&[0xaf00]) };
 
-/// The number of an ioctl of KVM's that is given a `T`, or that has no argument of that kind.
+/// The number of a KVM ioctl whose argument is a `T`, or which has no such argument.
 #[expect(clippy::cast_possible_truncation, reason = "ioctls have 32 bits, and these types are small")]
 const fn kvm<T>(direction: u32, number: u32) -> u32 {
     ioctl_expr(direction, KVMIO, number, size_of::<T>() as u32) as u32
@@ -178,7 +178,7 @@ const TERMINAL: &[u32] =
 /// The bits that make a clone a thread of this process.
 const THREAD: u32 = bits(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD);
 
-/// Neither memory nor a file becomes code.
+/// Neither memory nor a file is mapped executable.
 const NO_CODE: &[Arg] = &[Arg { index: 2, mask: bits(PROT_EXEC), values: Values::Any(&[0]) }];
 const OWN_PROCESS: Arg = Arg { index: 0, mask: u32::MAX, values: Values::OwnProcess };
 const IS_THREAD: Arg = Arg { index: 0, mask: THREAD, values: Values::Any(&[THREAD]) };
@@ -203,15 +203,15 @@ const FIONREAD: u32 = 0x541b;
 const TIOCGPTPEER: u32 = 0x5441;
 const ANY_FAMILY: &[u32] = &[bits(libc::AF_UNIX), bits(libc::AF_INET), bits(libc::AF_INET6)];
 const SOCKET_LEVELS: &[u32] = &[bits(libc::SOL_SOCKET), bits(libc::IPPROTO_TCP)];
-/// The kind in a socket's type, beside its flags: `SOCK_TYPE_MASK`, linux/net.h.
+/// The type of a socket without its flags: `SOCK_TYPE_MASK`, linux/net.h.
 const STREAM: Arg = Arg { index: 1, mask: 0xf, values: Values::Any(&[bits(libc::SOCK_STREAM)]) };
 const LOCKS: &[u32] = &[bits(libc::F_OFD_GETLK), bits(libc::F_OFD_SETLK)];
-/// Block devices' sizes of blocks: linux/fs.h.
+/// The block sizes of block devices: linux/fs.h.
 const BLOCK_SIZES: &[u32] = &[0x1268, 0x127b];
 
-/// All that is allowed. Of one call's rules, those that are needed most come first.
+/// All rules. Of the rules for one call, the most frequent come first.
 pub(super) const TABLE: &[Allowed] = &[
-    // What any thread of a Rust program does.
+    // // Calls of every Rust program's threads.
     any(libc::SYS_futex, Who::all(), "locks and channels"),
     any(libc::SYS_read, Who::all(), "what is open: eventfds, sockets, files"),
     any(libc::SYS_write, Who::all(), "what is open, and messages"),
@@ -249,7 +249,7 @@ pub(super) const TABLE: &[Allowed] = &[
     any(libc::SYS_eventfd2, Who::all(), "wakes between threads"),
     any(libc::SYS_timerfd_settime, Who::all(), "an output's timer, which every message sets"),
     any(libc::SYS_timerfd_create, Who::all(), "an output's timer, and those of devices"),
-    // ioctls, the commonest first.
+    // // ioctls, the most frequent first.
     only(libc::SYS_ioctl, &[is(1, &[KVM_RUN])], Who::VCPU, "running the guest"),
     only(
         libc::SYS_ioctl,
@@ -299,7 +299,7 @@ pub(super) const TABLE: &[Allowed] = &[
     any(libc::SYS_epoll_wait, WORKING, "events"),
     any(libc::SYS_epoll_ctl, WORKING, "events of what has come since"),
     any(libc::SYS_epoll_create1, WORKING, "the main loop, and devices' workers"),
-    // Sockets that are open, and their peers.
+    // // Open sockets, and their peers.
     any(libc::SYS_accept4, SERVERS, "clients, viewers, debuggers, programs"),
     any(libc::SYS_recvfrom, CONNECTED, "what they send; news of network interfaces"),
     any(libc::SYS_sendto, CONNECTED, "what they get; the service manager"),
@@ -319,7 +319,7 @@ pub(super) const TABLE: &[Allowed] = &[
         "--vsock uds=: a program of the host's",
     ),
     any(libc::SYS_connect, Who::SOCKETS, "--vsock uds=: a program of the host's"),
-    // Files that are open.
+    // // Open files.
     any(libc::SYS_pread64, DISKS.union(Who::MEMORY), "disks, kernels, the memory of a snapshot"),
     any(libc::SYS_pread64, Who::MAIN, "the PID file, which may be another's by now"),
     any(libc::SYS_pread64, Who::VCPU, "kernel and initramfs, which firmware reads by fw_cfg"),
@@ -349,7 +349,7 @@ pub(super) const TABLE: &[Allowed] = &[
     any(libc::SYS_splice, Who::INPUT, "stdin into its pipe"),
     any(libc::SYS_sendfile, Who::INPUT, "stdin into its pipe"),
     any(libc::SYS_copy_file_range, Who::INPUT, "stdin into its pipe"),
-    // Files of commands, such as screendump and dump-guest-memory, media of the CD-ROM drive, UEFI variables.
+    // // Files of commands, such as screendump and dump-guest-memory, media of the CD-ROM drive, UEFI variables.
     any(libc::SYS_openat, FILES, "opening them"),
     any(libc::SYS_openat, Who::REOPENS, "/dev/vhost-vsock, which keeps connections until it is closed"),
     any(libc::SYS_newfstatat, FILES, "looking what is there"),
@@ -379,14 +379,14 @@ pub(super) const TABLE: &[Allowed] = &[
         Who::MACHINE,
         "--log-file and --daemonize take stderr's place",
     ),
-    // passt, which nvmm has started before.
+    // // passt, which nvmm has started earlier.
     any(libc::SYS_wait4, PROCESSES, "whether it has ended, and how"),
     any(
         libc::SYS_pidfd_send_signal,
         PROCESSES,
         "its end, if it does not end by itself; no other process is open",
     ),
-    // The spawner, and a thread that it has made before that has its own filter.
+    // // The spawner, and a new thread before it has its own filter.
     only(libc::SYS_clone, &[IS_THREAD], Who::SPAWNER, "making threads, and no processes"),
     missing(
         libc::SYS_clone3,

@@ -1,8 +1,9 @@
-//! Filters as the kernel runs them, compiled from the table of what is allowed: `Documentation/userspace-api/seccomp_filter.rst`.
+//! Filters in the kernel's form, compiled from the table of allowed calls: `Documentation/userspace-api/seccomp_filter.rst`.
 //!
-//! A filter runs at each system call of its thread. The crate seccompiler makes a list of comparisons of it, at whose end a call is
-//! refused; here the number of the call is looked for in a tree, so that each is decided in a dozen steps, and what is compiled is short: for each
-//! thread the kernel translates it once more, and runs it for every number that there is, which is most of what the sandbox costs at a start.
+//! A filter runs at each system call of its thread. The crate seccompiler compiles a list of comparisons, at whose end a call is refused.
+//! Here the call's number is looked up in a binary tree, so that each call is decided in about twelve steps and the filter is short. That
+//! matters at a start: for each thread the kernel translates the filter again, and runs it for every call number, which is most of the
+//! sandbox's cost.
 
 use libc::sock_filter;
 
@@ -10,10 +11,10 @@ use super::allowed::{Allowed, Arg, Values, Who};
 
 /// `AUDIT_ARCH_X86_64`: linux/audit.h.
 const X86_64: u32 = 0xc000_003e;
-/// `__X32_SYSCALL_BIT`, from which on numbers are those of another calling convention: asm/unistd.h.
+/// `__X32_SYSCALL_BIT`: numbers from here on belong to another calling convention, asm/unistd.h.
 const X32: u32 = 0x4000_0000;
 
-/// The offset of the number in `struct seccomp_data`; the processor's kind, the place of the call and the arguments follow.
+/// The offset of the number in `struct seccomp_data`; the architecture, the caller's address and the arguments follow.
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 const PLACE: u32 = 8;
@@ -31,32 +32,32 @@ const JUMP_IF_EQUAL: u16 = 0x15;
 const JUMP_FROM: u16 = 0x35;
 const RETURN: u16 = 0x06;
 
-/// Jumps that have a condition go over 255 statements at most; some of them are put later.
+/// Conditional jumps reach at most 255 statements ahead. The margin is for statements that are inserted later.
 const NEAR: usize = 200;
-/// Linux has so many calls, of which the last that have a meaning here are lower.
+/// The upper bound of Linux's call numbers. The last ones that mean anything here are lower.
 const NUMBERS: u32 = 470;
 
-/// The values that are known when nvmm runs.
+/// Values that are known only at run time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
-    /// The process's number.
+    /// The process ID.
     pub(super) process: u32,
-    /// The end of the one instruction whose calls are all allowed, if there is one.
+    /// The address after the one instruction whose calls are all allowed, if there is one.
     pub(super) free: Option<u64>,
 }
 
-/// The answer to calls with numbers of one range.
+/// The answer to the calls of a range of numbers.
 #[derive(Clone, Debug)]
 enum Answer<'a> {
     Refused,
     Allowed,
-    /// It fails with this error.
+    /// The call fails with this error.
     Fails(u16),
-    /// If one of them allows it.
+    /// Allowed if one of the rules allows it.
     If(Vec<&'a Allowed>),
 }
 
-/// Compiles the filter of the threads `who`.
+/// Compiles the filter of the threads in `who`.
 pub(super) fn compile(table: &[Allowed], who: Who, now: Now) -> Vec<sock_filter> {
     let mut code = Code { reversed: Vec::with_capacity(256), now };
     let ranges = ranges(table, who);
@@ -85,11 +86,11 @@ fn halves(value: u64) -> (u32, u32) {
     (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
 }
 
-/// What is answered to the numbers from each of these on.
+/// The ranges of call numbers by their first number, each with its answer.
 fn ranges(table: &[Allowed], who: Who) -> Vec<(u32, Answer<'_>)> {
     let mut ranges = vec![(0, Answer::Refused)];
     let mut rules: Vec<_> = table.iter().filter(|rule| rule.who.intersects(who)).collect();
-    // A stable sort: of one call's rules, the first is looked at first.
+    // // A stable sort: of the rules for one call, the first is still checked first.
     rules.sort_by_key(|rule| rule.call);
     for same in rules.chunk_by(|one, other| one.call == other.call) {
         let call = same[0].call;
@@ -98,7 +99,7 @@ fn ranges(table: &[Allowed], who: Who) -> Vec<(u32, Answer<'_>)> {
             Some(_) => Answer::Allowed,
             None => Answer::If(same.to_vec()),
         };
-        // The end of the range before is this call, or the range is as long as nothing.
+        // // The range before ends at this call, or is empty.
         if ranges.last().is_some_and(|(start, _)| *start == call) {
             ranges.pop();
         }
@@ -114,14 +115,14 @@ fn ranges(table: &[Allowed], who: Who) -> Vec<(u32, Answer<'_>)> {
     ranges
 }
 
-/// A filter that is made from its end on, since jumps only go forward: what a statement jumps to is there before it.
+/// A filter built from its end, since jumps only go forward: the target of a jump exists before the jump.
 struct Code {
-    /// The last statement first.
+    /// The statements in reverse order.
     reversed: Vec<sock_filter>,
     now: Now,
 }
 
-/// A statement, by the number of those behind it.
+/// A statement, identified by the number of statements after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Label(usize);
 
@@ -131,17 +132,17 @@ impl Code {
         self.reversed.push(statement);
     }
 
-    /// The first statement that there is.
+    /// The first statement at present.
     fn here(&self) -> Label {
         Label(self.reversed.len() - 1)
     }
 
-    /// The distance of a jump from the next statement to be put, with `more` between.
+    /// The distance of a jump from the next statement to be put to `to`, with `more` statements in between.
     fn distance(&self, to: Label, more: usize) -> usize {
         self.reversed.len() + more - 1 - to.0
     }
 
-    /// A statement that gives this answer, near enough for a jump that has a condition.
+    /// A statement that returns this answer, close enough for a conditional jump.
     fn answer(&mut self, value: u32) -> Label {
         let near = self.reversed.iter().rev().take(NEAR);
         let found = near.enumerate().find(|(_, it)| it.code == RETURN && it.k == value);
@@ -152,7 +153,7 @@ impl Code {
         self.here()
     }
 
-    /// Puts a jump whose condition compares with `value`. One to a place that is far goes by another jump.
+    /// Puts a conditional jump that compares with `value`. A target out of its reach gets an unconditional jump in between.
     fn jump_if(&mut self, code: u16, value: u32, yes: Label, no: Label) {
         let [yes, no] = [yes, no].map(|to| match u8::try_from(self.distance(to, 1)) {
             Ok(_) => to,
@@ -166,8 +167,8 @@ impl Code {
         self.push(jump(code, value, jt, jf));
     }
 
-    /// Puts the search for a number below `end` among ranges. Those that are answered to many numbers are found soonest: the kernel tries all of them when
-    /// it takes a filter, to know which are always allowed.
+    /// Puts a search for the number, which is below `end`, among ranges. Wide ranges are found soonest: when the kernel takes a filter, it
+    /// tries all numbers to learn which are always allowed.
     fn search(&mut self, ranges: &[(u32, Answer<'_>)], end: u32) -> Label {
         match ranges {
             [] | [(_, Answer::Refused)] => self.answer(RET_TRAP),
@@ -185,7 +186,7 @@ impl Code {
         }
     }
 
-    /// Puts statements that allow a call whose arguments are as one of the rules says.
+    /// Puts statements that allow a call if its arguments meet one of the rules.
     fn check(&mut self, rules: &[&Allowed]) -> Label {
         let mut miss = self.answer(RET_TRAP);
         for rule in rules.iter().rev() {
@@ -213,17 +214,17 @@ impl Code {
         if arg.mask != u32::MAX {
             self.push(statement(AND, arg.mask));
         }
-        // The lower half: the kernel takes these arguments for 32 bits, as tests of the table see to.
+        // // Only the lower half: the kernel uses 32 bits of these arguments, as tests of the table ensure.
         self.push(load(ARGS + 8 * u32::from(arg.index)));
         self.here()
     }
 }
 
-/// The place among ranges, the last of which has an `end`, at which about as many numbers are below as from there on.
+/// The index that divides the ranges, the last of which ends at `end`, so that about as many numbers are below as above.
 fn middle(ranges: &[(u32, Answer<'_>)], end: u32) -> usize {
     let half = ranges[0].0.midpoint(end);
     let above = ranges.partition_point(|(first, _)| *first <= half);
-    // The range that the half is in belongs to the side where it has less.
+    // // The range in the middle goes to the side that has fewer numbers.
     let (first, next) = (ranges[above - 1].0, ranges.get(above).map_or(end, |(next, _)| *next));
     let at = if half - first < next.saturating_sub(half) { above - 1 } else { above };
     at.clamp(1, ranges.len() - 1)

@@ -1,4 +1,4 @@
-//! The kernel's call for filters, and the C library's for memory.
+//! The kernel's call for filters, and the C library's for its heap.
 #![expect(unsafe_code, reason = "calls that no crate has")]
 
 use std::io;
@@ -13,19 +13,19 @@ use rustix::thread::set_no_new_privs;
 const GET_ACTION_AVAIL: c_uint = 2;
 static TRAP: u32 = 0x0003_0000;
 
-/// Returns an error if this kernel has no filters that tell of refused calls.
+/// Returns an error if this kernel has no filters that report refused calls.
 pub(super) fn check() -> io::Result<()> {
     // SAFETY: the kernel reads a number.
     answer(unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0_u32, &raw const TRAP) })
 }
 
-/// Has the calling thread, and all that it makes, run under a filter, besides those that it has. It gets no new rights, as by a program
-/// with a set-user-ID bit. With `logs` the kernel's log has the calls that are refused.
+/// Puts the calling thread, and all that it starts, under a filter, in addition to its present ones. From then on it can't gain privileges,
+/// such as by a set-user-ID program. With `logs`, the kernel logs refused calls.
 pub(super) fn filter(program: &[sock_filter], logs: bool) -> io::Result<()> {
     set_no_new_privs(true)?;
     let flags = if logs { SECCOMP_FILTER_FLAG_LOG } else { 0 };
-    // Linux before 5.16 would take speculation past stores from the thread, for programs that run code of others: it costs a guest
-    // dearly, whose thread this is, and no filtered thread runs any.
+    // // Linux before 5.16 would disable speculative store bypass for the thread, to protect programs that run untrusted code. That slows
+    // down a guest on this thread a lot, and no filtered thread runs untrusted code in the process itself.
     let refused = set(program, flags | SECCOMP_FILTER_FLAG_SPEC_ALLOW).is_err();
     if refused { set(program, flags) } else { Ok(()) }
 }
@@ -42,8 +42,8 @@ fn answer(returned: i64) -> io::Result<()> {
     if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Has all threads have their memory from one heap. The second heap would cost a system call to know the number of processors,
-/// and each shrinking a look into a file of the kernel's.
+/// Makes all threads use one heap. A second heap would need a system call for the number of processors, and each shrinking of it would read
+/// a file of the kernel.
 pub(super) fn one_heap() {
     // SAFETY: takes two numbers.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };

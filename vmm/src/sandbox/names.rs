@@ -1,6 +1,6 @@
-//! The names of x86-64's system calls, for whoever reads that one was refused: Linux, `arch/x86/entry/syscalls/syscall_64.tbl`.
+//! The names of x86-64's system calls, for messages about refused calls: Linux, `arch/x86/entry/syscalls/syscall_64.tbl`.
 
-/// Calls from 0 on. `-` has never been one, or is one no longer.
+/// The calls from 0 on. `-` stands for a number that is unused, or no longer used.
 const FIRST: &str = "\
 read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn \
 ioctl pread64 pwrite64 readv writev access pipe select sched_yield mremap msync mincore madvise shmget shmat shmctl \
@@ -32,7 +32,7 @@ process_vm_readv process_vm_writev kcmp finit_module sched_setattr sched_getattr
 memfd_create kexec_file_load bpf execveat userfaultfd membarrier mlock2 copy_file_range preadv2 pwritev2 pkey_mprotect \
 pkey_alloc pkey_free statx io_pgetevents rseq";
 
-/// Calls from 424 on, where all architectures have the same numbers.
+/// The calls from 424 on, where all architectures have the same numbers.
 const SHARED: &str = "\
 pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount fsopen fsconfig fsmount fspick \
 pidfd_open clone3 close_range openat2 pidfd_getfd faccessat2 process_madvise epoll_pwait2 mount_setattr quotactl_fd \
@@ -40,10 +40,10 @@ landlock_create_ruleset landlock_add_rule landlock_restrict_self memfd_secret pr
 set_mempolicy_home_node cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount \
 lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal";
 
-/// The number of the first in [`SHARED`].
+/// The number of the first call in [`SHARED`].
 const SHARED_START: usize = 424;
 
-/// The name of a system call, if it has one here. It is async-signal-safe.
+/// The name of a system call, if it is in the lists. Async-signal-safe.
 pub(super) fn name(number: i32) -> Option<&'static str> {
     let number = usize::try_from(number).ok()?;
     let name = match number.checked_sub(SHARED_START) {

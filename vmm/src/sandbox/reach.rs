@@ -1,8 +1,8 @@
-//! The files, ports and processes that threads still reach: landlock, `Documentation/userspace-api/landlock.rst`.
+//! The files, ports and processes that threads can still reach: landlock, `Documentation/userspace-api/landlock.rst`.
 //!
-//! A thread has the rules of its maker besides its own. So the spawner's are those of all that it makes, none of which has to ask the kernel
-//! for its own. Rules are made before `--chroot` changes what paths lead to, and hold on to the directories themselves. Where the kernel
-//! has no landlock, or an older one, it refuses less.
+//! A thread also has the rules of the thread that started it. So the spawner's rules are those of all threads it starts, and none of them
+//! sets its own. Rules are made before `--chroot` changes the meaning of paths, and refer to the directories themselves. A kernel without
+//! landlock, or with an older version, refuses less.
 
 use std::{
     collections::BTreeSet,
@@ -18,27 +18,27 @@ use landlock::{
 
 use crate::config::Outside;
 
-/// The newest version that nvmm was tried with.
+/// The newest version that nvmm was tested with.
 const TRIED: ABI = ABI::V7;
 
-/// The rights that commands have in a directory: to make, replace, read, write and remove files, and the directories of snapshots.
+/// The rights of commands in a directory: to create, replace, read, write and remove files and the directories of snapshots.
 const COMMANDS: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     ReadFile | WriteFile | ReadDir | RemoveFile | RemoveDir | MakeReg | MakeDir | Truncate | IoctlDev
 });
-/// The rights to replace a file by a new one, which has its name last.
+/// The rights to replace a file by a new one, which is renamed to it at the end.
 const REPLACE: BitFlags<AccessFs> =
     make_bitflags!(AccessFs::{ReadFile | WriteFile | ReadDir | RemoveFile | MakeReg | Truncate});
 const LOOK: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | IoctlDev});
 const NODE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | WriteFile | IoctlDev});
-/// The other sides of pseudoterminals.
+/// The terminal ends of pseudoterminals.
 const TERMINALS: &str = "/dev/pts";
 /// The kernel's socket device.
 const VHOST_VSOCK: &str = "/dev/vhost-vsock";
 
-/// Why threads can't be kept from files.
+/// The reason why threads can't be kept from files.
 #[derive(Debug, thiserror::Error)]
 pub enum ReachError {
-    /// A path of the user's.
+    /// A path of `--allow-path` can't be opened.
     #[error("--allow-path {}", .0.printable())]
     Path(PathBuf, #[source] io::Error),
     /// The kernel refuses.
@@ -52,18 +52,18 @@ pub enum ReachError {
 /// The rules of a process's threads.
 #[derive(Debug)]
 pub(super) struct Reach {
-    /// The spawner's.
+    /// The spawner's rules.
     all: RulesetCreated,
-    /// The main loop's, if they are others.
+    /// The main loop's rules, if they differ.
     main: Option<RulesetCreated>,
-    /// The machine's thread's, if it has any.
+    /// The base of the rules of the machine's thread, if it is limited.
     commands: Option<RulesetCreated>,
-    /// No process is sent signals.
+    /// nvmm sends no other process signals.
     is_alone: bool,
 }
 
 impl Reach {
-    /// The rules of a machine that still reaches what is `outside`; with `has_places` the commands to it do not reach all.
+    /// The rules of a machine that still reaches what is `outside`. With `has_places`, commands reach only some places.
     pub(super) fn new(outside: &Outside, has_places: bool) -> Result<Self, ReachError> {
         let has_more = outside.terminals || !outside.ports.is_empty();
         let main = has_more.then(|| of_main(outside)).transpose()?;
@@ -71,25 +71,25 @@ impl Reach {
         Ok(Self { all: base(outside)?, main, commands, is_alone: !outside.passt })
     }
 
-    /// Has the calling thread, the spawner, and all that it makes reach only what they may. Returns what the kernel can refuse.
+    /// Limits the calling thread, the spawner, and all threads that it starts. Returns what the kernel can refuse.
     pub(super) fn limit_all(&self) -> Result<LandlockStatus, ReachError> {
         restrict(&self.all)
     }
 
-    /// The same for the main loop.
+    /// Limits the main loop's thread.
     pub(super) fn limit_main(&self) -> Result<LandlockStatus, ReachError> {
         restrict(self.main.as_ref().unwrap_or(&self.all))
     }
 
-    /// Has the calling thread reach the files in one directory, and nothing else.
+    /// Limits the calling thread to the files in one directory.
     pub(super) fn limit_to(&self, folder: &Path) -> Result<(), ReachError> {
         let mut rules = nothing(self.is_alone)?;
         allow(&mut rules, folder, REPLACE)?;
         restrict(&rules).map(drop)
     }
 
-    /// Has the calling thread, the machine's, reach these places, all of which are there, and `save`, and read these files. Returns false if
-    /// it reaches all, as the kernel has no landlock.
+    /// Limits the calling thread, the machine's, to these places, all of which exist, and to `save`; the files it may only read. Returns
+    /// false if it still reaches all files, as on a kernel without landlock.
     pub(super) fn limit_commands(
         &self,
         places: &[PathBuf],
@@ -111,7 +111,7 @@ impl Reach {
     }
 }
 
-/// The rules that all have: to open the node of vhost-vsock, and to remove what is removed at the end.
+/// The rules of all threads: to open the node of vhost-vsock, and to remove the files that are removed at the end.
 fn base(outside: &Outside) -> Result<RulesetCreated, RulesetError> {
     let mut rules = nothing(!outside.passt)?;
     let pid_file = outside.pid_file.iter();
@@ -126,7 +126,7 @@ fn base(outside: &Outside) -> Result<RulesetCreated, RulesetError> {
     Ok(rules)
 }
 
-/// The main loop's rules: also to connect to the servers of serial ports, and to look at its own pseudoterminals.
+/// The main loop's rules: also to connect to the servers of serial ports, and to open its own pseudoterminals.
 fn of_main(outside: &Outside) -> Result<RulesetCreated, RulesetError> {
     let mut rules = base(outside)?;
     for port in &outside.ports {
@@ -138,9 +138,9 @@ fn of_main(outside: &Outside) -> Result<RulesetCreated, RulesetError> {
     Ok(rules)
 }
 
-/// Rules that refuse all that landlock can, among it signals to other processes if the thread `is_alone`.
+/// Rules that refuse everything that landlock can, including signals to other processes if nvmm `is_alone`.
 fn nothing(is_alone: bool) -> Result<RulesetCreated, RulesetError> {
-    // Kernels with this fault refuse them among a process's own threads, too.
+    // // Kernels with this bug also refuse signals between the threads of a process.
     let signals = is_alone && Erratum::current().contains(Erratum::ScopedSignalHandling);
     let scopes = if signals { Scope::from_all(TRIED) } else { Scope::AbstractUnixSocket.into() };
     let files = AccessFs::from_all(TRIED);
@@ -151,7 +151,7 @@ fn nothing(is_alone: bool) -> Result<RulesetCreated, RulesetError> {
         .create()
 }
 
-/// Allows rights to a file, or to all below a directory. There are none to what is not there.
+/// Grants rights to a file, or to everything below a directory. A missing path is skipped.
 fn allow(rules: &mut RulesetCreated, path: &Path, rights: BitFlags<AccessFs>) -> Result<(), RulesetError> {
     if let Ok(opened) = PathFd::new(path) {
         rules.add_rule(PathBeneath::new(opened, rights))?;

@@ -1,4 +1,4 @@
-//! For tests: a thread that a guest has taken over. Released nvmms have none of this.
+//! A thread that a guest has taken over, for tests. Released nvmms do not contain it.
 #![expect(unsafe_code, reason = "system calls of all kinds, which a filter has to refuse")]
 
 use std::{
@@ -18,10 +18,10 @@ use std::{
 
 use vmm_sys_util::signal::block_signal;
 
-/// The variable that has the name of a thread, as [`Role`](devices::threads::Role) has it, and its first acts: `vcpu0: open; exec`.
+/// The environment variable with the name of a thread, by [`Role`](devices::threads::Role), and its actions: `vcpu0: open; exec`.
 const VARIABLE: &str = "NVMM_TEST_TAKEN_OVER";
 
-/// Does what the thread of this name does once it is taken over.
+/// Performs the actions of the thread of this name.
 pub(super) fn play(thread: &str) {
     let Ok(script) = env::var(VARIABLE) else { return };
     let Some((name, acts)) = script.split_once(": ") else { return };
@@ -60,14 +60,14 @@ fn done(act: &str) -> io::Result<()> {
     }
 }
 
-/// Maps memory for code of its own.
+/// Maps memory as executable.
 fn executable() -> io::Result<()> {
     let rights = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     vm_memory::MmapRegion::<()>::build(None, 4096, rights, flags).map(drop).map_err(io::Error::other)
 }
 
-/// Looks whether a process could be sent a signal.
+/// Checks whether a signal could be sent to a process.
 fn signal(process: i64) -> io::Result<()> {
     call([libc::SYS_kill, process, 0])
 }

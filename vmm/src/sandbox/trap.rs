@@ -1,4 +1,4 @@
-//! The answer to a system call that a thread's filter does not allow: SIGSYS, whose handler runs in that thread.
+//! The handling of a system call that a thread's filter refuses: SIGSYS, whose handler runs in that thread.
 #![expect(unsafe_code, reason = "a signal handler that reads what the kernel says, and makes system calls")]
 
 use std::{
@@ -20,10 +20,10 @@ use crate::{exit::REFUSED, terminal};
 
 /// `SYS_SECCOMP`: asm-generic/siginfo.h.
 const BY_A_FILTER: c_int = 1;
-/// The time that a reader of stderr has to make room.
+/// The time for a reader of stderr to make room.
 const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// The registers of a call's arguments, and of its result, in `gregs`.
+/// The registers of a call's arguments, as indices into `gregs`.
 const ARGUMENTS: [usize; 6] = [
     register(libc::REG_RDI),
     register(libc::REG_RSI),
@@ -39,7 +39,7 @@ const fn register(index: c_int) -> usize {
     index as usize
 }
 
-/// Calls are only told of, and made.
+/// Refused calls are only reported, and then made.
 static GOES_ON: AtomicBool = AtomicBool::new(false);
 
 /// The kernel's `siginfo_t` of a refused call: asm-generic/siginfo.h.
@@ -55,7 +55,7 @@ struct Refused {
 
 const _: () = assert!(offset_of!(Refused, place) == 16 && size_of::<Refused>() <= size_of::<siginfo_t>());
 
-// The one instruction whose calls all filters of `--sandbox log` allow. It takes the number, and the arguments as a call has them.
+// // The one instruction whose calls all filters of `--sandbox log` allow. The function takes the number and the arguments of a call.
 std::arch::global_asm!(
     ".hidden nvmm_sandbox_call",
     ".hidden nvmm_sandbox_called",
@@ -87,12 +87,12 @@ unsafe extern "C" {
     fn nvmm_sandbox_called();
 }
 
-/// The place behind that instruction, by which a filter knows it.
+/// The address after that instruction, by which a filter recognizes it.
 pub(super) fn free_place() -> u64 {
     nvmm_sandbox_called as *const () as u64
 }
 
-/// Has refused calls told of from now on, and nvmm end by them, unless it `goes_on`.
+/// Installs the handler, which reports refused calls and then ends nvmm, unless it `goes_on`.
 pub(super) fn tell(goes_on: bool) -> errno::Result<()> {
     GOES_ON.store(goes_on, Ordering::Relaxed);
     register_signal_handler(libc::SIGSYS, refused)
@@ -125,7 +125,7 @@ extern "C" fn refused(signal: c_int, info: *mut siginfo_t, context: *mut c_void)
     registers[RESULT] = unsafe { nvmm_sandbox_call(call.into(), a, b, c, d, e, f) };
 }
 
-/// Writes the message to stderr. A reader that does not read holds nobody up for long.
+/// Writes the message to stderr. If the reader is stuck, gives up after [`PATIENCE`].
 fn say(call: c_int, place: *const c_void, goes_on: bool) {
     let mut line = Line { bytes: [0; 512], len: 0 };
     let end = match goes_on {
@@ -169,14 +169,14 @@ impl Name {
 }
 
 impl fmt::Display for Name {
-    /// Parts of it may be a guest's or an image's.
+    /// Escapes the name, parts of which may come from a guest or an image.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |byte: u8| if byte.is_ascii_graphic() || byte == b' ' { char::from(byte) } else { '?' };
         self.0.iter().take_while(|byte| **byte != 0).try_for_each(|&byte| f.write_char(shown(byte)))
     }
 }
 
-/// A line of text that needs no memory but its own.
+/// A line of text in a buffer of its own, without heap memory.
 struct Line {
     bytes: [u8; 512],
     len: usize,

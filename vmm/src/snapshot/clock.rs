@@ -1,4 +1,4 @@
-//! The guest's clocks: kvm-clock, the TSC that it is told by, and the time that passed.
+//! The guest's clocks: kvm-clock, its TSC, and the time that has passed since the snapshot.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 use super::error::StateError;
 use crate::vm::kvm;
 
-/// The guest's kvm-clock at a moment.
+/// The guest's kvm-clock at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Clock {
-    /// Its nanoseconds.
+    /// The clock's value in nanoseconds.
     nanoseconds: u64,
-    /// The host's time then, in nanoseconds since 1970.
+    /// The host's time at that moment, in nanoseconds since 1970.
     realtime: u64,
-    /// The host's TSC then, if KVM's clock is made of that.
+    /// The host's TSC at that moment, if KVM derives its clock from it.
     host_tsc: Option<u64>,
 }
 
-/// The time from when a machine was saved until it is there again.
+/// The time between saving a machine and restoring it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Passed {
     nanoseconds: u64,
-    /// The host's TSCs, then and now; none if KVM does not tell both.
+    /// The host's TSC at both moments; none if KVM doesn't report both.
     tscs: Option<(u64, u64)>,
 }
 
@@ -41,10 +41,10 @@ impl Clock {
         })
     }
 
-    /// Has the clock go on from where it would be by now: time goes on for a guest that is saved as for one that is paused. If the host's time is
-    /// behind that of the saving, the clock goes on where it was, and never back.
+    /// Sets the clock to the value it would have by now: time goes on for a saved guest as for a paused one. If the host's time is before
+    /// that of the snapshot, the clock continues at its saved value, and never goes back.
     ///
-    /// Linux, "Generic vcpu interface", "KVM_VCPU_TSC_OFFSET": the TSC's offsets follow from what KVM makes of this.
+    /// Linux, "Generic vcpu interface", "KVM_VCPU_TSC_OFFSET": the TSC offsets are computed from the clock that KVM then returns.
     pub(super) fn give(&self, vm: &VmFd) -> Result<Passed, StateError> {
         let knows = vm.check_extension_raw(KVM_CAP_ADJUST_CLOCK.into());
         let adds_time = u32::try_from(knows).unwrap_or_default() & KVM_CLOCK_REALTIME != 0;
@@ -64,13 +64,13 @@ impl Clock {
 }
 
 impl Passed {
-    /// The cycles that passed at a rate.
+    /// The cycles that have passed, at this rate.
     pub(super) fn cycles(&self, khz: u32) -> u64 {
         let cycles = u128::from(self.nanoseconds) * u128::from(khz) / 1_000_000;
         u64::try_from(cycles).unwrap_or(u64::MAX)
     }
 
-    /// The difference that is added to a TSC offset, modulo 2^64, if the offset can be known.
+    /// The value to add to a TSC offset, modulo 2^64, if it can be computed.
     pub(super) fn tsc_shift(&self, khz: u32) -> Option<u64> {
         let (then, now) = self.tscs?;
         Some(self.cycles(khz).wrapping_add(then).wrapping_sub(now))

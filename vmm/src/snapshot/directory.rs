@@ -1,4 +1,4 @@
-//! The directory of a snapshot: a draft until all of it is written and synced, and named last.
+//! The directory of a snapshot. It has a temporary name until all of it is written and synced.
 
 use std::{
     fs::{self, File},
@@ -14,27 +14,27 @@ use tempfile::{Builder, TempDir};
 use super::files::MACHINE;
 use crate::drafts;
 
-/// A directory that is being filled. Dropped before [`NewDirectory::finish`], it is removed with all that is in it.
+/// A directory that is being filled. It is removed with its contents if it is dropped before [`NewDirectory::finish`].
 #[derive(Debug)]
 pub(crate) struct NewDirectory {
-    /// Its name until it is whole.
+    /// The directory under its temporary name.
     draft: TempDir,
     /// Locked while it is filled.
     lock: File,
-    /// Its name then.
+    /// Its final name.
     path: PathBuf,
-    /// An older snapshot of that name gives way.
+    /// An older snapshot of that name is replaced.
     replaces: bool,
     files: Vec<File>,
 }
 
 impl NewDirectory {
-    /// Makes a directory that will be `path`; with `replaces` in place of the snapshot that may be there. What earlier saves left that were
-    /// killed is removed.
+    /// Creates a directory that will become `path`, and with `replaces` takes the place of a snapshot there. Directories left by earlier
+    /// saves that were killed are removed.
     ///
     /// # Errors
     ///
-    /// Something else is there, or the host refuses.
+    /// The path is taken by something else, or the host refuses.
     pub(crate) fn create(path: &Path, replaces: bool) -> Result<Self> {
         let shown = path.printable();
         let Some(name) = path.file_name() else { bail!("{shown}: give the name of a directory to make") };
@@ -59,11 +59,11 @@ impl NewDirectory {
         Ok(Self { draft, lock, path: path.to_owned(), replaces, files: Vec::new() })
     }
 
-    /// Makes a file in it, which [`NewDirectory::finish`] syncs.
+    /// Creates a file in the directory, which [`NewDirectory::finish`] syncs.
     ///
     /// # Errors
     ///
-    /// The host's.
+    /// A host error.
     pub(crate) fn file(&mut self, name: &str) -> Result<File> {
         let file = File::options().write(true).create_new(true).open(self.draft.path().join(name));
         let file = file.with_context(|| self.of(name))?;
@@ -75,22 +75,22 @@ impl NewDirectory {
     ///
     /// # Errors
     ///
-    /// The host's.
+    /// A host error.
     pub(crate) fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let mut file = self.file(name)?;
         io::Write::write_all(&mut file, bytes).with_context(|| self.of(name))
     }
 
-    /// The name of one of its files in messages.
+    /// The name of one of its files for messages.
     pub(crate) fn of(&self, name: &str) -> String {
         format!("{}: {name}", self.path.printable())
     }
 
-    /// Has the host write all of it to stable storage, and gives it its name.
+    /// Syncs everything to stable storage, and gives the directory its final name.
     ///
     /// # Errors
     ///
-    /// The host's, or there is something of that name by now.
+    /// A host error, or the name is taken by now.
     pub(crate) fn finish(self) -> Result<()> {
         let shown = self.path.printable().to_string();
         let synced = self.files.iter().chain([&self.lock]).try_for_each(File::sync_all);
@@ -98,7 +98,7 @@ impl NewDirectory {
         let named = |flags| renameat_with(CWD, self.draft.path(), CWD, &self.path, flags);
         match named(RenameFlags::NOREPLACE) {
             Err(rustix::io::Errno::EXIST) if self.replaces => {
-                // What was there is the draft now, and is removed.
+                // // The draft's name now belongs to the old snapshot, which is removed on drop.
                 named(RenameFlags::EXCHANGE).with_context(|| shown.clone())?;
                 drop(self.draft);
             }

@@ -1,4 +1,4 @@
-//! Disks in a snapshot, which are not in it themselves: their sizes and the times of their files, by which a change shows.
+//! The disks of a snapshot. They are not stored in it: only their sizes and the times of their files, to detect changes.
 
 use std::{
     fs,
@@ -18,11 +18,11 @@ use crate::{
     config::{DiskConfig, VmConfig},
 };
 
-/// Has the host write all that the guest wrote to its disks, and looks at them then.
+/// Flushes the guest's writes to its disks, and then records them.
 ///
 /// # Errors
 ///
-/// What the guest wrote is lost with nvmm's end, or can't be written.
+/// Data that the guest wrote would be lost with nvmm's end, or can't be written.
 pub(super) fn record(config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Result<Vec<DiskRecord>> {
     let temporary = config.disks().filter(|disk| disk.image.overlay == Some(Overlay::Temp));
     let temporary: Vec<_> = temporary.map(DiskConfig::name).collect();
@@ -36,7 +36,7 @@ pub(super) fn record(config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Resu
         disk.flush().with_context(|| format!("disk {}: it can't be flushed", disk.name()))?;
     }
     let records = look(config, devices);
-    // Others are in memory.
+    // // Images of other devices may have no file, but be in memory.
     let unseen = records.iter().filter(|disk| disk.name.starts_with("disk ") && disk.files.is_empty());
     for DiskRecord { name, .. } in unseen {
         log::warn!(
@@ -46,7 +46,7 @@ pub(super) fn record(config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Resu
     Ok(records)
 }
 
-/// Looks at the disks of a machine.
+/// Records the disks of a machine.
 fn look(config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Vec<DiskRecord> {
     let facts = devices.iter().filter_map(|device| device.host_side()?.block());
     let records = facts.map(|facts| {
@@ -62,12 +62,12 @@ fn look(config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Vec<DiskRecord> {
     records.collect()
 }
 
-/// Checks that the disks of a machine that is to be restored are as they were. One that was moved by the user, to another path, is only held to its
-/// size.
+/// Checks that the disks of a machine to be restored are unchanged. For a disk that the user has moved to another path, only the size is
+/// checked.
 ///
 /// # Errors
 ///
-/// Disks differ; all of them are named.
+/// Some disks differ; the error names all of them.
 pub(super) fn check(saved: &[DiskRecord], config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Result<()> {
     let now = look(config, devices);
     let mut wrong = Vec::new();
@@ -98,7 +98,7 @@ pub(super) fn check(saved: &[DiskRecord], config: &VmConfig, devices: &[Box<dyn 
     )
 }
 
-/// The files of a disk: the image and the overlay, with what these name.
+/// The files of a disk: the image and the overlay, and the files that these refer to.
 fn files_of(disk: &DiskConfig) -> Vec<ImageRecord> {
     let overlay = match &disk.image.overlay {
         Some(Overlay::File(path)) => Some((path, Some(Format::Qcow2))),
@@ -120,7 +120,7 @@ fn files_of(disk: &DiskConfig) -> Vec<ImageRecord> {
     files
 }
 
-/// Looks at a file. In a jail it may not be there.
+/// Records a file. In a jail it may be missing.
 fn image(path: &Path) -> Option<ImageRecord> {
     let found = fs::metadata(path).ok()?;
     let is_file = found.is_file();

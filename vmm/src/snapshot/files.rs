@@ -1,6 +1,6 @@
 //! The names of the files in a snapshot's directory.
 
-/// What it is of, what it needs, and the checksums of the others.
+/// The description of the snapshot, its requirements, and the other files' checksums.
 pub(crate) const MACHINE: &str = "machine.json";
 /// The state of vCPUs and devices.
 pub(crate) const STATE: &str = "state.json";

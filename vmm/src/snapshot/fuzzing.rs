@@ -1,4 +1,4 @@
-//! Snapshots whose checksums are right, and whose values can be anything.
+//! Snapshots with correct checksums and arbitrary values.
 
 use std::{ffi::OsString, fs::File, path::PathBuf, sync::LazyLock};
 
@@ -22,12 +22,12 @@ use super::{
 };
 use crate::config::VmConfig;
 
-/// The most memory that is read: the file has holes alone.
+/// The most memory that is read. The file consists of holes.
 const MOST: u64 = 64 << 20;
 
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("there is a place for it"));
 
-/// The snapshot that a `machine.json` without its checksum is of, if it can be read. It is told of, as by `nvmm snapshot info`.
+/// The snapshot of a `machine.json` without its checksum, if it can be read. Also builds the report of `nvmm snapshot info`.
 pub(crate) fn machine(data: &[u8]) -> Option<Snapshot> {
     let manifest: Manifest = serde_json::from_slice(data).ok()?;
     let value = |manifest: &Manifest| serde_json::to_value(manifest).expect("it came from there");
@@ -45,7 +45,7 @@ pub(crate) fn machine(data: &[u8]) -> Option<Snapshot> {
     Some(Snapshot::new(PathBuf::from("snap"), manifest))
 }
 
-/// Does what building the machine does with the snapshot before there is KVM.
+/// Performs the steps of building the machine from a snapshot that come before KVM.
 pub(crate) fn build(snapshot: &Snapshot, config: &VmConfig) {
     let manifest = snapshot.manifest();
     drop(disks::check(&manifest.disks, config, &[]));
@@ -69,8 +69,8 @@ pub(crate) fn build(snapshot: &Snapshot, config: &VmConfig) {
     drop(layout.read(&parts, &file));
 }
 
-/// Keeps the options of a command line that was parsed, and makes one of them again: that of a machine that is restored without others, and by
-/// the same once more.
+/// Saves the options of a parsed command line, and builds a command line from them again, both without other options and combined with the
+/// same ones.
 pub(crate) fn keep(words: &[OsString]) {
     let Ok(options) = Options::of_line(words) else { return };
     let kept = options.clone().without_run();
@@ -87,11 +87,11 @@ pub(crate) fn keep(words: &[OsString]) {
     }
 }
 
-/// A `state.json`, as far as it goes without KVM and devices.
+/// Reads a `state.json`, as far as possible without KVM and devices.
 ///
 /// # Panics
 ///
-/// Kept options are read as others.
+/// A state reads back differently from how it was written.
 pub fn snapshot_state(data: &[u8]) {
     let Ok(state) = serde_json::from_slice::<State>(data) else { return };
     let value = serde_json::to_value(&state).expect("it came from there");

@@ -1,4 +1,4 @@
-//! The hosts that a saved machine can go on on, by its CPU: libvirt's three modes.
+//! The hosts on which a saved machine can continue, by its CPU: libvirt's three modes.
 //!
 //! | mode | moves to |
 //! | --- | --- |
@@ -19,20 +19,20 @@ use arch::cpu::{
 
 use super::manifest::{CpuRecord, Manifest};
 
-/// The hosts that a CPU can be taken to.
+/// The hosts to which a machine with a CPU can move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mobility {
-    /// Those with the processor that it was made on.
+    /// Only those with the same processor.
     SameProcessor,
-    /// Those that can give all of it.
+    /// Those that have all features of the CPU.
     Features,
 }
 
-/// A processor by its maker, family, model and stepping.
+/// A processor's maker, family, model and stepping.
 struct Processor<'a>(&'a HostCpu);
 
 impl CpuRecord {
-    /// The hosts that the CPU can be taken to.
+    /// The hosts to which a machine with the CPU can move.
     pub(super) fn mobility(&self) -> Mobility {
         match self.spec.parse::<CpuSpec>() {
             Ok(CpuSpec { model: Model::Named(_) | Model::HostModel, .. }) => Mobility::Features,
@@ -40,7 +40,7 @@ impl CpuRecord {
         }
     }
 
-    /// The same in words.
+    /// The same as text.
     pub(super) fn moves_to(&self) -> String {
         match self.mobility() {
             Mobility::SameProcessor => {
@@ -50,11 +50,11 @@ impl CpuRecord {
         }
     }
 
-    /// The parts that a host lacks of what the guest's CPU has, all of them.
+    /// Everything of the guest's CPU that a host lacks.
     ///
     /// # Errors
     ///
-    /// The host's leaves are unusable.
+    /// The host's CPUID is unusable.
     pub(super) fn lacking_on(&self, host: &HostCpu) -> Result<Vec<String>> {
         let mut lacking = Lacking::new(host)?.of_cpu(&self.features, &self.cpuid, &self.msrs.0);
         let [saved, here] = [&self.host, host].map(|host| (maker(host), signature(host)));
@@ -71,7 +71,7 @@ impl CpuRecord {
 }
 
 impl Manifest {
-    /// [`CpuRecord::lacking_on`], of the guest's CPU.
+    /// [`CpuRecord::lacking_on`] for the guest's CPU.
     pub(crate) fn lacking_on(&self, host: &HostCpu) -> Result<Vec<String>> {
         self.cpu.lacking_on(host)
     }
@@ -85,7 +85,7 @@ fn signature(host: &HostCpu) -> Signature {
     Signature::decode(host.supported.get(Leaf::new(1)).eax)
 }
 
-/// `Intel family 6 model 106 stepping 6`.
+/// Formats it as `Intel family 6 model 106 stepping 6`.
 impl fmt::Display for Processor<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Signature { family, model, stepping } = signature(self.0);

@@ -1,4 +1,4 @@
-//! `nvmm snapshot info`: what a snapshot is of, what it needs, and whether this host can run it.
+//! `nvmm snapshot info`: the contents of a snapshot, its requirements, and whether this host can run it.
 
 use std::{
     fmt::Write as _,
@@ -26,7 +26,7 @@ use crate::{
     size::Size,
 };
 
-/// Columns before what is told.
+/// The width of the column of labels.
 const INDENT: usize = 12;
 
 /// The exit statuses in `nvmm snapshot info --help`.
@@ -71,7 +71,7 @@ struct InfoArgs {
     kvm: PathBuf,
 }
 
-/// A snapshot as it is told of.
+/// The information about a snapshot.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Report {
@@ -89,7 +89,7 @@ pub(super) struct Report {
     memory: u64,
     memory_saved: u64,
     disks: Vec<DiskRecord>,
-    /// The hosts that its CPU lets it move to.
+    /// The hosts to which its CPU lets it move.
     moves: String,
     /// Features that the host lacks.
     lacking: Vec<String>,
@@ -97,7 +97,7 @@ pub(super) struct Report {
     asked: &'static str,
 }
 
-/// Does what was asked; the value is nvmm's exit status.
+/// Runs the command. Returns nvmm's exit status.
 ///
 /// # Errors
 ///
@@ -193,7 +193,7 @@ impl Report {
     }
 }
 
-/// The features that a host lacks to run the machine: a recorded one, or this one.
+/// The features that a host, recorded or this one, lacks to run the machine.
 fn lacking(manifest: &Manifest, recorded: Option<&Path>, kvm: &Path) -> Result<Vec<String>> {
     let host = recorded.map_or_else(|| Ok(Host::open(kvm)?.cpu), cpu::recorded)?;
     let mut lacking = manifest.cpu.lacking_on(&host)?;
@@ -204,7 +204,7 @@ fn lacking(manifest: &Manifest, recorded: Option<&Path>, kvm: &Path) -> Result<V
     Ok(lacking)
 }
 
-/// The time in words.
+/// The time as text.
 fn date(seconds: u64) -> String {
     let time =
         i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());

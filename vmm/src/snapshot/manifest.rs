@@ -1,4 +1,4 @@
-//! `machine.json`: what a snapshot is of, what it needs, and the checksums of its other files.
+//! `machine.json`: the description of a snapshot, its requirements, and the checksums of its other files.
 
 use std::{
     ffi::OsString,
@@ -19,13 +19,13 @@ use super::{
 };
 use crate::small_file;
 
-/// The form of the directory. It changes whenever an older nvmm would not understand a newer one's.
+/// The version of the format. It is raised whenever an older nvmm could not read newer snapshots.
 pub(crate) const FORMAT: u32 = 1;
 
-/// The most bytes of `state.json`: a vCPU has less than 64 KiB, and so has a device.
+/// The most bytes of `state.json`: a vCPU and a device each have less than 64 KiB.
 const MOST_STATE: u64 = 1 << 30;
 
-/// The file begins so, then come eight digits, and `AFTER`. The checksum is of all that follows.
+/// The file begins with this text, then eight hexadecimal digits, and `AFTER`. The checksum covers everything after that.
 const BEFORE: &str = "{\n  \"crc32\": \"";
 const AFTER: &str = "\",\n";
 
@@ -37,47 +37,47 @@ pub(crate) struct Manifest {
     pub(crate) format: u32,
     /// The version of the nvmm that wrote it.
     pub(crate) nvmm: String,
-    /// The release of the host's kernel, to which nested guests that run are bound.
+    /// The release of the host's kernel, to which running nested guests are bound.
     pub(crate) kernel: String,
     /// The time when it was saved, in seconds since 1970.
     pub(crate) saved: u64,
-    /// The directory that relative paths in the options begin at.
+    /// The directory to which relative paths in the options refer.
     pub(crate) folder: PathBuf,
-    /// The options of the machine, as they were given.
+    /// The machine's options as the user gave them.
     pub(crate) options: Options,
     /// The guest's CPU.
     pub(crate) cpu: CpuRecord,
-    /// The vCPUs on which a nested guest runs, or for which a VMCS is loaded.
+    /// The vCPUs that run a nested guest, or have a VMCS loaded.
     pub(crate) nested_guests: Vec<u32>,
-    /// The disks as they were.
+    /// The state of the disks at that time.
     pub(crate) disks: Vec<DiskRecord>,
-    /// The files that options read, as they were.
+    /// The state of the files that options read, at that time.
     pub(crate) files: Vec<FileRecord>,
-    /// The firmware's chip.
+    /// The checksum of the firmware's ROM.
     pub(crate) rom: Option<Sum>,
-    /// [`STATE`].
+    /// The checksum of [`STATE`].
     pub(crate) state: Sum,
-    /// The file of memory.
+    /// The layout of the memory file.
     pub(crate) memory: MemoryLayout,
 }
 
-/// A CPU as it was decided on.
+/// The CPU that was decided on for the machine.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct CpuRecord {
     /// The number of vCPUs.
     pub(crate) vcpus: u32,
-    /// The specification, shortened.
+    /// The value of `--cpu`, shortened.
     pub(crate) spec: String,
     /// The CPU's name.
     pub(crate) brand: String,
-    /// The features by name.
+    /// The names of the features.
     pub(crate) features: Vec<String>,
-    /// The first vCPU's leaves.
+    /// The first vCPU's CPUID.
     pub(crate) cpuid: Cpuid,
-    /// The MSRs that tell of capabilities.
+    /// The MSRs that report capabilities.
     pub(crate) msrs: Values,
-    /// The host that it was decided on, of which the options make the same CPU again anywhere.
+    /// The host on which the CPU was decided. The options give the same CPU again from it on any host.
     pub(crate) host: HostCpu,
 }
 
