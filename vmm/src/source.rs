@@ -1,5 +1,5 @@
-//! A source: something that the main thread listens to, with descriptors of its own; and the words between the sources, the main thread
-//! and the machine's thread.
+//! A source: an event source of the main thread, with descriptors of its own; and the messages between the sources, the main thread and the
+//! machine's thread.
 
 use std::{fmt::Debug, os::fd::RawFd, sync::mpsc::Sender, time::Instant};
 
@@ -13,16 +13,17 @@ use crate::{
     run_state::Change,
 };
 
-/// Something that the main thread listens to. None of its methods may block.
+/// An event source of the main thread. None of its methods may block.
 ///
-/// Whoever opens one gives it to the main thread: the machine's thread by [`Link::serve`](crate::link::Link::serve), another source by
-/// [`Request::Serve`], as a server does with each connection that it takes. It is served until [`Source::is_over`], and then dropped.
+/// The thread that opens a source gives it to the main thread: the machine's thread by [`Link::serve`](crate::link::Link::serve), another
+/// source by [`Request::Serve`], as a server does with each connection that it accepts. The source is served until [`Source::is_over`], and
+/// then dropped.
 pub(crate) trait Source: Debug {
-    /// The descriptors to watch, and for what. This is asked after each call of another method. A descriptor that is named no longer stays
-    /// open until the next call, or until the source is dropped, since epoll must let go of it first.
+    /// The descriptors to watch, and for which events. The main thread calls this after each call of another method. A descriptor that is
+    /// left out must stay open until the next call, or until the source is dropped, since epoll has to stop watching it first.
     fn watches(&mut self) -> Vec<Events>;
 
-    /// Serves one of its descriptors, which was ready: a method called since may have taken what there was.
+    /// Serves one of its descriptors, which was ready. A method called since may already have read the data.
     fn ready(&mut self, fd: RawFd, requests: &mut Vec<Request>);
 
     /// The time at which [`Source::on_time`] is due; none if only descriptors matter.
@@ -30,142 +31,142 @@ pub(crate) trait Source: Debug {
         None
     }
 
-    /// Does what was due.
+    /// Does the work that was due.
     fn on_time(&mut self, _requests: &mut Vec<Request>) {}
 
-    /// Takes note of what concerns more than one source.
+    /// Receives a notice that concerns more than one source.
     fn hear(&mut self, _notice: &Notice<'_>) {}
 
-    /// Returns whether nothing more comes of it, as of a connection that has ended.
+    /// Returns whether the source is finished, such as a connection that has ended.
     fn is_over(&self) -> bool {
         false
     }
 
-    /// Returns whether the machine is not to start yet: the user wants it to wait for a peer of this source.
+    /// Returns whether the machine must not start yet, because the user wants it to wait for a peer of this source.
     fn waits_for_peer(&self) -> bool {
         false
     }
 
-    /// The exit status that takes the place of the machine's own, `status`, once that has ended.
+    /// The exit status to use instead of the machine's own, `status`, once the machine has ended.
     fn verdict(&self, _status: u8) -> Option<u8> {
         None
     }
 
-    /// The output that is to be sent before nvmm ends.
+    /// The output that must be sent before nvmm ends.
     fn output(&self) -> Option<Output> {
         None
     }
 }
 
-/// A request of a source.
+/// A request from a source to the main thread.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// That the machine obeys.
+    /// Send a command to the machine.
     Obey(Command),
-    /// That the main thread serves another source from now on.
+    /// Serve another source from now on.
     Serve(Box<dyn Source + Send>),
-    /// The end, by a signal. SIGTERM asks the guest first.
+    /// End nvmm, because of a signal. SIGTERM asks the guest to power off first.
     Signal(i32),
-    /// The end, by a key.
+    /// End nvmm, because of a key.
     Quit,
-    /// The end, by a client of the control socket.
+    /// End nvmm, because of a client of the control socket.
     Close,
-    /// The end, as the guest did not print what it should.
+    /// End nvmm, because the guest did not print the expected output.
     Unmet,
-    /// That this is typed on a serial port: 0 is COM1.
+    /// Type something on a serial port.
     Type {
-        /// The port.
+        /// The port, 0 for COM1.
         port: usize,
-        /// The bytes. The command line bounds it.
+        /// The bytes. The command line limits their number.
         text: Vec<u8>,
     },
-    /// That nvmm is stopped, as the user's shell wants it.
+    /// Stop the nvmm process, as the user's shell wants it.
     Suspend,
-    /// That nvmm goes on after it was stopped.
+    /// nvmm was continued after it was stopped.
     Continue,
-    /// Nothing: the machine's thread tells something.
+    /// Process news from the machine's thread.
     News(News),
-    /// That nvmm ends now, with this status.
+    /// End nvmm now, with this status.
     End(u8),
 }
 
-/// A request of the main thread to a machine.
+/// A request from the main thread to a machine.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Say on stderr what was done with the disks.
+    /// Print the totals of the disks' work on stderr.
     Totals,
-    /// Save the machine where it is to be saved at its end.
+    /// Save the machine at the place given for its end.
     Save,
-    /// Look whether disks have grown, and tell the guest.
+    /// Check whether disks have grown, and notify the guest.
     Measure,
-    /// Look whether the host's sides of network devices are still there, and tell the guest.
+    /// Check whether the host's ends of network devices still exist, and notify the guest.
     CheckNetworks,
-    /// Do something to the machine, and tell whoever waits for it.
+    /// Do something to the machine, and notify the one who waits for it.
     Control(Control, Option<Reply>),
-    /// Answer.
+    /// Answer the question.
     Ask(Question, Reply),
-    /// End.
+    /// End the machine.
     Quit(Exit),
 }
 
-/// A button of the machine's.
+/// A button of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Control {
     /// Stop the vCPUs and the devices, if they run.
     Stop,
     /// Go on, if the machine is stopped.
     Continue,
-    /// One of the two.
+    /// Stop or continue, whichever applies.
     Toggle,
-    /// Reset the machine. One that is stopped stays so.
+    /// Reset the machine. A stopped machine stays stopped.
     Reset,
-    /// Press the power button. Without anybody who waits for the answer, the news tell if the guest does not listen to it.
+    /// Press the power button. If no reply is wanted, news are sent when the guest ignores the button.
     PowerDown,
 }
 
-/// News of the machine's thread.
+/// News from the machine's thread.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// The sources of the machine are there. The receiver drops the sender once none of them waits for a peer.
+    /// The machine's sources are ready. The receiver drops the sender once none of them waits for a peer.
     Waits(Sender<()>),
-    /// A machine runs.
+    /// A machine runs, with these parts.
     Runs(Attached),
-    /// The machine is being stopped, and hears nobody any longer.
+    /// The machine is being stopped, and receives no input any more.
     Halts,
-    /// The machine has stopped. The receiver drops the sender once it holds none of it.
+    /// The machine has stopped. The receiver drops the sender once it holds no part of the machine.
     Stops(Sender<()>),
-    /// All of it is gone, and another one may be built. As for [`News::Stops`].
+    /// The machine is gone entirely, and another one may be built. The sender is as for [`News::Stops`].
     Gone(Sender<()>),
     /// The guest has not enabled the power button that was pressed, or is being reset.
     NobodyListens,
     /// Its state has changed.
     Changed(Change),
-    /// There will be no other: the exit status.
+    /// There will be no other machine; nvmm ends with this exit status.
     Ended(u8),
 }
 
-/// News for all sources. One that comes later is told of a machine that runs, and of [`Notice::Quits`].
+/// News for all sources. A source that is added later receives [`Notice::Runs`] of a running machine, and [`Notice::Quits`].
 #[derive(Debug)]
 pub(crate) enum Notice<'a> {
-    /// A machine runs; these are its parts that the main thread serves.
+    /// A machine runs; these are the parts that the main thread serves.
     Runs(&'a Attached),
-    /// It stops. Nothing of it may be held after this.
+    /// The machine stops. No source may hold a part of it after this.
     Stops,
     /// Its state has changed.
     Changed(&'a Change),
-    /// This is typed on a serial port.
+    /// Something is typed on a serial port.
     Types {
         /// The port.
         port: usize,
-        /// The bytes that are typed.
+        /// The typed bytes.
         text: &'a [u8],
     },
-    /// The user wants the end: nobody waits for files any longer.
+    /// nvmm is to end: no source waits for files any longer.
     Quits,
-    /// There will be no other machine: what is still to be sent is sent.
+    /// There will be no other machine: send the remaining output.
     Leaves,
-    /// nvmm is about to be stopped, and somebody else has the terminal.
+    /// nvmm is about to be stopped, and another process gets the terminal.
     Suspends,
-    /// nvmm goes on.
+    /// nvmm was continued.
     Continues,
 }

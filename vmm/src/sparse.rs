@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-/// The pages that are left out.
+/// The granularity at which zeros are left out.
 pub(crate) const PAGE: usize = 4 << 10;
 static ZEROS: [u8; PAGE] = [0; PAGE];
 
@@ -11,11 +11,11 @@ pub(crate) fn is_zero(piece: &[u8]) -> bool {
     piece.chunks(PAGE).all(|page| page == &ZEROS[..page.len()])
 }
 
-/// Writes the pages of `piece` that are not all zeros, as many at once as follow each other.
+/// Writes the pages of `piece` that are not all zeros, adjacent ones at once.
 ///
 /// # Errors
 ///
-/// The host's.
+/// A host error.
 pub(crate) fn write_pages(file: &File, piece: &[u8], position: u64) -> io::Result<()> {
     let mut start = None;
     let write = |from: usize, to: usize| file.write_all_at(&piece[from..to], position + from as u64);

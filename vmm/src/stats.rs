@@ -1,4 +1,4 @@
-//! KVM's counts while a machine ran: exits by reason, page faults, halts, entries of nested guests.
+//! KVM's counters while a machine ran: exits by reason, page faults, halts, entries of nested guests.
 #![expect(unsafe_code, reason = "an ioctl that no crate has, and the file that it makes")]
 
 use std::{
@@ -22,22 +22,22 @@ use crate::ioctls::again;
 /// `_IO(KVMIO, 0xce)`.
 const KVM_GET_STATS_FD: c_ulong = ioctl_expr(_IOC_NONE, KVMIO, 0xce, 0);
 
-/// Values by KVM's names for them.
+/// Values by KVM's names.
 ///
-/// Counts, values of the moment they were read, and peaks. Histograms are left out: their counts and sums are among the others.
+/// Counts, current values and peaks. Histograms are left out: other counters have their counts and sums.
 pub type Counters = BTreeMap<String, u64>;
 
-/// The statistics of a machine, from when it was built.
+/// The statistics of a machine since it was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
-    /// KVM's counts for the machine as a whole.
+    /// KVM's counters for the whole machine.
     pub vm: Counters,
-    /// KVM's counts for each vCPU.
+    /// KVM's counters for each vCPU.
     pub vcpus: Vec<Counters>,
 }
 
 impl Stats {
-    /// The vCPUs' values, added up.
+    /// The sum of the vCPUs' values.
     #[must_use]
     pub fn vcpu_total(&self) -> Counters {
         let mut total = Counters::new();
@@ -63,7 +63,7 @@ impl fmt::Display for Stats {
     }
 }
 
-/// Reads the [`Display`](fmt::Display) of statistics back, as counters of all vCPUs.
+/// Parses the [`Display`](fmt::Display) text of statistics, as counters of all vCPUs together.
 pub(crate) fn read_back(text: &str) -> Option<Counters> {
     let (text, entries) = match text.split_once("; nested entries ") {
         Some((text, entries)) => (text, Some(entries.parse().ok()?)),
@@ -80,10 +80,10 @@ pub(crate) fn read_back(text: &str) -> Option<Counters> {
     Some(counters)
 }
 
-/// The exits that KVM has a reason for, the most frequent first: `io` for its `io_exits`.
+/// The exits by KVM's reasons, the most frequent first: `io` for its `io_exits`.
 ///
-/// They don't add up to all `exits`: KVM counts some exits twice (an interrupt window's is an interrupt's), and others, such as page
-/// faults', elsewhere.
+/// They don't add up to all `exits`: KVM counts some exits twice (an interrupt window's also as an interrupt's), and others, such as those
+/// of page faults, under other names.
 pub fn by_reason(counters: &Counters) -> Vec<(&str, u64)> {
     let mut reasons: Vec<_> = counters
         .iter()
@@ -94,9 +94,9 @@ pub fn by_reason(counters: &Counters) -> Vec<(&str, u64)> {
     reasons
 }
 
-/// The statistics of a VM or a vCPU; none where this KVM keeps none (`KVM_CAP_BINARY_STATS_FD`, since Linux 5.14).
+/// The statistics of a VM or a vCPU; none if this KVM keeps none (`KVM_CAP_BINARY_STATS_FD`, since Linux 5.14).
 ///
-/// The VM or vCPU is open while its statistics are read: kernels before 6.5 did not keep it alive for them.
+/// The VM or vCPU must stay open while its statistics are read: kernels before 6.5 did not keep it alive for them.
 pub(crate) fn of(kvm: &impl AsRawFd) -> Option<Counters> {
     read(kvm).unwrap_or_else(|error| {
         log::warn!("KVM does not tell what it counted: KVM_GET_STATS_FD: {error}");
@@ -115,14 +115,14 @@ fn read(kvm: &impl AsRawFd) -> io::Result<Option<Counters>> {
         Err(error) if [libc::EINVAL, libc::ENOTTY].contains(&error.errno()) => return Ok(None),
         made => made?,
     };
-    // SAFETY: it was made above, and is nobody else's.
+    // // SAFETY: the descriptor is new, and nothing else owns it.
     let mut file = unsafe { File::from_raw_fd(fd) };
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     parse(&bytes).map(Some).ok_or_else(|| io::Error::other("KVM's statistics are not as their header says"))
 }
 
-/// Goes by the file's own layout alone: blocks, names' size and values' places are as header and descriptors say.
+/// Uses only the file's own layout: the header and the descriptors give the blocks, the names' size and the values' offsets.
 ///
 /// Linux, "KVM API", `struct kvm_stats_header` and `struct kvm_stats_desc`.
 fn parse(file: &[u8]) -> Option<Counters> {
@@ -136,7 +136,7 @@ fn parse(file: &[u8]) -> Option<Counters> {
         let start = index.checked_mul(descriptor_size)?.checked_add(descriptor_block)?;
         let descriptor = file.get(start..start.checked_add(descriptor_size)?)?;
         let (flags, offset) = (u32::from_le_bytes(*descriptor.first_chunk()?), number(descriptor, 8)?);
-        // Histograms are the only ones with several values.
+        // // Only histograms have several values.
         if !matches!(
             flags & KVM_STATS_TYPE_MASK,
             KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_TYPE_INSTANT | KVM_STATS_TYPE_PEAK
@@ -150,7 +150,7 @@ fn parse(file: &[u8]) -> Option<Counters> {
     Some(counters)
 }
 
-/// The 32-bit number at that place.
+/// The 32-bit number at `place`.
 fn number(bytes: &[u8], place: usize) -> Option<usize> {
     let number = u32::from_le_bytes(*bytes.get(place..)?.first_chunk()?);
     usize::try_from(number).ok()

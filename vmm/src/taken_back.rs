@@ -1,8 +1,8 @@
-//! Pages that the guest gives up, by its balloon, and that the host takes back.
+//! Pages that the guest gives up through its balloon, and that the host takes back.
 //!
-//! In anonymous memory, `madvise` is enough. In a mapping of a file, which is a snapshot's memory, a page would read as the file has it
-//! afterwards, so anonymous memory is put in its place. Each such place may cost the host's kernel two mappings more, of which a process has a
-//! limited number: there are [`MOST_PLACES`] of them at most.
+//! In anonymous memory, `madvise` is enough. In a mapping of a file, which is a snapshot's memory, a discarded page would show the file's
+//! contents again, so anonymous memory is mapped over it. Each such place may cost the host's kernel two more mappings, whose number per
+//! process is limited, so there are at most [`MOST_PLACES`].
 #![expect(unsafe_code, reason = "takes pages of guest memory away")]
 
 use std::{
@@ -20,28 +20,28 @@ use vm_memory::{Bytes, GuestMemoryBackend, GuestMemoryRegion, VolatileSlice};
 const PAGE_LEN: usize = 4 << 10;
 static ZEROS: [u8; PAGE_LEN] = [0; PAGE_LEN];
 
-/// Their mappings are at most half of the 65530 that vm.max_map_count allows.
+/// Their mappings are at most half of the 65530 that vm.max_map_count allows by default.
 const MOST_PLACES: usize = 16_384;
 
-/// Gives pages that the guest gives up to the kernel.
+/// Returns the pages that the guest gives up to the kernel.
 #[derive(Debug)]
 pub(crate) struct TakenBack {
-    /// The regions that are mapped from a file, by this process's addresses.
+    /// The regions that are mapped from a file, as addresses of this process.
     of_file: Vec<Range<usize>>,
     places: Mutex<Places>,
 }
 
-/// Ranges of addresses in mappings of files that have anonymous memory now.
+/// Address ranges in file mappings that were replaced by anonymous memory.
 #[derive(Debug)]
 struct Places {
-    /// By their starts, with their ends. No two touch.
+    /// Their ends by their starts. No two are adjacent.
     ranges: BTreeMap<usize, usize>,
-    /// The number that there may still be.
+    /// The number of places that may still be added.
     left: usize,
 }
 
 impl TakenBack {
-    /// For the pages of `memory`.
+    /// Prepares for the pages of `memory`.
     pub(crate) fn new(memory: &GuestRam) -> Self {
         Self::with_places(memory, MOST_PLACES)
     }
@@ -56,7 +56,7 @@ impl TakenBack {
         Self { of_file: of_file.collect(), places: Mutex::new(places) }
     }
 
-    /// Takes pages back that are mapped from a file.
+    /// Takes back pages that are mapped from a file.
     fn reclaim_of_file(&self, pages: &VolatileSlice<'_>) -> io::Result<()> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let start = pages.ptr_guard_mut().as_ptr().expose_provenance();
@@ -75,8 +75,8 @@ impl TakenBack {
         }
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
         let rights = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: the pages lie in the slice, whose mapping lives on, and have the same rights as before. That they read as zeros is as if the
-        // guest wrote to them, as it may at any time.
+        // // SAFETY: the pages lie in the slice, whose mapping stays alive, and keep their access rights. They then read as zeros, as if
+        // the guest had written to them, which it may do at any time.
         unsafe { mmap_anonymous(pages.ptr_guard_mut().as_ptr().cast(), pages.len(), rights, flags) }?;
         places.add(range);
         Ok(())
@@ -100,9 +100,9 @@ impl Reclaim for TakenBack {
     }
 }
 
-/// Takes pages of anonymous memory back.
+/// Takes back pages of anonymous memory.
 fn discard(pages: &VolatileSlice<'_>) -> io::Result<()> {
-    // SAFETY: the pages lie in the slice. That they read as zeros is as if the guest wrote to them, as it may at any time.
+    // // SAFETY: the pages lie in the slice. They then read as zeros, as if the guest had written to them, which it may do at any time.
     Ok(unsafe { madvise(pages.ptr_guard_mut().as_ptr().cast(), pages.len(), Advice::LinuxDontNeed) }?)
 }
 
@@ -112,19 +112,19 @@ impl Places {
         self.ranges.range(..=range.start).next_back().is_some_and(|(_, end)| *end >= range.end)
     }
 
-    /// Returns whether `range` makes a place larger, or may be another.
+    /// Returns whether `range` can be added: it extends a place, or there may be another one.
     fn has_room(&self, range: &Range<usize>) -> bool {
         self.left > 0 || self.touching(range).next().is_some()
     }
 
-    /// The places that `range` touches or has a part in, from the last on.
+    /// The places that `range` touches or overlaps, the last first.
     fn touching(&self, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let from = range.start;
         let before = self.ranges.range(..=range.end).rev();
         before.map(|(start, end)| *start..*end).take_while(move |place| place.end >= from)
     }
 
-    /// Notes that `range` is anonymous. A place that has merged with another may still be a mapping by itself, so it stays counted.
+    /// Records that `range` is anonymous. A place that is merged with another is still counted, as it may remain a separate mapping.
     fn add(&mut self, range: Range<usize>) {
         let touching: Vec<_> = self.touching(&range).collect();
         if touching.is_empty() {

@@ -1,4 +1,4 @@
-//! The terminal: raw while the guest has it, and given back as it was, however nvmm ends.
+//! The terminal: in raw mode while the guest uses it, and restored however nvmm ends.
 #![expect(unsafe_code, reason = "signal handlers that give the terminal back before the process dies")]
 
 use std::{
@@ -17,7 +17,7 @@ use vmm_sys_util::signal::{SIGRTMAX, SIGRTMIN, create_sigset, register_signal_ha
 static SAVED: OnceLock<Termios> = OnceLock::new();
 static RAW: AtomicBool = AtomicBool::new(false);
 
-/// Signals that end a process and that nvmm does not wait for, except for real-time ones.
+/// Signals that end a process and that nvmm does not wait for, except for the real-time signals.
 const DEADLY: [c_int; 15] = [
     libc::SIGILL,
     libc::SIGTRAP,
@@ -36,26 +36,26 @@ const DEADLY: [c_int; 15] = [
     libc::SIGSYS,
 ];
 
-/// Those of them that a bug of nvmm's raises. Rust's own handler of some of them has nothing to say that is worth more; the sandbox's of
-/// SIGSYS has, and gives the terminal back itself.
+/// Those of them that a bug of nvmm raises. Rust's own handlers of some of them report nothing more useful. The sandbox's handler of SIGSYS
+/// does, and restores the terminal itself.
 const FAULTS: [c_int; 5] = [libc::SIGILL, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV];
 
-/// Columns of a terminal that doesn't say.
+/// The columns to assume if the terminal doesn't report them.
 const COLUMNS: usize = 80;
 
-/// The terminal on stdin, given back when dropped.
+/// The terminal on stdin, restored when dropped.
 #[derive(Debug)]
 pub(crate) struct Terminal(());
 
 impl Terminal {
-    /// The terminal on stdin, if there is one and it is this session's.
+    /// The terminal on stdin, if it is one and belongs to this session.
     ///
     /// # Errors
     ///
-    /// The signal handlers that give it back can't be set.
+    /// The signal handlers that restore it can't be set.
     pub(crate) fn new() -> io::Result<Option<Self>> {
         let stdin = rustix::stdio::stdin();
-        // One of another session, such as an init's console, has no foreground for us.
+        // // The terminal of another session, such as an init's console, has no foreground group that we could be in.
         if !isatty(stdin) || rustix::termios::tcgetpgrp(stdin).is_err() {
             return Ok(None);
         }
@@ -72,7 +72,7 @@ impl Terminal {
         Ok(Some(Self(())))
     }
 
-    /// Makes it raw if this process is in its foreground, and says whether it is. Reading it would stop a process that is not.
+    /// Makes it raw if this process is in its foreground, and returns whether it is. Reading it would stop a background process.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl Terminal {
         let saved = SAVED.get_or_init(|| now);
         let mut raw = saved.clone();
         raw.make_raw();
-        // The guest's output has carriage returns of its own, but nvmm's lines have none.
+        // // The guest's output has its own carriage returns, but nvmm's lines have none.
         raw.output_modes |= saved.output_modes & rustix::termios::OutputModes::OPOST;
         RAW.store(true, Ordering::SeqCst);
         tcsetattr(stdin, OptionalActions::Now, &raw)?;
@@ -99,7 +99,7 @@ impl Terminal {
         in_foreground()
     }
 
-    /// Gives it back until [`Terminal::take`].
+    /// Restores it until [`Terminal::take`].
     pub(crate) fn give_back(&self) {
         restore();
     }
@@ -122,19 +122,20 @@ pub(crate) fn controlling() -> Option<File> {
     File::open("/dev/tty").ok()
 }
 
-/// Returns whether an open terminal is still there, and has not hung up.
+/// Returns whether an open terminal still exists, and has not hung up.
 pub(crate) fn is_there(terminal: &File) -> bool {
     rustix::termios::tcgetwinsize(terminal).is_ok()
 }
 
-/// Async-signal-safe: two system calls. An init's own group may be 0, which rustix takes for impossible; but it has no terminal.
+/// Async-signal-safe: two system calls. The process group of an init may be 0, which rustix considers impossible, but an init has no
+/// terminal.
 fn in_foreground() -> bool {
     rustix::termios::tcgetpgrp(rustix::stdio::stdin())
         .is_ok_and(|foreground| foreground == rustix::process::getpgrp())
 }
 
-/// Gives the terminal back, unless it is another's: changing that would stop this process. It is async-signal-safe: atomics and
-/// system calls.
+/// Restores the terminal, unless nvmm is in its background: changing it would then stop this process. Async-signal-safe: atomics and system
+/// calls.
 pub(crate) fn restore() {
     if let (true, Some(saved)) = (RAW.swap(false, Ordering::SeqCst), SAVED.get())
         && in_foreground()
@@ -143,12 +144,12 @@ pub(crate) fn restore() {
     }
 }
 
-/// Returns whether nobody, such as the one who started nvmm, has said otherwise.
+/// Returns whether the signal has its default action, which the program that started nvmm may have changed.
 fn is_default(signal: c_int) -> bool {
     disposition(signal) == Some(libc::SIG_DFL)
 }
 
-/// Returns whether the one who started nvmm wants it to ignore the signal.
+/// Returns whether the program that started nvmm has it ignore the signal.
 pub(crate) fn is_ignored(signal: c_int) -> bool {
     disposition(signal) == Some(libc::SIG_IGN)
 }
@@ -160,7 +161,7 @@ fn disposition(signal: c_int) -> Option<libc::sighandler_t> {
         sa_flags: 0,
         sa_restorer: None,
     };
-    // SAFETY: asks only, into a local.
+    // // SAFETY: only a query, into a local.
     let asked = unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
     (asked == 0).then_some(action.sa_sigaction)
 }
@@ -169,7 +170,7 @@ extern "C" fn handle(signal: c_int, _: *mut siginfo_t, _: *mut c_void) {
     restore_and_die(signal);
 }
 
-/// Gives the terminal back, and has the signal do to this process what it does by default. It is async-signal-safe.
+/// Restores the terminal, and then lets the signal take its default action on this process. Async-signal-safe.
 pub(crate) fn restore_and_die(signal: c_int) {
     restore();
     // SAFETY: both are async-signal-safe; the signal, sent again, meets its default: to end the process.

@@ -81,7 +81,7 @@ pub(crate) struct CpuRecord {
     pub(crate) host: HostCpu,
 }
 
-/// Bytes, by their number and their checksum.
+/// The length and checksum of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sum {
@@ -106,7 +106,7 @@ pub(crate) struct DiskRecord {
     pub(crate) name: String,
     /// Its size in bytes, as the guest sees it; none without a medium.
     pub(crate) size: Option<u64>,
-    /// Its files: the image, its overlay, and those that these name.
+    /// Its files: the image, its overlay, and the files that these refer to.
     pub(crate) files: Vec<ImageRecord>,
 }
 
@@ -115,14 +115,14 @@ pub(crate) struct DiskRecord {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImageRecord {
     pub(crate) path: PathBuf,
-    /// Its length in bytes; `None` for a device.
+    /// Its length in bytes; `None` for a block device.
     pub(crate) len: Option<u64>,
-    /// The nanoseconds since 1970 when it was last changed; `None` for a device.
+    /// The time of its last change, in nanoseconds since 1970; `None` for a block device.
     pub(crate) modified: Option<u64>,
 }
 
 impl Sum {
-    /// Of these bytes.
+    /// The length and checksum of `bytes`.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self { len: bytes.len() as u64, crc32: crc32fast::hash(bytes) }
     }
@@ -134,7 +134,7 @@ impl Sum {
 }
 
 impl Manifest {
-    /// The bytes of the file.
+    /// The contents of the file.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let text = serde_json::to_string_pretty(self)? + "\n";
         let rest = text.strip_prefix("{\n").context("a manifest without members")?;
@@ -145,7 +145,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// There is none, it is damaged, or another nvmm's.
+    /// There is none, it is damaged, or its format is unknown.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let shown = path.printable();
         let read = small_file::read(&path.join(MACHINE));
@@ -158,7 +158,7 @@ impl Manifest {
         Self::parse(&text).with_context(|| format!("{shown}: {MACHINE}"))
     }
 
-    /// Reads a manifest's text.
+    /// Parses a manifest.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Format {
@@ -166,7 +166,7 @@ impl Manifest {
             nvmm: String,
         }
         const DAMAGED: &str = "it was changed or damaged since it was saved (its checksum is wrong)";
-        // Others' snapshots may have no such checksum.
+        // // Snapshots of other versions may have no such checksum.
         if let Ok(Format { format, nvmm }) = serde_json::from_str(text)
             && format != FORMAT
         {
@@ -182,11 +182,11 @@ impl Manifest {
         Ok(serde_json::from_str(&format!("{{\n{rest}"))?)
     }
 
-    /// The command line of the machine, by its options and those of this `line`, both with the program's name.
+    /// The command line of the machine: its saved options combined with those of `line`. Both begin with the program's name.
     ///
     /// # Errors
     ///
-    /// Options can't be changed; all of them, in lines.
+    /// Some options can't be changed; the error lists all of them.
     pub(crate) fn command_line(&self, line: &[OsString]) -> Result<Vec<OsString>, Vec<String>> {
         let given = Options::of_line(line).map_err(|error| vec![error.to_string()])?;
         let words = self.options.restored_by(&given)?;
@@ -202,7 +202,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// It is damaged, or can't be read.
+    /// The file is damaged, or can't be read.
     pub(crate) fn read_state(&self, path: &Path) -> Result<Vec<u8>> {
         let name = || format!("{}: {STATE}", path.printable());
         let file = path.join(STATE);

@@ -1,7 +1,7 @@
 //! `memory`: the guest's memory in a file, in which pages of zeros are holes.
 //!
 //! ```text
-//! region, region, ...: each from a multiple of a piece on. A piece that is not all zeros has a checksum.
+//! region, region, ...: each begins at a multiple of the piece size. A piece that is not all zeros has a checksum.
 //! ```
 
 use std::{fmt::Debug, fs::File, os::unix::fs::FileExt, path::Path, sync::Arc};
@@ -37,9 +37,9 @@ pub(crate) struct Part {
     pub(crate) memory: Arc<dyn Memory>,
 }
 
-/// Memory that several threads work on.
+/// Memory that several threads access.
 pub(crate) trait Memory: Debug + Send + Sync {
-    /// All of it.
+    /// The whole memory.
     fn bytes(&self) -> GuestMemoryResult<VolatileSlice<'_>>;
 }
 
@@ -64,14 +64,14 @@ impl Memory for OfRam {
     }
 }
 
-/// The places of all parts in the file.
+/// The offsets of all parts in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MemoryLayout {
     regions: Vec<Region>,
 }
 
-/// The place of a part.
+/// The location of a part.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Region {
@@ -79,14 +79,14 @@ struct Region {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<u64>,
     len: u64,
-    /// Its place in the file.
+    /// Its offset in the file.
     offset: u64,
-    /// The checksum of each piece; none if it is all zeros.
+    /// The checksum of each piece; none if the piece is all zeros.
     crc32: Vec<Option<u32>>,
 }
 
 impl Region {
-    /// Returns whether it is as [`MemoryLayout::write`] makes them.
+    /// Returns whether its values are such as [`MemoryLayout::write`] produces.
     fn is_sound(&self) -> bool {
         let pieces = usize::try_from(self.len.div_ceil(PIECE as u64));
         pieces == Ok(self.crc32.len())
@@ -94,13 +94,13 @@ impl Region {
             && self.offset.checked_add(self.len).is_some()
     }
 
-    /// The pieces that are not all zeros, by their starts.
+    /// The offsets of the pieces that are not all zeros, with their checksums.
     fn pieces(&self) -> Vec<(usize, Option<u32>)> {
         let all = (0..).step_by(PIECE).zip(self.crc32.iter().copied());
         all.filter(|(_, crc32)| crc32.is_some()).collect()
     }
 
-    /// Reads these pieces from the file, checks them, and has `use_piece` use them.
+    /// Reads these pieces from the file, verifies them, and passes each to `use_piece`.
     fn read(
         &self,
         pieces: Vec<(usize, Option<u32>)>,
@@ -143,7 +143,7 @@ pub(crate) fn of_devices(memories: Vec<(String, Arc<BarMemory>)>) -> Vec<Part> {
 }
 
 impl MemoryLayout {
-    /// The layout of parts that no file is made of, with checksums of all pieces or without any.
+    /// The layout of parts that are not written to a file, with the checksums of all pieces or of none.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl MemoryLayout {
     ///
     /// # Errors
     ///
-    /// They differ; the first place is named.
+    /// They differ; the error names the first place.
     pub(crate) fn compare(&self, name: &str, address: Option<u64>, bytes: VolatileSlice<'_>) -> Result<()> {
         let region = self.find(name, address, bytes.len() as u64);
         let region = region.with_context(|| format!("there is no {name}"))?;
@@ -181,11 +181,11 @@ impl MemoryLayout {
         Ok(())
     }
 
-    /// The parts: name, address if it is RAM, and length.
+    /// The parts: name, address for RAM, and length.
     ///
     /// # Errors
     ///
-    /// It gives impossible places.
+    /// The layout has impossible values.
     pub(crate) fn places(&self) -> Result<impl Iterator<Item = (&str, Option<u64>, u64)>> {
         if !self.regions.iter().all(Region::is_sound) {
             bail!("{MACHINE} gives impossible places for memory");
@@ -202,11 +202,11 @@ impl MemoryLayout {
         self.regions.len() == other.regions.len() && places(self) == places(other)
     }
 
-    /// Writes the parts to an empty file. `stop` says whether to give up.
+    /// Writes the parts to an empty file. Gives up when `stop` returns true.
     ///
     /// # Errors
     ///
-    /// The host's, or it was to stop.
+    /// A host error, or it was stopped.
     pub(crate) fn write(parts: &[Part], file: &File, stop: &dyn Fn() -> bool) -> Result<Self> {
         let mut regions = Vec::new();
         let mut offset = 0;
@@ -225,16 +225,16 @@ impl MemoryLayout {
             regions.push(Region { name: name.clone(), address: *address, len, offset, crc32 });
             offset += len.next_multiple_of(PIECE as u64);
         }
-        // Holes at the end have a part in the length.
+        // // This also includes holes at the end in the file's length.
         file.set_len(offset)?;
         Ok(Self { regions })
     }
 
-    /// Opens the file, and looks at its length, so that no page of a mapping is missing.
+    /// Opens the file, and checks its length, so that every page of a mapping is backed by it.
     ///
     /// # Errors
     ///
-    /// It can't be opened, or has another length.
+    /// It can't be opened, or has the wrong length.
     pub(crate) fn open(&self, path: &Path) -> Result<File> {
         let name = || format!("{}: {MEMORY}", path.printable());
         if !self.regions.iter().all(Region::is_sound) {
@@ -248,11 +248,11 @@ impl MemoryLayout {
         Ok(file)
     }
 
-    /// Reads parts from the file into memory of zeros, and checks all of them.
+    /// Reads parts from the file into zeroed memory, and verifies all of them.
     ///
     /// # Errors
     ///
-    /// The machine has other parts, or the file is damaged.
+    /// The machine's parts differ, or the file is damaged.
     pub(crate) fn read(&self, parts: &[Part], file: &File) -> Result<()> {
         for Part { name, address, memory } in parts {
             let len = memory.bytes()?.len() as u64;
@@ -264,11 +264,11 @@ impl MemoryLayout {
         Ok(())
     }
 
-    /// Checks the whole file, without a machine.
+    /// Verifies the whole file, without a machine.
     ///
     /// # Errors
     ///
-    /// It is damaged.
+    /// The file is damaged.
     pub(crate) fn check(&self, file: &File) -> Result<()> {
         for region in &self.regions {
             let all = (0..).step_by(PIECE).zip(region.crc32.iter().copied());
@@ -277,7 +277,7 @@ impl MemoryLayout {
         Ok(())
     }
 
-    /// The place of a region of RAM in the file.
+    /// The offset of a region of RAM in the file.
     ///
     /// # Errors
     ///
@@ -287,7 +287,7 @@ impl MemoryLayout {
         Ok(region.with_context(|| format!("it has no memory of {len:#x} bytes at {address:#x}"))?.offset)
     }
 
-    /// Bytes of memory, and as far as they are in pieces that are not all zeros.
+    /// The bytes of memory in total, and in pieces that are not all zeros.
     pub(crate) fn sizes(&self) -> (u64, u64) {
         let all = self.regions.iter().fold(0_u64, |all, region| all.saturating_add(region.len));
         let pieces = self.regions.iter().flat_map(|region| &region.crc32).flatten().count();
@@ -308,14 +308,14 @@ impl MemoryLayout {
     }
 }
 
-/// The checksum of a piece, which is read into `room`, unless it is all zeros.
+/// The checksum of a piece, which is read into `room`; none if it is all zeros.
 fn sum(bytes: VolatileSlice<'_>, start: usize, room: &mut [u8]) -> Result<Option<u32>> {
     let piece = &mut room[..PIECE.min(bytes.len() - start)];
     bytes.read_slice(piece, start)?;
     Ok((!sparse::is_zero(piece)).then(|| crc32fast::hash(piece)))
 }
 
-/// Puts a piece into memory of zeros; pages of zeros are not touched, and take no memory.
+/// Copies a piece into zeroed memory. Pages of zeros are skipped, and so use no memory.
 fn give(bytes: VolatileSlice<'_>, piece: &[u8], start: usize) -> Result<()> {
     for (number, page) in piece.chunks(PAGE).enumerate() {
         if !sparse::is_zero(page) {

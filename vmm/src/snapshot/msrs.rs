@@ -1,4 +1,4 @@
-//! Model-specific registers: which of them a vCPU has, and how they are put back.
+//! Model-specific registers: which of them a vCPU has, and how they are restored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,33 +9,33 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::error::StateError;
 use crate::{tsc::TIME_STAMP_COUNTER, vm::kvm};
 
-/// IA32_APIC_BASE, which is among the special registers.
+/// IA32_APIC_BASE, which is part of the special registers.
 const APIC_BASE: u32 = 0x1b;
-/// IA32_EFER, which is there too.
+/// IA32_EFER, which is part of them too.
 const EFER: u32 = 0xc000_0080;
 /// IA32_FEATURE_CONTROL.
 const FEATURE_CONTROL: u32 = 0x3a;
 /// IA32_TSC_DEADLINE.
 const TSC_DEADLINE: u32 = 0x6e0;
-/// IA32_MCG_CAP, and the number of banks in it.
+/// IA32_MCG_CAP, and the mask of the number of banks in it.
 const MCG_CAP: u32 = 0x179;
 const BANKS: u64 = 0xff;
-/// IA32_MC0_CTL and IA32_MC0_CTL2: four registers a bank, and one.
+/// IA32_MC0_CTL and IA32_MC0_CTL2: the first has four registers for each bank, the second one.
 const MC0_CTL: u32 = 0x400;
 const MC0_CTL2: u32 = 0x280;
-/// The most banks that the registers' numbers have room for.
+/// The most banks for which there are register numbers.
 const MOST_BANKS: u64 = 32;
-/// IA32_MTRRCAP, and the number of variable ranges in it.
+/// IA32_MTRRCAP, and the mask of the number of variable ranges in it.
 const MTRR_CAP: u32 = 0xfe;
 const RANGES: u64 = 0xff;
-/// IA32_MTRR_PHYSBASE0: two registers a range.
+/// IA32_MTRR_PHYSBASE0: two registers for each range.
 const MTRR_PHYSBASE0: u32 = 0x200;
-/// The most ranges that the registers' numbers have room for.
+/// The most ranges for which there are register numbers.
 const MOST_RANGES: u64 = 16;
 
-/// Registers that KVM has and does not list, as far as they are there one by one.
+/// Registers that KVM supports but does not list, apart from the ranges above.
 const UNLISTED: [u32; 18] = [
-    // The MTRRs of fixed ranges, and their default type.
+    // // The MTRRs of fixed ranges, and their default type.
     0x250,
     0x258,
     0x259,
@@ -63,12 +63,12 @@ const UNLISTED: [u32; 18] = [
 pub(crate) struct Values(pub(super) BTreeMap<u32, u64>);
 
 impl Values {
-    /// Reads the registers of which KVM has the numbers `listed`, those of `planned`, which the machine was made with, and those that KVM
-    /// leaves out of its list. One that it does not show is left out.
+    /// Reads the registers in `listed`, which is KVM's list, the `planned` ones, with which the machine was created, and those missing from
+    /// KVM's list. A listed register that can't be read is left out.
     ///
     /// # Errors
     ///
-    /// KVM refuses, or shows none of a register that is planned.
+    /// KVM refuses, or can't read a planned register.
     pub(super) fn read(vcpu: &VcpuFd, listed: &[u32], planned: &[u32]) -> Result<Self, StateError> {
         let wanted: BTreeSet<u32> = listed.iter().chain(planned).copied().chain(UNLISTED).collect();
         let mut values = shown(vcpu, &wanted.into_iter().collect::<Vec<_>>())?;
@@ -92,7 +92,7 @@ impl Values {
         self.0.get(&index).copied()
     }
 
-    /// Puts back the capabilities: first those of VMX and the like, then IA32_FEATURE_CONTROL. KVM refuses the former once the vCPU is in VMX
+    /// Sets the capabilities: first those of VMX and the like, then IA32_FEATURE_CONTROL. KVM refuses the former once the vCPU is in VMX
     /// operation, and nested state needs the latter.
     ///
     /// # Errors
@@ -109,8 +109,8 @@ impl Values {
         give(vcpu, &capabilities.chain(control).map(|(&index, &value)| (index, value)).collect::<Vec<_>>())
     }
 
-    /// Puts back all others but the time-stamp counter, the deadline last: KVM drops one that comes before the counter or before the local
-    /// APIC's timer is in that mode.
+    /// Sets all others except the time-stamp counter, with the TSC deadline last: KVM drops a deadline that is set before the counter, or
+    /// before the local APIC's timer is in TSC-deadline mode.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl Values {
     }
 }
 
-/// Numbers in hexadecimal, as manuals have them.
+/// Register numbers are in hexadecimal, as in the manuals.
 impl Serialize for Values {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer
@@ -158,7 +158,7 @@ pub(super) fn set(vcpu: &VcpuFd, index: u32, value: u64) -> Result<(), StateErro
     }
 }
 
-/// Sets registers to values that they do not have yet, in this order, and tells of all that KVM refuses.
+/// Sets registers whose values differ, in this order, and reports all that KVM refuses.
 fn give(vcpu: &VcpuFd, values: &[(u32, u64)]) -> Result<(), StateError> {
     let now = shown(vcpu, &values.iter().map(|&(index, _)| index).collect::<Vec<_>>())?;
     let differ = values.iter().filter(|(index, value)| now.get(index) != Some(value)).copied();
@@ -175,7 +175,7 @@ fn give(vcpu: &VcpuFd, values: &[(u32, u64)]) -> Result<(), StateError> {
     if refused.is_empty() { Ok(()) } else { Err(StateError::Msrs(refused.join(", "))) }
 }
 
-/// Reads the registers that KVM shows: it stops at the first that it does not.
+/// Reads the registers that KVM can read. KVM stops at the first that it can't, which is then skipped.
 fn shown(vcpu: &VcpuFd, mut wanted: &[u32]) -> Result<BTreeMap<u32, u64>, StateError> {
     let mut values = BTreeMap::new();
     while !wanted.is_empty() {
@@ -189,7 +189,7 @@ fn shown(vcpu: &VcpuFd, mut wanted: &[u32]) -> Result<BTreeMap<u32, u64>, StateE
     Ok(values)
 }
 
-/// Writes registers up to the first that KVM refuses, and returns how many those are.
+/// Writes registers up to the first that KVM refuses, and returns their number.
 fn write(vcpu: &VcpuFd, values: &[(u32, u64)]) -> Result<usize, StateError> {
     let mut written = 0;
     for piece in values.chunks(KVM_MAX_MSR_ENTRIES) {

@@ -1,8 +1,8 @@
-//! The options of a machine in its snapshot, and those of `nvmm --restore` in their place.
+//! The options of a machine in its snapshot, and the options of `nvmm --restore` that override them.
 //!
-//! Options are of three kinds. Some are about one run of nvmm, such as `--qmp`: a snapshot does not have them, and each `--restore` gives its own.
-//! Some say where on the host things are, such as the path of a disk: `--restore` may give others. All others are the machine's, which the
-//! guest knows.
+//! There are three kinds of options. Some are about one run of nvmm, such as `--qmp`: they are not in a snapshot, and each `--restore`
+//! gives its own. Some locate things on the host, such as the path of a disk: `--restore` may change them. All others belong to the machine
+//! that the guest sees, and can't be changed.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -46,17 +46,17 @@ const RUN: [&str; 27] = [
     "restore-memory",
     "fresh-identity",
 ];
-/// Options with one value about a place on the host.
+/// Options whose only value is a place on the host.
 const PLACES: [&str; 9] =
     ["kernel", "initramfs", "firmware", "cdrom", "rng", "display", "name", "grace", "on-reboot"];
-/// Keys of `--disk` about the host. With another path, those of the old one are gone.
+/// Keys of `--disk` about the host. If the path changes, the old values of the others are dropped.
 const DISK_PLACE: [&str; 5] = ["path", "file", "format", "overlay", "backing-root"];
 const DISK_HOW: [&str; 5] = ["direct", "cache", "aio", "iops", "bw"];
-/// Keys of `--net` about the device, whose values stay; all others are about its place.
+/// Keys of `--net` about the device, whose values are kept; all others are about the host.
 const NET_DEVICE: [&str; 9] =
     ["mac", "macaddr", "mtu", "host_mtu", "queues", "id", "offload", "legacy", "disable-legacy"];
 
-/// Options with their values, in the order of `--help`, and of the command line among those of a name.
+/// Options with their values, in the order of `--help`; those of one name in the order of the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Options(Vec<(String, Option<Text>)>);
@@ -85,11 +85,11 @@ impl From<&Text> for OsString {
 }
 
 impl Options {
-    /// Reads the options of a command line that was parsed before.
+    /// Reads the options of a command line that was parsed successfully before.
     ///
     /// # Errors
     ///
-    /// clap's, of a line that is none.
+    /// An error of clap, if the line is invalid.
     pub(crate) fn of_line(words: &[OsString]) -> Result<Self, clap::Error> {
         let command = MachineArgs::command();
         let matches = command.clone().try_get_matches_from(words)?;
@@ -109,13 +109,13 @@ impl Options {
         Ok(Self(options))
     }
 
-    /// The options that a snapshot keeps.
+    /// The options that are kept in a snapshot.
     pub(crate) fn without_run(mut self) -> Self {
         self.0.retain(|(name, _)| !RUN.contains(&name.as_str()));
         self
     }
 
-    /// Adds `,mac=MAC` to a `--net` that leaves its address to chance: the guest has this one by now.
+    /// Adds `,mac=MAC` to a `--net` without an address, as the guest now uses the generated one.
     pub(crate) fn keep_mac(&mut self, number: usize, mac: &str) {
         if let Some(value) = self.values_mut("net").nth(number) {
             let text = words::encode(&OsString::from(&*value));
@@ -125,7 +125,7 @@ impl Options {
         }
     }
 
-    /// Gives the machine another UUID, which its MAC addresses follow from.
+    /// Gives the machine a new UUID, from which its MAC addresses are derived.
     fn renew(&mut self, uuid: &Uuid) {
         for value in self.values_mut("net") {
             *value = without(value, |key, _| ["mac", "macaddr"].contains(&key));
@@ -136,7 +136,7 @@ impl Options {
         }
         let is_old = |(name, value): &(String, Option<Text>)| match (name.as_str(), value) {
             ("uuid", _) => true,
-            // Nothing else was in it.
+            // // It contained only the UUID.
             ("smbios", Some(Text::Utf8(text))) => text == "type=1",
             _ => false,
         };
@@ -144,18 +144,18 @@ impl Options {
         self.0.push(("uuid".to_owned(), Some(Text::Utf8(uuid.hyphenated().to_string()))));
     }
 
-    /// Puts the medium that is in the CD-ROM drive now in place of the one that was there first.
+    /// Replaces the CD-ROM drive's first medium by the one that is in it now.
     pub(crate) fn keep_medium(&mut self, medium: OsString) {
         if let Some(value) = self.values_mut("cdrom").next() {
             *value = medium.into();
         }
     }
 
-    /// The options of a snapshot with those `given` to `--restore`, as a command line.
+    /// The snapshot's options combined with those `given` to `--restore`, as a command line.
     ///
     /// # Errors
     ///
-    /// An option that is not about a run, nor about a place on the host; all of them, in lines.
+    /// An option is given that is neither about a run nor about a place on the host; the error lists all of them.
     pub(crate) fn restored_by(&self, given: &Self) -> Result<Vec<OsString>, Vec<String>> {
         let mut whole = self.clone().without_run();
         let mut wrong = Vec::new();
@@ -212,7 +212,7 @@ impl Options {
         self.0.iter_mut().filter(move |(other, _)| other == name).filter_map(|(_, value)| value.as_mut())
     }
 
-    /// Gives a disk another place.
+    /// Changes a disk's place.
     fn merge_disk(&mut self, given: &OsStr) -> Result<(), String> {
         let given = words::encode(given);
         let parts: Vec<_> = given.split(',').collect();
@@ -244,7 +244,7 @@ impl Options {
         Ok(())
     }
 
-    /// Gives a network device another place.
+    /// Changes a network device's place.
     fn merge_net(&mut self, given: &OsStr) -> Result<(), String> {
         let given = words::encode(given);
         let parts: Vec<_> = given.split(',').collect();
@@ -258,7 +258,7 @@ impl Options {
         }
         let place = self.find("net", id, "net", 0)?;
         let old = words::encode(&OsString::from(&*place));
-        // The first word is the place, whatever it is called.
+        // // The first part is the place, whatever its key is.
         let kept = old.split(',').skip(1).filter(|part| device(&part) && key(part) != "id");
         let (named, first): (Vec<&str>, Vec<&str>) = parts.iter().partition(|part| key(part) == "id");
         let merged: Vec<_> = first.into_iter().chain(named).chain(kept).collect();
@@ -266,7 +266,7 @@ impl Options {
         Ok(())
     }
 
-    /// Gives the sockets another place, and the guest another address, which it asks for anew.
+    /// Changes the place of the sockets and the guest's CID, which the guest then reads again.
     fn merge_vsock(&mut self, given: &OsStr) -> Result<(), String> {
         let place = self.values_mut("vsock").next().ok_or("the guest has no vsock device")?;
         let (old, given) = (words::encode(&OsString::from(&*place)), words::encode(given));
@@ -276,7 +276,7 @@ impl Options {
         Ok(())
     }
 
-    /// The value of the option `name` with this `id`, or without one and with this number, which counts from `first`.
+    /// The value of the option `name` with this `id`, or else the unnamed one of this number, counted from `first`.
     fn find<'a>(
         &'a mut self,
         name: &'a str,
@@ -300,7 +300,7 @@ impl Options {
     }
 }
 
-/// An option's value without the parts for whose key, and the whole value, `is_gone` is true.
+/// An option's value without the parts for which `is_gone` is true. It gets a part's key and the whole part.
 fn without(value: &Text, is_gone: impl Fn(&str, &str) -> bool) -> Text {
     let text = words::encode(&OsString::from(value));
     let kept: Vec<_> = text.split(',').filter(|part| !is_gone(key(part), &text)).collect();

@@ -1,4 +1,4 @@
-//! The order to save a machine.
+//! The request to save a machine.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SaveSnapshot {
-    /// The directory to make.
+    /// The directory to create.
     pub(crate) directory: PathBuf,
-    /// The machine ends then.
+    /// End the machine after that.
     #[serde(default)]
     pub(crate) stop: bool,
-    /// An older snapshot gives way.
+    /// Replace an older snapshot.
     #[serde(skip)]
     pub(crate) replaces: bool,
 }

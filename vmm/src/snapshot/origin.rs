@@ -1,4 +1,4 @@
-//! What a machine is made of, as its snapshot tells of it.
+//! The origin of a machine: everything outside of KVM and the devices that its snapshot describes.
 
 use std::{
     ffi::OsString,
@@ -28,22 +28,22 @@ use crate::{
     payload::Payload,
 };
 
-/// What a machine is made of.
+/// Everything from which a machine was made.
 #[derive(Debug)]
 pub struct Origin<'a> {
     /// The words of the command line.
     pub words: &'a [OsString],
-    /// The directory that nvmm was started in.
+    /// The directory in which nvmm was started.
     pub folder: &'a Path,
-    /// KVM, with the host that the guest's CPU was decided on: another one perhaps, if the machine comes from a snapshot.
+    /// KVM, and the host on which the guest's CPU was decided. That may be another host if the machine comes from a snapshot.
     pub host: &'a Host,
-    /// The options' meaning.
+    /// The parsed options.
     pub config: &'a VmConfig,
-    /// The software that it started with.
+    /// The software that the machine started with.
     pub payload: &'a Payload,
     /// Its devices on the host.
     pub devices: &'a [Box<dyn OpenDevice>],
-    /// The files that were read, as they were then.
+    /// The files that options read, as they were at that time.
     pub files: &'a [InputFile],
 }
 
@@ -51,7 +51,7 @@ pub struct Origin<'a> {
 #[derive(Clone, Debug)]
 pub struct InputFile(FileRecord);
 
-/// Looks at the files that options have read, except for those that are no regular files.
+/// Records the files that options have read, except for those that are not regular files.
 #[must_use]
 pub fn input_files(config: &VmConfig) -> Vec<InputFile> {
     let files = config.read.iter().filter_map(|(option, path)| {
@@ -63,12 +63,12 @@ pub fn input_files(config: &VmConfig) -> Vec<InputFile> {
 }
 
 impl Origin<'_> {
-    /// Looks at the disks.
+    /// Records the disks.
     pub(crate) fn disks(&self) -> Result<Vec<DiskRecord>> {
         disks::record(self.config, self.devices)
     }
 
-    /// All that is told of a machine whose other files are written; without `kvm`, of one that runs.
+    /// The manifest of a machine whose other files are written; without `kvm`, the manifest of a running machine.
     pub(crate) fn manifest(
         &self,
         cpu: &CpuProfile,
@@ -115,7 +115,7 @@ impl Origin<'_> {
     }
 }
 
-/// A CPU as a snapshot describes it, without its host.
+/// The CPU's description in a snapshot, without its host.
 pub(super) fn record(cpu: &CpuProfile) -> CpuRecord {
     CpuRecord {
         vcpus: 0,
@@ -129,11 +129,11 @@ pub(super) fn record(cpu: &CpuProfile) -> CpuRecord {
 }
 
 impl Manifest {
-    /// Checks that the CPU that follows from the options is the one that the guest had.
+    /// Checks that the CPU that follows from the options is the guest's CPU.
     ///
     /// # Errors
     ///
-    /// It is another, since another nvmm makes it.
+    /// They differ, as another version of nvmm computes another CPU.
     pub(crate) fn check_cpu(&self, cpu: &CpuProfile) -> Result<()> {
         let (saved, now) = (&self.cpu, record(cpu));
         if (&saved.cpuid, &saved.msrs) != (&now.cpuid, &now.msrs) {
@@ -146,11 +146,11 @@ impl Manifest {
         Ok(())
     }
 
-    /// Checks what a machine is made of on this host.
+    /// Checks that everything the machine was made from is the same on this host.
     ///
     /// # Errors
     ///
-    /// The disks, the firmware, or files that are read again are others than those of the saved machine.
+    /// The disks, the firmware, or files that are read again differ from those of the saved machine.
     pub(crate) fn check_origin(
         &self,
         config: &VmConfig,
@@ -173,11 +173,11 @@ impl Manifest {
         disks::check(&self.disks, config, devices)
     }
 
-    /// Checks that nested guests go on under the KVM that wrote their state.
+    /// Checks that nested guests continue under the KVM that wrote their state.
     ///
     /// # Errors
     ///
-    /// It is another.
+    /// This is another KVM.
     pub(crate) fn check_nested(&self) -> Result<()> {
         let here = kernel_release();
         if self.nested_guests.is_empty() || here == self.kernel {
@@ -193,7 +193,7 @@ impl Manifest {
     }
 }
 
-/// The checksum of the chip that firmware is in.
+/// The checksum of the firmware's ROM.
 fn rom(payload: &Payload) -> Result<Option<Sum>> {
     let Some(rom) = payload.rom() else { return Ok(None) };
     let pages = rom.as_volatile_slice();

@@ -1,4 +1,4 @@
-//! Work on many pieces of memory, by as many threads as are worth it.
+//! Work on many pieces of memory, by as many threads as it pays for.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -9,33 +9,33 @@ use anyhow::{Result, bail};
 use devices::threads::{self, Role};
 use rustix::thread::sched_getaffinity;
 
-/// The bytes of a piece: as many as a huge page has.
+/// The bytes of a piece: the size of a huge page.
 pub(super) const PIECE: usize = 2 << 20;
 
-/// The most threads. Memory is not faster for more.
+/// The most threads. More would not make memory faster.
 const MOST_THREADS: usize = 8;
-/// Fewer pieces than this for each are done before another thread has begun.
+/// The least number of pieces per thread. Fewer would be done before another thread has started.
 const LEAST_EACH: usize = 8;
 
 const STOPPED: &str = "nvmm was told to end";
 
-/// Pieces that threads take, one after the other.
+/// Pieces that threads take one by one.
 struct Shared<W> {
-    /// The number of all, and of those that were taken.
+    /// The number of all pieces, and of those taken so far.
     count: usize,
     taken: AtomicUsize,
-    /// Someone has failed, or was told to stop.
+    /// A thread has failed, or `stop` returned true.
     is_over: AtomicBool,
     error: Mutex<Option<anyhow::Error>>,
     work: W,
 }
 
-/// Has `work` done for the numbers of all pieces below `count`, in any order, with room for a piece that is its thread's own. `stop` says whether to
-/// give up. Returns the results by their numbers.
+/// Runs `work` for the numbers of all pieces below `count`, in any order. Each thread has a buffer for one piece. Gives up when `stop`
+/// returns true. Returns the results in the order of the numbers.
 ///
 /// # Errors
 ///
-/// The first of `work`, or it was to stop.
+/// The first error of `work`, or it was stopped.
 pub(super) fn each<T: Send + 'static>(
     count: usize,
     stop: &dyn Fn() -> bool,
@@ -54,7 +54,7 @@ pub(super) fn each<T: Send + 'static>(
     let shared = Arc::new(shared);
     let threads = MOST_THREADS.min(count / LEAST_EACH);
     let threads = if threads > 1 { threads.min(processors()) } else { 1 };
-    // A host without room for them has this one.
+    // // If the host can't start more threads, this one does the work.
     let others = (1..threads).map_while(|_| {
         let shared = Arc::clone(&shared);
         threads::spawn(&Role::Memory, move || shared.run(&|| false)).ok()
@@ -74,13 +74,13 @@ pub(super) fn each<T: Send + 'static>(
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
-/// The processors that this thread may run on.
+/// The number of processors that this thread may run on.
 fn processors() -> usize {
     sched_getaffinity(None).map_or(1, |set| usize::try_from(set.count()).unwrap_or(1))
 }
 
 impl<T, W: Fn(usize, &mut [u8]) -> Result<T>> Shared<W> {
-    /// Takes pieces until none is left.
+    /// Works on pieces until none is left.
     fn run(&self, stop: &dyn Fn() -> bool) -> Vec<(usize, T)> {
         let mut room = vec![0; PIECE];
         let mut done = Vec::new();

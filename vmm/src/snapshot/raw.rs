@@ -1,10 +1,10 @@
-//! Bytes of KVM's structures in JSON: as hexadecimal text.
+//! KVM's structures as bytes in JSON, in hexadecimal.
 
 use devices::state::hex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// A structure of KVM's, whose bytes are its layout in the kernel's interface, which never changes.
+/// A structure of KVM. Its bytes have the layout of the kernel's interface, which never changes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Raw<T>(pub(super) T);
 
@@ -24,7 +24,7 @@ impl<'de, T: FromBytes> Deserialize<'de> for Raw<T> {
     }
 }
 
-/// Bytes of a number that is not always the same.
+/// Bytes of variable length.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub(super) struct Bytes(#[serde(with = "hex")] pub(super) Vec<u8>);

@@ -35,14 +35,14 @@ pub(crate) struct State {
     pub(crate) devices: BTreeMap<String, DeviceState>,
 }
 
-/// A snapshot as `--restore` names it.
+/// A snapshot given to `--restore`.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     path: PathBuf,
     manifest: Manifest,
 }
 
-/// A machine that goes on here, and fits this host: a snapshot with its files open, or one that has come from another nvmm.
+/// A machine to be continued here, which fits this host: a snapshot with its files open, or a machine received from another nvmm.
 #[derive(Debug)]
 pub struct Restored {
     pub(crate) manifest: Manifest,
@@ -51,26 +51,26 @@ pub struct Restored {
     shown: String,
 }
 
-/// The memory of a machine that goes on.
+/// The memory of a machine to be continued.
 #[derive(Debug)]
 enum Memory {
-    /// It is in a snapshot's file, which is at this path.
+    /// It is in a snapshot's file at this path.
     Saved { path: PathBuf, file: File, how: RestoreMemory },
-    /// It is here.
+    /// It was received from another nvmm.
     Received(Received),
 }
 
-/// Memory that has come from another nvmm.
+/// Memory received from another nvmm.
 #[derive(Debug)]
 pub(crate) struct Received {
     /// Guest RAM.
     pub(crate) ram: GuestRam,
-    /// That of devices, by their names.
+    /// Devices' memory, by their names.
     pub(crate) others: BTreeMap<String, Vec<u8>>,
 }
 
 impl Snapshot {
-    /// Reads what the snapshot is of.
+    /// Reads a snapshot's manifest.
     ///
     /// # Errors
     ///
@@ -91,20 +91,20 @@ impl Snapshot {
         &self.manifest
     }
 
-    /// The command line of the restored machine, by the options that were saved and those of this `line`, both with the program's name.
+    /// The command line of the restored machine: the saved options combined with those of `line`. Both begin with the program's name.
     ///
     /// # Errors
     ///
-    /// Options can't be changed; all of them, in lines.
+    /// Some options can't be changed; the error lists all of them.
     pub fn command_line(&self, line: &[OsString]) -> Result<Vec<OsString>, Vec<String>> {
         self.manifest.command_line(line)
     }
 
-    /// Opens its files, and checks that this host can take up the machine, as far as that shows before devices are open.
+    /// Opens its files, and checks that this host can continue the machine, as far as possible before devices are open.
     ///
     /// # Errors
     ///
-    /// It is damaged, or needs another host; the message says which.
+    /// The snapshot is damaged, or needs another host; the message says which.
     pub fn open(self, how: RestoreMemory) -> Result<Restored> {
         let Self { path, manifest } = self;
         let shown = path.printable().to_string();
@@ -119,16 +119,16 @@ impl Snapshot {
 }
 
 impl Restored {
-    /// A machine that has come from another nvmm, and how it is `shown` in messages.
+    /// A machine received from another nvmm, which messages call `shown`.
     pub(crate) fn received(manifest: Manifest, state: State, memory: Received, shown: String) -> Self {
         Self { manifest, memory: Memory::Received(memory), state, shown }
     }
 
-    /// Checks that this host can give the guest the CPU that it had, which is decided on by the [`Restored::cpu_host`] again.
+    /// Checks that this host can provide the guest's CPU, which is then decided again from [`Restored::cpu_host`].
     ///
     /// # Errors
     ///
-    /// It can't; what it lacks is named, all at once.
+    /// The host can't; the error names everything that it lacks.
     pub fn check_host(&self, host: &HostCpu) -> Result<()> {
         let lacking = self.manifest.cpu.lacking_on(host)?;
         if !lacking.is_empty() {
@@ -141,7 +141,7 @@ impl Restored {
     ///
     /// # Errors
     ///
-    /// It is another.
+    /// They differ.
     pub(crate) fn check_cpu(&self, cpu: &CpuProfile) -> Result<()> {
         self.manifest.check_cpu(cpu).with_context(|| self.shown.clone())
     }
@@ -150,7 +150,7 @@ impl Restored {
     ///
     /// # Errors
     ///
-    /// The host has no memory, or the snapshot has other memory or is damaged.
+    /// The host has too little memory, the layout differs from the snapshot's, or the snapshot is damaged.
     pub(crate) fn ram(&self, map: &MemoryMap, config: &MemoryConfig) -> Result<GuestRam> {
         let layout = &self.manifest.memory;
         let (file, how) = match &self.memory {
@@ -177,11 +177,11 @@ impl Restored {
         Ok(ram)
     }
 
-    /// Gives the state to a machine that is built: to KVM, and to the devices with the memory of their own.
+    /// Sets the state of a newly built machine: KVM's, and the devices' with their memory.
     ///
     /// # Errors
     ///
-    /// A part of it does not fit.
+    /// A part of it doesn't fit the machine.
     pub(crate) fn give<'a>(
         &self,
         around: Around<'_>,
@@ -197,18 +197,18 @@ impl Restored {
         }
         .with_context(|| self.shown.clone())?;
         devices.load(&self.state.devices).with_context(|| self.shown.clone())?;
-        // One that moves is the same machine.
+        // // A machine that is moved keeps its identity.
         if let Memory::Saved { .. } = self.memory {
             devices.begin_generation();
         }
         Ok(())
     }
 
-    /// Checks what the machine is made of on this host.
+    /// Checks that everything the machine was made from is the same on this host.
     ///
     /// # Errors
     ///
-    /// Something is not as it was.
+    /// Something has changed.
     pub fn check(
         &self,
         config: &VmConfig,
@@ -219,7 +219,7 @@ impl Restored {
         self.manifest.check_origin(config, payload, devices, files).with_context(|| self.shown.clone())
     }
 
-    /// The file of its memory, which may be mapped, if it is in one.
+    /// The file of its memory, if it is in one; the file may be mapped.
     #[must_use]
     pub fn memory_path(&self) -> Option<&Path> {
         match &self.memory {
@@ -228,13 +228,13 @@ impl Restored {
         }
     }
 
-    /// The directory where relative paths of its options begin, if that is another than where those of this process do.
+    /// The directory to which relative paths in its options refer, if it differs from this process's.
     #[must_use]
     pub fn other_folder(&self, here: &Path) -> Option<&Path> {
         Some(self.manifest.folder.as_path()).filter(|folder| *folder != here)
     }
 
-    /// The host that its CPU was decided on.
+    /// The host on which its CPU was decided.
     #[must_use]
     pub fn cpu_host(&self) -> &HostCpu {
         &self.manifest.cpu.host
@@ -242,7 +242,7 @@ impl Restored {
 }
 
 impl Received {
-    /// Gives devices their memory.
+    /// Copies the devices' memory to them.
     fn give(&self, parts: &[Part]) -> Result<()> {
         for Part { name, memory, .. } in parts {
             let bytes = memory.bytes()?;

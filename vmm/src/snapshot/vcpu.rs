@@ -1,4 +1,4 @@
-//! A vCPU's state, as KVM has it.
+//! A vCPU's state in KVM.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ const NESTED_HEADER: usize = size_of::<kvm_nested_state>();
 /// The bits of DR7 that enable breakpoints.
 const BREAKPOINTS: u64 = 0xff;
 
-/// All that KVM keeps of a vCPU beside its CPUID, which the CPU's profile has.
+/// Everything that KVM keeps for a vCPU except its CPUID, which is part of the CPU's profile.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct VcpuState {
@@ -44,46 +44,46 @@ pub(crate) struct VcpuState {
     xcrs: Option<Raw<kvm_xcrs>>,
     debug_regs: Raw<kvm_debugregs>,
     lapic: Raw<kvm_lapic_state>,
-    /// As much as KVM gave: its header alone after VMXON, as long as there is no current VMCS.
+    /// As many bytes as KVM returned: only its header after VMXON, while there is no current VMCS.
     nested: Option<Bytes>,
     tsc_khz: u32,
-    /// The number that KVM added to the host's TSC for the guest.
+    /// The offset of the guest's TSC from the host's.
     tsc_offset: Option<u64>,
     msrs: Values,
     events: Raw<kvm_vcpu_events>,
 }
 
-/// Segment and control registers, in the form that the KVM has.
+/// Segment and control registers, in the form that this KVM uses.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Sregs {
     /// With the PDPTEs.
     Sregs2(Raw<Sregs2>),
-    /// With an interrupt that is being injected, before Linux 5.14.
+    /// With an interrupt being injected, before Linux 5.14.
     Sregs(Raw<kvm_sregs>),
 }
 
-/// The machine that a vCPU is part of.
+/// The machine to which a vCPU belongs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Around<'a> {
-    /// The machine as KVM has it.
+    /// The machine in KVM.
     pub(crate) vm: &'a VmFd,
-    /// The numbers of the MSRs that KVM lists.
+    /// The numbers of the MSRs in KVM's list.
     pub(crate) listed: &'a [u32],
-    /// The MSRs that the guest's CPU was made with: those that tell of capabilities, with their values.
+    /// The MSRs that report capabilities, with the values that the guest's CPU was given.
     pub(crate) capabilities: &'a BTreeMap<u32, u64>,
 }
 
 impl VcpuState {
-    /// Reads the state of a vCPU that is stopped and has completed its last exit.
+    /// Reads the state of a stopped vCPU that has completed its last exit.
     ///
-    /// The order, and why:
-    /// 1. MP_STATE: reading it applies an INIT or a SIPI that is pending, which changes registers;
+    /// The order, with the reasons:
+    /// 1. MP_STATE: reading it applies a pending INIT or SIPI, which changes registers;
     /// 2. general registers, special ones, XSAVE, XCR0 and debug registers, in any order;
-    /// 3. the local APIC, which an interrupt may still reach: in the IOAPIC, which is read after all vCPUs, it is then gone;
-    /// 4. nested state, which brings the VMCS or VMCB of a nested guest that runs up to date;
-    /// 5. the TSC's rate and offset, and the MSRs, all near the clock's time;
-    /// 6. events last: reading the others may turn one that is pending into one that is being injected.
+    /// 3. the local APIC, which may still receive an interrupt: the IOAPIC, which is read after all vCPUs, no longer has it then;
+    /// 4. nested state, which updates the VMCS or VMCB of a running nested guest;
+    /// 5. the TSC's rate and offset, and the MSRs, close to the time of the clock;
+    /// 6. events last: reading the others may turn a pending event into one being injected.
     ///
     /// # Errors
     ///
@@ -120,24 +120,24 @@ impl VcpuState {
         })
     }
 
-    /// Gives the state to a vCPU that has not run, of a machine whose memory is as it was. Its CPUID is there, against which KVM checks all of
-    /// it. `passed` is the time since it was read.
+    /// Sets the state of a vCPU that has not run, in a machine whose memory is already restored. Its CPUID is set, against which KVM checks
+    /// all of the state. `passed` is the time since the state was read.
     ///
-    /// The order, and why:
-    /// 1. the TSC's rate, which its offset and its deadline are about;
+    /// The order, with the reasons:
+    /// 1. the TSC's rate, in which its offset and its deadline are measured;
     /// 2. MSRs of capabilities, and IA32_FEATURE_CONTROL: KVM refuses the first in VMX operation, and VMX operation without the second;
-    /// 3. special registers: EFER.SVME must be on before SVM's nested state, and SVM takes the nested guest's registers from here; the local
-    ///    APIC's mode is there too;
-    /// 4. the local APIC, whose timer's mode the TSC's deadline needs;
+    /// 3. special registers: EFER.SVME must be set before SVM's nested state, SVM takes the nested guest's registers from here, and they
+    ///    include the local APIC's mode;
+    /// 4. the local APIC, whose timer mode must be set before the TSC deadline;
     /// 5. nested state, before the MSRs that it may load;
-    /// 6. general registers, which drop pending exceptions, XCR0, and XSAVE's state, some of which only XCR0 enables;
+    /// 6. general registers, since setting them drops pending exceptions; XCR0; and XSAVE's state, parts of which need XCR0 to enable them;
     /// 7. the TSC, and all other MSRs with the TSC's deadline last;
     /// 8. debug registers, and events, which step 6 would have dropped;
-    /// 9. MP_STATE last, as nothing after it may wake a vCPU that waits.
+    /// 9. MP_STATE last, as nothing after it may wake a halted vCPU.
     ///
     /// # Errors
     ///
-    /// KVM refuses a part, or lacks what there is a state of.
+    /// KVM refuses a part, or lacks a feature that has state here.
     pub(crate) fn give(
         &self,
         around: Around<'_>,
@@ -176,18 +176,18 @@ impl VcpuState {
         self.tsc_offset
     }
 
-    /// The address where KVM has written the wall clock to guest memory, if it has.
+    /// The guest-physical addresses to which KVM has written the wall clock, if any.
     pub(super) fn wall_clocks(&self) -> impl Iterator<Item = u64> {
         const WALL_CLOCKS: [u32; 2] = [0x11, 0x4b56_4d00];
         WALL_CLOCKS.into_iter().filter_map(|index| self.msrs.get(index)).filter(|&address| address != 0)
     }
 
-    /// Returns whether it has a VMCS of its guest's, or a nested guest that runs: only the KVM that wrote that is sure to understand it.
+    /// Returns whether its guest has a current VMCS, or runs a nested guest: only the KVM that wrote such state is sure to understand it.
     pub(crate) fn has_nested_guest(&self) -> bool {
         self.nested.as_ref().is_some_and(|nested| nested.0.len() > NESTED_HEADER)
     }
 
-    /// Returns whether a KVM without nested virtualization can take it up.
+    /// Returns whether a KVM without nested virtualization can take this state.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn is_idle(&self) -> bool {
         self.nested.as_ref().is_none_or(|nested| is_idle(&nested.0))
@@ -202,7 +202,7 @@ impl VcpuState {
         tsc::set_rate(vm, vcpu, saved).map_err(|source| StateError::Rate { saved, here, source })
     }
 
-    /// Lets the TSC go on from where it would be by now. With an offset, all vCPUs' keep their distance from each other to the cycle.
+    /// Sets the TSC to the value it would have by now. With offsets, the differences between vCPUs stay exact to the cycle.
     fn give_tsc(&self, vcpu: &VcpuFd, passed: &Passed) -> Result<(), StateError> {
         if let (Some(offset), Some(shift)) = (self.tsc_offset, passed.tsc_shift(self.tsc_khz)) {
             let offset = offset.wrapping_add(shift);
@@ -232,8 +232,8 @@ impl VcpuState {
         Ok(vcpu.set_nested_state(&state).map_err(kvm("KVM_SET_NESTED_STATE"))?)
     }
 
-    /// The debug registers of the guest that runs. KVM puts DR7 into the VMCB that is in use; what it told, if it told of no breakpoints, is not that of
-    /// SVM's nested guest.
+    /// The debug registers of the running guest. KVM sets DR7 in the VMCB in use; if the DR7 it returned had no breakpoints, it was not
+    /// that of SVM's nested guest.
     fn whole_debug_regs(&self, memory: &GuestRam) -> kvm_debugregs {
         let mut regs = self.debug_regs.0;
         if regs.dr7 & BREAKPOINTS == 0
@@ -244,7 +244,7 @@ impl VcpuState {
         regs
     }
 
-    /// The events, with those that KVM takes up only if it is told so.
+    /// The events, with the flags without which KVM ignores some of them.
     fn whole_events(&self) -> kvm_vcpu_events {
         let mut events = self.events.0;
         events.flags |= KVM_VCPUEVENT_VALID_NMI_PENDING;
@@ -273,7 +273,7 @@ impl Sregs {
     }
 }
 
-/// Returns whether nested state tells of nothing: no VMXON, no nested guest, and SVM's global interrupt flag on.
+/// Returns whether nested state is empty: no VMXON, no nested guest, and SVM's global interrupt flag on.
 fn is_idle(bytes: &[u8]) -> bool {
     let two = |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).map(|two| u16::from_le_bytes(*two));
     let (flags, format) = (two(0).map(u32::from), two(2).map(u32::from));
@@ -290,8 +290,7 @@ fn has_sregs2(vm: &VmFd) -> bool {
     vm.check_extension_raw(KVM_CAP_SREGS2.into()) > 0
 }
 
-/// Reads nested state, whatever its size: kvm-ioctls says that there is none if KVM wrote only the header, which is where VMXON's address and SVM's
-/// GIF are.
+/// Reads nested state of any size. kvm-ioctls reports none if KVM wrote only the header, but VMXON's address and SVM's GIF are there.
 fn read_nested(vm: &VmFd, vcpu: &VcpuFd) -> Result<Option<Bytes>, StateError> {
     if vm.check_extension_raw(KVM_CAP_NESTED_STATE.into()) <= 0 {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The state of KVM's part of a machine: its clock, its vCPUs, and the interrupt controllers and the timer that they share.
+//! The state of a machine in KVM: its clock, its vCPUs, and the interrupt controllers and the timer that they share.
 
 use arch::memory::GuestRam;
 use kvm_bindings::{
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::vm::kvm;
 
-/// The bytes of KVM's `pvclock_wall_clock`.
+/// The size of KVM's `pvclock_wall_clock`, in bytes.
 const WALL_CLOCK: usize = 12;
 
-/// All that KVM keeps of a machine beside its memory and its routes.
+/// Everything that KVM keeps for a machine except its memory and its interrupt routes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct KvmState {
@@ -34,11 +34,11 @@ pub(crate) struct KvmState {
 impl KvmState {
     /// Reads the state of a machine whose vCPUs and devices are stopped.
     ///
-    /// The order, and why:
-    /// 1. the clock, beside the TSCs that are read right after it;
+    /// The order, with the reasons:
+    /// 1. the clock, next to the TSCs, which are read right after it;
     /// 2. the vCPUs;
-    /// 3. the PICs, the IOAPIC and the PIT: an interrupt goes from the PIT and the lines to the PICs and the IOAPIC, and from there to a vCPU. One that
-    ///    comes between the readings is then missing where it came from, or there twice, and a level that is still high comes again.
+    /// 3. the PICs, the IOAPIC and the PIT: an interrupt goes from the PIT and the lines to the PICs and the IOAPIC, and from there to a
+    ///    vCPU. One that arrives between two readings is either in neither part or in both; a level that stays high is delivered again.
     ///
     /// # Errors
     ///
@@ -63,19 +63,19 @@ impl KvmState {
         })
     }
 
-    /// Gives the state to a machine that has not run, whose memory is as it was.
+    /// Sets the state of a machine that has not run, whose memory is already restored.
     ///
-    /// The order, and why:
-    /// 1. the clock: it tells how much time passed, which the vCPUs' TSCs are set by, and must be there before a vCPU runs;
-    /// 2. the vCPUs with their local APICs: setting one forgets the interrupts that have reached it;
+    /// The order, with the reasons:
+    /// 1. the clock: it gives the time that has passed, from which the vCPUs' TSCs are set, and must be set before a vCPU runs;
+    /// 2. the vCPUs with their local APICs: setting one drops the interrupts that it has received;
     /// 3. the PICs and the IOAPIC, which may pass interrupts on to the local APICs at once;
     /// 4. the PIT, whose interrupts go to those.
     ///
-    /// Devices follow, which drive the controllers' inputs.
+    /// The devices are set after that. They drive the controllers' inputs.
     ///
     /// # Errors
     ///
-    /// KVM refuses a part, or lacks what there is a state of; the number of vCPUs is another.
+    /// KVM refuses a part, or lacks a feature that has state here, or the number of vCPUs differs.
     pub(crate) fn give<'a>(
         &self,
         around: Around<'_>,
@@ -112,8 +112,8 @@ fn give_chip(vm: &VmFd, chip: &kvm_irqchip) -> Result<(), StateError> {
     Ok(vm.set_irqchip(chip).map_err(kvm("KVM_SET_IRQCHIP"))?)
 }
 
-/// Has `give` set a vCPU's state, and leaves guest memory as it is: KVM writes the time to the address in MSR_KVM_WALL_CLOCK when that is set, but the
-/// guest may have something else there by now.
+/// Runs `give` to set a vCPU's state, and keeps guest memory unchanged: KVM writes the time to the address in MSR_KVM_WALL_CLOCK when that
+/// is set, but the guest may use that memory for something else by now.
 pub(super) fn keep_wall_clocks(
     state: &VcpuState,
     memory: &GuestRam,

@@ -1,18 +1,18 @@
-//! SVM's VMCB of a nested guest that runs, in guest memory: it has what KVM does not tell of that guest.
+//! SVM's VMCB of a running nested guest, in guest memory: it holds state that KVM doesn't return.
 
 use arch::memory::GuestRam;
 use kvm_bindings::{KVM_STATE_NESTED_FORMAT_SVM, KVM_STATE_NESTED_GUEST_MODE};
 use vm_memory::{Bytes, GuestAddress};
 
-/// The place of DR7. APM 2, "VMCB Layout, State Save Area".
+/// The offset of DR7. APM 2, "VMCB Layout, State Save Area".
 const DR7: u64 = 0x400 + 0x160;
 /// The bits that DR7 can have.
 const DR7_BITS: u64 = 0xffff_ffff;
 
-/// The DR7 that a nested guest runs with, by its nested state as KVM gives it; none if there is no such guest.
+/// The DR7 of a running nested guest, by its nested state from KVM; none if there is no such guest.
 ///
-/// KVM tells and takes the DR7 of its own guest, which #VMEXIT leaves without breakpoints. The nested guest's is only in KVM's copy of the VMCB, and in
-/// the VMCB that VMRUN was given. Linux, arch/x86/kvm/svm/nested.c, `nested_vmcb02_prepare_save`.
+/// KVM reads and sets the DR7 of its own guest, which has no breakpoints after #VMEXIT. The nested guest's DR7 is only in KVM's copy of the
+/// VMCB, and in the VMCB that was given to VMRUN. Linux, arch/x86/kvm/svm/nested.c, `nested_vmcb02_prepare_save`.
 pub(super) fn dr7(nested: &[u8], memory: &GuestRam) -> Option<u64> {
     let (flags, rest) = nested.split_first_chunk().map(|(flags, rest)| (u16::from_le_bytes(*flags), rest))?;
     let format = u16::from_le_bytes(*rest.first_chunk()?);
