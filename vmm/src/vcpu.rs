@@ -1,4 +1,4 @@
-//! One virtual processor: its state at the start, and the loop that runs it.
+//! One virtual processor: its initial state, and the loop that runs it.
 #![expect(unsafe_code, reason = "reads the union in the run page by the exit reason")]
 
 mod debug;
@@ -40,45 +40,46 @@ use crate::{
     vm::{Vm, ask, kvm},
 };
 
-/// The most steps of an access that spans several, such as that of a string instruction, which are done while the vCPU stops.
+/// The most steps of an access that KVM splits into several, such as that of a string instruction, which are completed while the vCPU
+/// stops.
 const MOST_STEPS: usize = 4096;
 
-/// The message of `-v` when the first vCPU has run guest code. `nvmm nest` waits for it.
+/// The message of `-v` after the first vCPU has run guest code. `nvmm nest` waits for it.
 pub(crate) const ENTERED: &str = "KVM entered the guest";
 
-/// A vCPU and where its exits go.
+/// A vCPU, and the dispatch of its exits.
 #[derive(Debug)]
 pub(crate) struct Vcpu {
-    /// Its index, not its APIC id.
+    /// Its index, which may differ from its APIC ID.
     pub(crate) id: u32,
     fd: VcpuFd,
     memory: GuestRam,
-    /// KVM maps it for as long as a vCPU may run.
+    /// KVM maps the ROM as long as the vCPU may run.
     rom: Option<Arc<Rom>>,
     /// It has run guest code.
     entered: bool,
-    /// The debugger's.
+    /// The debugger's traps.
     traps: Traps,
 }
 
 impl Vcpu {
-    /// Makes vCPU `id` and gives it its CPU; the first one also a kernel's `entry`. Without one, all is as a processor's reset leaves it, for
-    /// firmware: steps 4 to 6 then leave memory types, registers and pins alone.
+    /// Creates vCPU `id` and sets its CPU. The first one also gets a kernel's `entry`. Without an entry, everything is in the state after a
+    /// processor's reset, for firmware: then steps 4 to 6 leave memory types, registers and pins alone.
     ///
-    /// The order, and why:
-    /// 1. the TSC's rate, and with one that was asked for the zero that all TSCs start from;
+    /// The order, with the reasons:
+    /// 1. the TSC's rate, and if a rate was requested, the common start of all TSCs at zero;
     /// 2. CPUID: KVM checks control registers and MSRs against it;
-    /// 3. machine checks, which IA32_FEATURE_CONTROL has a bit about;
-    /// 4. MSRs, and reading capabilities back: `IA32_FEATURE_CONTROL` and VMX capabilities exist only with CPUID's VMX, and can't change in
-    ///    VMX operation;
-    /// 5. general, segment and control registers, and with these the local APIC's mode, which CPUID has to allow;
-    /// 6. the local APIC's LINT pins, whose registers look otherwise in another mode.
+    /// 3. machine checks, which have a bit in IA32_FEATURE_CONTROL;
+    /// 4. MSRs, and reading the capabilities back: `IA32_FEATURE_CONTROL` and VMX capabilities exist only if CPUID has VMX, and can't
+    ///    change in VMX operation;
+    /// 5. general, segment and control registers, which include the local APIC's mode, which CPUID has to allow;
+    /// 6. the local APIC's LINT pins, whose registers have another form in another mode.
     ///
-    /// The other vCPUs wait for INIT and SIPI, which resets their registers, but not 1 to 4, the local APIC's mode and 6.
+    /// The other vCPUs wait for INIT and SIPI, which resets their registers, but not steps 1 to 4, the local APIC's mode, and step 6.
     ///
     /// # Errors
     ///
-    /// KVM refuses a step, or does not keep the CPUID it was given.
+    /// KVM refuses a step, or changes the CPUID it was given.
     pub(crate) fn new(
         vm: &Vm,
         id: u32,
@@ -141,7 +142,7 @@ impl Vcpu {
         Ok(Self { id, fd, memory, rom, entered: false, traps: Traps::default() })
     }
 
-    /// Runs until the machine stops; the value is why, if this vCPU is the reason.
+    /// Runs until the machine stops. Returns the event if this vCPU is the reason.
     pub(crate) fn run(&mut self, machine: &Buses) -> Option<Event> {
         let target = kick::Target::new(&mut self.fd);
         let (mut pio, mut mmio) = (machine.pio.view(), machine.mmio.view());
@@ -164,18 +165,18 @@ impl Vcpu {
         event
     }
 
-    /// Has KVM complete the last exit, whose instruction is otherwise half done. An access that KVM makes of several exits goes to its end, and no
-    /// other instruction runs. Returns the end of the machine, if the access asks for that.
+    /// Makes KVM complete the last exit, whose instruction is otherwise only half executed. An access that KVM splits into several exits is
+    /// completed, and no other instruction runs. Returns the end of the machine, if the access requests it.
     ///
     /// # Errors
     ///
-    /// The instruction does not end.
+    /// The instruction doesn't end.
     pub(crate) fn settle(&mut self, machine: &Buses) -> Result<Option<Event>, Unsettled> {
         let (mut pio, mut mmio) = (machine.pio.view(), machine.mmio.view());
         self.fd.set_kvm_immediate_exit(1);
         for _ in 0..MOST_STEPS {
             let event = self.run_once(machine, &mut pio, &mut mmio);
-            // KVM has completed it, and then wanted to run the guest: `immediate_exit` was cleared with that exit.
+            // // KVM has completed the exit, and was about to run the guest: that cleared `immediate_exit`.
             let is_settled = self.fd.get_kvm_run().immediate_exit == 0;
             if event.is_some() || is_settled {
                 self.fd.set_kvm_immediate_exit(0);
@@ -186,17 +187,18 @@ impl Vcpu {
         Err(Unsettled(self.id))
     }
 
-    /// Its file descriptor, for who looks into it while it is stopped.
+    /// Its file descriptor, to inspect it while it is stopped.
     pub(crate) fn fd(&self) -> &VcpuFd {
         &self.fd
     }
 
-    /// KVM's counts for it.
+    /// KVM's counters for it.
     pub(crate) fn stats(&self) -> Option<Counters> {
         stats::of(&self.fd)
     }
 
-    /// Tells the guest that it was paused, so that its watchdog does not take the pause for a hang. Only a guest with a kvm-clock can be told.
+    /// Notifies the guest that it was paused, so that its watchdog does not take the pause for a hang. Only a guest with a kvm-clock can be
+    /// notified.
     pub(crate) fn tell_of_pause(&self) {
         if let Err(error) = self.fd.kvmclock_ctrl() {
             log::debug!("vCPU {}: KVM_KVMCLOCK_CTRL: {error}", self.id);
@@ -207,7 +209,7 @@ impl Vcpu {
         let effect = match self.fd.run() {
             Ok(VcpuExit::IoIn(port, data)) => {
                 let (data, len) = (data.as_mut_ptr(), data.len());
-                // SAFETY: KVM's data for this exit, which stays in the run page until the next `KVM_RUN`.
+                // // SAFETY: KVM's data for this exit, which stays in the run page until the next `KVM_RUN`.
                 let data = unsafe { slice::from_raw_parts_mut(data, len) };
                 let size = self.io_size();
                 if data.len() == size {
@@ -229,7 +231,7 @@ impl Vcpu {
                     effects.fold(Effect::None, |first, next| if first == Effect::None { next } else { first })
                 }
             }
-            // KVM emulated an instruction, and had no page for what is no register.
+            // // KVM reports an access to RAM as MMIO, since it emulated the instruction and the host had no page for it.
             Ok(VcpuExit::MmioRead(at, _) | VcpuExit::MmioWrite(at, _))
                 if self.memory.find_region(GuestAddress(at)).is_some() =>
             {
@@ -280,8 +282,8 @@ impl Vcpu {
         Some(Event::Exit(exit))
     }
 
-    /// The end by an error of `KVM_RUN`. KVM's documentation, "KVM_EXIT_MEMORY_FAULT": since Linux 6.8 it tells the address of memory
-    /// that is lost.
+    /// The end after an error of `KVM_RUN`. KVM's documentation, "KVM_EXIT_MEMORY_FAULT": since Linux 6.8, KVM reports the address of lost
+    /// memory.
     fn failed(&mut self, source: Error) -> Event {
         let vcpu = self.id;
         let run = self.fd.get_kvm_run();
@@ -303,7 +305,7 @@ impl Vcpu {
         !not_run.contains(&self.fd.get_kvm_run().exit_reason)
     }
 
-    /// Bytes of one element of a port access: a string instruction moves several at once.
+    /// The size of one element of a port access in bytes: a string instruction transfers several at once.
     fn io_size(&mut self) -> usize {
         // SAFETY: only called after a `KVM_EXIT_IO`.
         let io = unsafe { self.fd.get_kvm_run().__bindgen_anon_1.io };
@@ -337,7 +339,7 @@ fn list(mismatches: &[Mismatch]) -> String {
     mismatches.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Reads the capability MSRs back. One that was not written may differ: KVM leaves out by itself what CPUID takes away.
+/// Reads the capability MSRs back. One that was not written may differ: KVM itself removes capabilities that CPUID lacks.
 fn verify_msrs(fd: &VcpuFd, vcpu: u32, profile: &CpuProfile) -> Result<(), VcpuError> {
     let planned = profile.capability_msrs();
     if planned.is_empty() {
@@ -363,7 +365,7 @@ fn verify_msrs(fd: &VcpuFd, vcpu: u32, profile: &CpuProfile) -> Result<(), VcpuE
     Ok(())
 }
 
-/// Writes MSRs that the guest's CPU can't be without.
+/// Writes MSRs that the guest's CPU needs.
 fn set_msrs(fd: &VcpuFd, vcpu: u32, values: &[(u32, u64)]) -> Result<(), VcpuError> {
     match values.get(write_msrs(fd, vcpu, values)?) {
         Some(&(index, value)) => Err(VcpuError::Msr { vcpu, index, value }),
@@ -371,7 +373,7 @@ fn set_msrs(fd: &VcpuFd, vcpu: u32, values: &[(u32, u64)]) -> Result<(), VcpuErr
     }
 }
 
-/// Writes MSRs that a KVM may refuse.
+/// Writes MSRs that KVM may refuse.
 fn offer_msrs(fd: &VcpuFd, vcpu: u32, mut values: &[(u32, u64)]) -> Result<(), VcpuError> {
     while let Some((&(index, value), rest)) = values.split_at(write_msrs(fd, vcpu, values)?).1.split_first() {
         log::info!("vCPU {vcpu}: KVM refused {value:#x} for MSR {index:#x}, which stays as it is");
@@ -380,7 +382,7 @@ fn offer_msrs(fd: &VcpuFd, vcpu: u32, mut values: &[(u32, u64)]) -> Result<(), V
     Ok(())
 }
 
-/// Writes MSRs, and returns how many were written: KVM stops at the first that it refuses.
+/// Writes MSRs, and returns the number written: KVM stops at the first that it refuses.
 fn write_msrs(fd: &VcpuFd, vcpu: u32, values: &[(u32, u64)]) -> Result<usize, VcpuError> {
     let entries: Vec<_> =
         values.iter().map(|&(index, data)| kvm_msr_entry { index, data, ..Default::default() }).collect();

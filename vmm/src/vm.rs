@@ -1,4 +1,4 @@
-//! The virtual machine as KVM has it: memory slots, interrupt controllers, and the ways into them.
+//! The virtual machine in KVM: memory slots, interrupt controllers, and the handles to send interrupts to them.
 #![expect(unsafe_code, reason = "gives KVM guest memory to map")]
 
 mod msi;
@@ -38,7 +38,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub(crate) struct KvmError {
-    /// The ioctl, and what for.
+    /// The ioctl, and its purpose.
     pub(crate) what: &'static str,
     /// KVM's answer.
     pub(crate) source: kvm_ioctls::Error,
@@ -49,7 +49,7 @@ pub(crate) fn kvm(what: &'static str) -> impl Fn(kvm_ioctls::Error) -> KvmError 
     move |source| KvmError { what, source }
 }
 
-/// Asks KVM, [again] if a signal interrupts it, and names the ioctl that failed.
+/// Makes a request to KVM, [again] if a signal interrupts it, and names the ioctl if it fails.
 pub(crate) fn ask<T>(
     what: &'static str,
     ioctl: impl FnMut() -> Result<T, kvm_ioctls::Error>,
@@ -60,32 +60,32 @@ pub(crate) fn ask<T>(
 /// A KVM virtual machine without vCPUs.
 #[derive(Debug)]
 pub(crate) struct Vm {
-    /// The file descriptor; interrupts hold it too.
+    /// The file descriptor, which interrupts also hold.
     pub(crate) fd: Arc<VmFd>,
-    /// Each vCPU gets a view of it: KVM reaches guest memory only while a vCPU runs.
+    /// Each vCPU gets a view of it: KVM accesses guest memory only while a vCPU runs.
     pub(crate) memory: GuestRam,
-    /// Firmware's chip, which ends at 4 GiB; so does each vCPU with it.
+    /// The firmware's ROM chip, which ends at 4 GiB. Each vCPU also holds it.
     pub(crate) rom: Option<Arc<Rom>>,
     /// The routes of message-signalled interrupts that the kernel sends.
     routes: Arc<Routes>,
-    /// The slots beside those of RAM and of firmware's chip.
+    /// The slots other than those of RAM and the ROM chip.
     slots: Arc<KvmSlots>,
-    /// The lines that devices drive, by GSI.
+    /// The lines that devices drive, by their GSI.
     lines: Mutex<BTreeMap<u32, Arc<SharedLine>>>,
-    /// Its vCPUs get the host's TSC rate of now when they are made.
+    /// Its vCPUs get the host's current TSC rate when they are created.
     pub(crate) has_tsc_rate: bool,
 }
 
 impl Vm {
-    /// Makes a VM with its memory and its in-kernel interrupt controllers.
+    /// Creates a VM with its memory and its in-kernel interrupt controllers.
     ///
-    /// The order, and why:
-    /// 1. the rate of the TSC, which vCPUs take over when they are made;
-    /// 2. KVM's own pages, while there is no vCPU (VMX hosts refuse it later);
-    /// 3. memory, before the controllers and the PIT: KVM waits for an SRCU grace period when it changes the slots, and one that
-    ///    follows theirs takes 4 to 11 ms instead of microseconds;
-    /// 4. 32-bit APIC ids, before an APIC exists that would be told 8-bit ones;
-    /// 5. PIC, IOAPIC and the promise of local APICs, before vCPUs, which get theirs when made;
+    /// The order, with the reasons:
+    /// 1. the rate of the TSC, which vCPUs inherit when they are created;
+    /// 2. KVM's own pages, while there is no vCPU (VMX hosts refuse them later);
+    /// 3. memory, before the controllers and the PIT: KVM waits for an SRCU grace period when it changes the slots, and one that follows
+    ///    theirs takes 4 to 11 ms instead of microseconds;
+    /// 4. 32-bit APIC IDs, before there is an APIC that would get an 8-bit ID;
+    /// 5. PIC, IOAPIC and the request for local APICs, before vCPUs, which get theirs when they are created;
     /// 6. the PIT, whose interrupt goes to the controllers of step 5.
     ///
     /// # Errors
@@ -139,12 +139,12 @@ impl Vm {
         })
     }
 
-    /// Switches performance counters off, before there is a vCPU. A KVM of before Linux 5.18 can't: on Intel's processors a guest whose
-    /// leaf 0AH is empty has none all the same, on AMD's it can still use four that no leaf tells of.
+    /// Disables performance counters, before there is a vCPU. A KVM before Linux 5.18 can't: on Intel's processors a guest whose leaf 0AH
+    /// is empty still has none, but on AMD's it can use four that no leaf reports.
     ///
     /// # Errors
     ///
-    /// KVM says that it can, and refuses.
+    /// KVM supports this, but refuses.
     pub(crate) fn disable_pmu(&self) -> Result<(), KvmError> {
         let can = self.fd.check_extension_raw(KVM_CAP_PMU_CAPABILITY.into());
         if u32::try_from(can).unwrap_or_default() & KVM_PMU_CAP_DISABLE == 0 {
@@ -162,13 +162,13 @@ impl Vm {
         Arc::clone(&self.slots) as Arc<dyn MemorySlots>
     }
 
-    /// The log of the pages that the guest writes to by those slots.
+    /// The log of the pages that the guest writes in those slots.
     #[must_use]
     pub(crate) fn dirty_log(&self) -> Arc<dyn DirtyLog> {
         Arc::clone(&self.slots) as Arc<dyn DirtyLog>
     }
 
-    /// A line to the input `gsi` of the PICs and the IOAPIC, which is high while any such line is.
+    /// A line to the input `gsi` of the PICs and the IOAPIC. The input is high while any such line is.
     #[must_use]
     pub(crate) fn line(&self, gsi: u32) -> Arc<dyn Line> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,7 +183,7 @@ impl Vm {
     }
 }
 
-/// Gives KVM the memory, each region in the slot of its number, or changes the slots' flags. vCPUs may run meanwhile.
+/// Gives KVM the memory, each region in the slot with its index, or changes the slots' flags. vCPUs may run meanwhile.
 fn set_ram(vm: &VmFd, memory: &GuestRam, flags: u32) -> Result<(), KvmError> {
     for (slot, region) in (0..).zip(memory.iter()) {
         let slot = kvm_userspace_memory_region {
@@ -199,7 +199,7 @@ fn set_ram(vm: &VmFd, memory: &GuestRam, flags: u32) -> Result<(), KvmError> {
     Ok(())
 }
 
-/// Has KVM note which pages of `memory`, a machine's RAM, its guest writes to, or ends that.
+/// Turns on or off KVM's log of the pages of `memory`, a machine's RAM, that its guest writes.
 ///
 /// # Errors
 ///
@@ -208,7 +208,7 @@ pub(crate) fn log_writes(vm: &VmFd, memory: &GuestRam, on: bool) -> Result<(), K
     set_ram(vm, memory, if on { KVM_MEM_LOG_DIRTY_PAGES } else { 0 })
 }
 
-/// Takes KVM's notes: for each region of `memory` its first page, and a bit for each page.
+/// Takes and clears KVM's log: for each region of `memory` its first page, and a bit for each page.
 ///
 /// # Errors
 ///
@@ -222,20 +222,20 @@ pub(crate) fn take_writes(vm: &VmFd, memory: &GuestRam) -> Result<Vec<(u64, Vec<
     notes.collect()
 }
 
-/// The number of slots of RAM, which come first.
+/// The number of slots of RAM, which come before the others.
 fn slots(memory: &GuestRam) -> u32 {
     u32::try_from(memory.num_regions()).unwrap_or(u32::MAX)
 }
 
-/// Tells KVM to take the host's TSC rate as it is now; `false` if it has to be told for each vCPU.
+/// Makes KVM use the host's current TSC rate. Returns `false` if the rate has to be set for each vCPU.
 ///
 /// KVM without TSC scaling gives a vCPU the rate that the host's kernel had when its module was loaded. If the kernel refined that rate
-/// later by more than 250 ppm, as after a bad early calibration, KVM takes it for a rate that only scaling could give, and makes the vCPU
-/// all the same, with a scaling ratio of 0. It then reads the guest's TSC as 0: each TSC-deadline timer fires at about twice the guest's
-/// uptime, and the guest stalls. The host's log has "user requested TSC rate below hardware speed".
+/// later by more than 250 ppm, as after a bad early calibration, KVM considers it a rate that needs scaling, but creates the vCPU anyway,
+/// with a scaling ratio of 0. It then reads the guest's TSC as 0: each TSC-deadline timer fires at about twice the guest's uptime, and the
+/// guest stalls. The host's log has "user requested TSC rate below hardware speed".
 ///
-/// The capability is not asked for: `KVM_CAP_VM_TSC_CONTROL` is absent where there is no scaling, though the ioctl is there. Nothing
-/// depends on it on other hosts, so an error is no reason to stop.
+/// The capability is not checked: `KVM_CAP_VM_TSC_CONTROL` is absent without scaling, although the ioctl exists. Other hosts don't need
+/// this, so an error is ignored.
 fn set_tsc_rate(vm: &VmFd) -> bool {
     let set = again(|| ioctls::set_tsc_khz(vm, 0));
     if let Err(error) = set {
@@ -244,8 +244,8 @@ fn set_tsc_rate(vm: &VmFd) -> bool {
     set.is_ok()
 }
 
-/// Has KVM tell of a vCPU's events in the form that loses nothing: an exception that is still pending as such, with the address or the bits of
-/// DR6 that it brings, so that a nested guest's hypervisor may still intercept it; and a triple fault. Old KVMs don't know them.
+/// Makes KVM return a vCPU's events without loss: a pending exception as such, with its address or its bits of DR6, so that a nested
+/// guest's hypervisor may still intercept it; and a triple fault. Older KVMs don't support this.
 fn tell_events_whole(vm: &VmFd) {
     for cap in [KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_X86_TRIPLE_FAULT_EVENT] {
         let mut enable = kvm_enable_cap { cap, ..Default::default() };

@@ -1,5 +1,5 @@
-//! The VNC server: viewers look at the screen, and send keys and pointers. RFC 6143, and "The RFB Protocol" of the rfbproto community for what QEMU
-//! added to it.
+//! The VNC server: viewers show the screen, and send keys and pointer movements. RFC 6143, and "The RFB Protocol" of the rfbproto community
+//! for QEMU's extensions.
 //!
 //! ```text
 //! listener's thread: Server ──accepts──▶ one thread a viewer: serve
@@ -9,8 +9,8 @@
 //!                                     Painter ◀── Screen::look
 //! ```
 //!
-//! A session knows no socket and no clock, and tests and the fuzzer give it bytes. It looks at the screen only when its viewer has asked for an
-//! update and has read the one before: a viewer that reads slowly gets fewer of them, and no memory is spent on it.
+//! A session has no socket and no clock, so that tests and the fuzzer can pass it bytes. It reads the screen only when its viewer has
+//! requested an update and has read the previous one: a viewer that reads slowly gets fewer updates, and no memory is used for them.
 
 mod authentication;
 mod connection;

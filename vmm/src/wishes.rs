@@ -1,18 +1,18 @@
-//! The meaning of signals together: one wish, another, or the power button first.
+//! The meaning of a sequence of signals: a repeat, a request to end, or the power button first.
 
 use std::time::{Duration, Instant};
 
-/// GNU timeout and some shells send a signal to a process, and again to its group.
+/// The time in which equal signals count as one: GNU timeout and some shells send a signal to a process, and again to its group.
 const SAME_WISH: Duration = Duration::from_secs(1);
 
-/// The wish of a signal that can end nvmm.
+/// The meaning of a signal that can end nvmm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
-    /// No new request: a repeat of the last one.
+    /// A repeat of the last one, without a new meaning.
     Same,
-    /// That the guest powers off.
+    /// The guest should power off.
     PowerOff,
-    /// That nvmm ends.
+    /// nvmm should end.
     End,
 }
 
@@ -20,19 +20,19 @@ pub(crate) enum Wish {
 #[derive(Debug)]
 pub(crate) struct Wishes {
     grace: Duration,
-    /// When the guest was asked to power off.
+    /// The time when the guest was asked to power off.
     asked: Option<Instant>,
-    /// The first of the last signals that were one wish.
+    /// The first one of the last equal signals, with its time.
     last: Option<(i32, Instant)>,
 }
 
 impl Wishes {
-    /// The guest has `grace` to power off.
+    /// Gives the guest `grace` to power off.
     pub(crate) fn new(grace: Duration) -> Self {
         Self { grace, asked: None, last: None }
     }
 
-    /// Takes a signal that came `now`. `may_listen`: there is a guest that could see the power button.
+    /// Takes a signal that arrived `now`. `may_listen`: there is a guest that could see the power button.
     pub(crate) fn signal(&mut self, number: i32, now: Instant, may_listen: bool) -> Wish {
         if let Some((last, at)) = self.last
             && last == number
@@ -48,7 +48,7 @@ impl Wishes {
         Wish::End
     }
 
-    /// The time when the guest's grace is over; none before SIGTERM, or if it never is.
+    /// The time when the guest's grace period ends; none before SIGTERM, or if it never ends.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.asked?.checked_add(self.grace)
     }

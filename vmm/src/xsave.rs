@@ -4,15 +4,15 @@
 use kvm_bindings::{Xsave, kvm_xsave};
 use kvm_ioctls::{Cap, Error, VcpuFd, VmFd};
 
-/// Bytes of the legacy region, which has FXSAVE's form. SDM 1, "Legacy Region of an XSAVE Area".
+/// The size of the legacy region, which has FXSAVE's form. SDM 1, "Legacy Region of an XSAVE Area".
 pub(crate) const LEGACY: usize = 512;
 
-/// Words of KVM's that the legacy region takes.
+/// The number of KVM's 32-bit words in the legacy region.
 const LEGACY_WORDS: usize = LEGACY / 4;
-/// The parts of the legacy region, as XSTATE_BV has them: x87 and SSE.
+/// The legacy region's bits in XSTATE_BV: x87 and SSE.
 const X87_AND_SSE: u32 = 0b11;
 
-/// All that KVM keeps of the processor's XSAVE state.
+/// Everything that KVM keeps of the processor's XSAVE state.
 pub(crate) struct State(Xsave);
 
 impl State {
@@ -24,39 +24,39 @@ impl State {
     pub(crate) fn of(vm: &VmFd, vcpu: &VcpuFd) -> Result<Self, Error> {
         let no_memory = |_| Error::new(libc::ENOMEM);
         let size = usize::try_from(vm.check_extension_int(Cap::Xsave2)).unwrap_or_default();
-        // Before Linux 5.17, KVM has no other size.
+        // // Before Linux 5.17, KVM has no other size.
         let Some(more) = size.checked_sub(size_of::<kvm_xsave>()) else {
             let header = vcpu.get_xsave()?.into();
             return Xsave::from_header(header).map(Self).map_err(no_memory);
         };
         let mut state = Xsave::new(more.div_ceil(size_of::<u32>())).map_err(no_memory)?;
-        // SAFETY: it has room for as much as KVM says that it writes.
+        // // SAFETY: it has room for as many bytes as KVM says that it writes.
         unsafe { vcpu.get_xsave2(&mut state) }?;
         Ok(Self(state))
     }
 
-    /// Gives the state to a vCPU of the machine that it was read from, or was made for.
+    /// Sets the state of a vCPU in the machine that it was read from, or was made for.
     ///
     /// # Errors
     ///
     /// KVM refuses a value.
     pub(crate) fn give(&self, vcpu: &VcpuFd) -> Result<(), Error> {
-        // SAFETY: it has as much as KVM says that it reads: `of` and `from_bytes` see to that.
+        // // SAFETY: it has as many bytes as KVM says that it reads: `of` and `from_bytes` ensure that.
         unsafe { vcpu.set_xsave2(&self.0) }
     }
 
-    /// The bytes, as XSAVE has them in memory.
+    /// The bytes in memory, in XSAVE's form.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let region = &self.0.as_fam_struct_ref().xsave.region;
         region.iter().chain(self.0.as_slice()).flat_map(|word| word.to_le_bytes()).collect()
     }
 
-    /// The state for a vCPU of `vm`, of the bytes of another machine's. What is missing at the end is zeros: the features of the guest's
-    /// CPU say which of them count.
+    /// The state for a vCPU of `vm`, from the bytes of another machine. Missing bytes at the end are zeros: the features of the guest's CPU
+    /// decide which of them count.
     ///
     /// # Errors
     ///
-    /// There is no memory for it, or it has more bytes than this machine's KVM takes (`EMSGSIZE`), or none of a header (`EINVAL`).
+    /// There is no memory for it, or there are more bytes than this machine's KVM takes (`EMSGSIZE`), or fewer than a header (`EINVAL`).
     pub(crate) fn from_bytes(vm: &VmFd, bytes: &[u8]) -> Result<Self, Error> {
         let header = size_of::<kvm_xsave>();
         let size = usize::try_from(vm.check_extension_int(Cap::Xsave2)).unwrap_or_default().max(header);
@@ -70,7 +70,7 @@ impl State {
             return Err(Error::new(libc::EMSGSIZE));
         }
         let mut state = Xsave::new(more).map_err(|_| Error::new(libc::ENOMEM))?;
-        // SAFETY: the length stays.
+        // // SAFETY: the length does not change.
         let region = unsafe { &mut state.as_mut_fam_struct().xsave.region };
         for (word, bytes) in region.iter_mut().zip(first) {
             *word = u32::from_le_bytes(*bytes);
@@ -93,13 +93,13 @@ impl State {
 
     /// Changes the legacy region.
     pub(crate) fn set_legacy(&mut self, bytes: &[u8; LEGACY]) {
-        // SAFETY: the length stays.
+        // // SAFETY: the length does not change.
         let region = unsafe { &mut self.0.as_mut_fam_struct().xsave.region };
         let (words, _) = bytes.as_chunks();
         for (word, bytes) in region.iter_mut().zip(words) {
             *word = u32::from_le_bytes(*bytes);
         }
-        // A part that is not in use would be taken for its initial value.
+        // // Otherwise the processor would take the initial value of a part that is not in use.
         region[LEGACY_WORDS] |= X87_AND_SSE;
     }
 }

@@ -1,4 +1,4 @@
-//! A vCPU as a debugger sees it, while it is stopped: its registers, its address space, and the traps that are set for it.
+//! A debugger's view of a stopped vCPU: its registers, its address space, and its traps.
 
 use kvm_bindings::{
     KVM_EXIT_IO, KVM_EXIT_MMIO, KVM_MP_STATE_HALTED, Msrs, kvm_debug_exit_arch, kvm_msr_entry,
@@ -19,8 +19,8 @@ use crate::{
 const KERNEL_GS_BASE: u32 = 0xc000_0102;
 
 impl Vcpu {
-    /// Ends the access to a port or to memory that the vCPU was at when it stopped: only then are its registers as the guest has them
-    /// (Linux, Documentation/virt/kvm/api.rst, "The kvm_run structure"). Returns what follows, if the vCPU does more than go on.
+    /// Completes the port or memory access at which the vCPU stopped: only then do its registers have the guest's values (Linux,
+    /// Documentation/virt/kvm/api.rst, "The kvm_run structure"). Returns the event that follows, unless the vCPU just goes on.
     pub(crate) fn complete_io(&mut self, machine: &Buses) -> Option<Event> {
         if ![KVM_EXIT_IO, KVM_EXIT_MMIO].contains(&self.fd.get_kvm_run().exit_reason) {
             return None;
@@ -32,16 +32,16 @@ impl Vcpu {
     ///
     /// # Errors
     ///
-    /// KVM does not tell them.
+    /// KVM refuses to read them.
     pub(crate) fn registers(&self, vm: &VmFd) -> Result<Registers, KvmError> {
         Ok(self.state(vm)?.0.registers())
     }
 
-    /// Changes those registers that are not the same.
+    /// Sets those registers whose values differ.
     ///
     /// # Errors
     ///
-    /// No processor could have these values, or a segment is among them.
+    /// A value is impossible on a processor, or is for a segment register.
     pub(crate) fn set_registers(&mut self, vm: &VmFd, registers: &Registers) -> Result<(), Refusal> {
         let id = self.id;
         let refused = |what: &'static str| {
@@ -51,7 +51,7 @@ impl Vcpu {
         let new = old.with(registers).ok_or_else(|| {
             Refusal("a segment register can't be changed: only the guest can load its descriptor".to_owned())
         })?;
-        // The mode first, in which the others have to be possible.
+        // // First the mode, on which the validity of the others depends.
         if new.sregs != old.sregs {
             self.fd.set_sregs(&new.sregs).map_err(refused("segment and control registers"))?;
         }
@@ -71,13 +71,13 @@ impl Vcpu {
         Ok(())
     }
 
-    /// Has `look` see the memory as the vCPU's page tables have it.
+    /// Calls `look` with the memory as the vCPU's page tables map it.
     pub(crate) fn with_space<T>(&self, look: impl FnOnce(&Space<'_>) -> T) -> T {
         let space = self.address_space();
         look(&Space { translate: &|address| physical(space.as_ref()?, address), ram: &self.memory })
     }
 
-    /// Sets traps in the place of those before. Interrupts wait while it takes a step if `block_irq`.
+    /// Replaces the traps. With `block_irq`, interrupts wait while the vCPU takes a step.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Vcpu {
         self.fd.get_mp_state().is_ok_and(|state| state.mp_state == KVM_MP_STATE_HALTED)
     }
 
-    /// The trap that KVM's debug exit tells of. If it is the guest's own, the guest gets it.
+    /// The trap of KVM's debug exit. If the trap is the guest's own, it is passed on to the guest.
     pub(super) fn trap(&mut self, exit: &kvm_debug_exit_arch) -> Option<Trap> {
         let is_breakpoint = exit.exception == BREAKPOINT;
         let space = is_breakpoint.then(|| self.address_space()).flatten();
@@ -110,7 +110,8 @@ impl Vcpu {
         trap
     }
 
-    /// Returns whether the next instruction is the debugger's. A KVM that emulates instructions in software can't raise #BP.
+    /// Returns whether the next instruction is a breakpoint of the debugger's. A KVM that emulates instructions in software can't raise
+    /// #BP.
     pub(super) fn is_at_patch(&self) -> bool {
         if self.traps.patched.is_empty() {
             return false;
@@ -121,7 +122,7 @@ impl Vcpu {
         physical.is_some_and(|physical| self.traps.patched.contains(&physical))
     }
 
-    /// Raises an exception of the guest's own that came here.
+    /// Raises an exception that belongs to the guest but caused an exit.
     fn give_back(&self, exit: &kvm_debug_exit_arch) -> Result<(), Error> {
         if exit.exception == DEBUG {
             let mut registers = self.fd.get_debug_regs()?;
@@ -135,7 +136,7 @@ impl Vcpu {
         self.fd.set_vcpu_events(&events)
     }
 
-    /// Its address space; none if KVM does not tell its registers.
+    /// Its address space; none if KVM doesn't return its registers.
     fn address_space(&self) -> Option<AddressSpace<'_>> {
         AddressSpace::read(&self.fd, &self.memory).ok()
     }
@@ -151,7 +152,7 @@ impl Vcpu {
         Ok((state, fpu))
     }
 
-    /// 0 where KVM does not show the MSR.
+    /// 0 if KVM doesn't return the MSR.
     fn kernel_gs_base(&self) -> Result<u64, Error> {
         let entry = kvm_msr_entry { index: KERNEL_GS_BASE, ..Default::default() };
         let mut msrs = Msrs::from_entries(&[entry]).map_err(|_| Error::new(libc::ENOMEM))?;
@@ -160,7 +161,7 @@ impl Vcpu {
     }
 }
 
-/// The physical address of a linear one, if a page is mapped there.
+/// The physical address of a linear address, if a page is mapped there.
 fn physical(space: &AddressSpace<'_>, linear: u64) -> Option<u64> {
     Some(space.translate(linear).ok()??.address)
 }

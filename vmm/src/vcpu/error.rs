@@ -1,23 +1,23 @@
-//! The reasons for which there is no vCPU.
+//! The reasons why a vCPU can't be created or can't go on.
 
 use kvm_ioctls::Error;
 
 use crate::{lost_memory, tsc::TscError, vm::KvmError};
 
-/// Why a vCPU can't be made as planned, or can't go on.
+/// The reason why a vCPU can't be created as planned, or can't go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VcpuError {
     /// KVM refused an ioctl.
     #[error("vCPU {0}")]
     Kvm(u32, #[source] KvmError),
-    /// The guest touched memory that the host can't give.
+    /// The guest accessed memory that the host can't provide.
     #[error("vCPU {vcpu}: KVM_RUN: the host lost memory of the guest{}: {}", place(*.at), lost_memory::WAYS)]
     LostMemory {
         /// The vCPU.
         vcpu: u32,
-        /// The guest's address, if KVM tells that.
+        /// The guest-physical address, if KVM returns it.
         at: Option<u64>,
-        /// KVM's answer, if that is an error.
+        /// KVM's error, if it returned one.
         source: Option<Error>,
     },
     /// KVM refused a value of an MSR.
@@ -30,7 +30,7 @@ pub(crate) enum VcpuError {
         /// The value.
         value: u64,
     },
-    /// KVM took an MSR's value and shows another.
+    /// KVM accepted an MSR's value, but returns another.
     #[error("vCPU {vcpu}: KVM changed MSR {index:#x}: it is {read:#x} and not {value:#x}")]
     MsrChanged {
         /// The vCPU.
@@ -42,7 +42,7 @@ pub(crate) enum VcpuError {
         /// The value that was read back.
         read: u64,
     },
-    /// KVM gave the vCPU another CPUID than it was told.
+    /// KVM changed the vCPU's CPUID.
     #[error("vCPU {vcpu}: KVM changed CPUID: {what}")]
     Cpuid {
         /// The vCPU.
@@ -50,10 +50,10 @@ pub(crate) enum VcpuError {
         /// All the differences.
         what: String,
     },
-    /// `tsc-frequency` that can't be had.
+    /// The value of `tsc-frequency` is not possible.
     #[error("vCPU {0}")]
     Tsc(u32, #[source] TscError),
-    /// Too many leaves.
+    /// Too many CPUID leaves.
     #[error("vCPU {0}: more CPUID leaves than KVM takes")]
     TooManyLeaves(u32),
 }
@@ -62,7 +62,7 @@ fn place(at: Option<u64>) -> String {
     at.map_or_else(String::new, |at| format!(" at {at:#x}"))
 }
 
-/// A vCPU, by its number, that can't be stopped between two instructions.
+/// The vCPU of this index can't be stopped between two instructions.
 #[derive(Debug, thiserror::Error)]
 #[error("vCPU {0} is in an instruction that does not end: save the machine at another moment")]
 pub(crate) struct Unsettled(pub(super) u32);

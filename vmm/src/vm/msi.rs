@@ -1,4 +1,4 @@
-//! Message-signalled interrupts: from nvmm's threads by `KVM_SIGNAL_MSI`, and from the kernel's by irqfd.
+//! Message-signalled interrupts: from nvmm's threads by `KVM_SIGNAL_MSI`, and from kernel threads by irqfd.
 
 use std::{
     collections::BTreeMap,
@@ -17,16 +17,16 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::ioctls::again;
 
-/// The inputs of a PIC, and of the IOAPIC. The GSIs of messages begin above.
+/// The number of inputs of a PIC, and of the IOAPIC. The GSIs of messages are above these.
 const PIC_PINS: u32 = 8;
 const IOAPIC_PINS: u32 = 24;
-/// `KVM_MAX_IRQ_ROUTES`: GSIs are below.
+/// `KVM_MAX_IRQ_ROUTES`: the upper bound of GSIs.
 const MAX_GSIS: u32 = 4096;
 
 /// A message-signalled interrupt.
 ///
-/// nvmm's own threads send it by `KVM_SIGNAL_MSI`: an irqfd would save nothing there, and each message that the guest programs would cost
-/// a new routing table and the grace period that KVM waits for with it. Only one that the kernel has to send gets a route.
+/// nvmm's own threads send it by `KVM_SIGNAL_MSI`: an irqfd would save nothing there, and each message that the guest programs would cost a
+/// new routing table and KVM's grace period for it. Only an interrupt that the kernel sends gets a route.
 #[derive(Debug)]
 pub(super) struct KvmMsi {
     routes: Arc<Routes>,
@@ -38,7 +38,7 @@ struct State {
     message: MsiMessage,
     /// The GSI of its route.
     gsi: Option<u32>,
-    /// The number of events that are attached. With none, the route may be that of an earlier message.
+    /// The number of events that are attached. At 0, the route may still be that of an earlier message.
     attached: usize,
 }
 
@@ -68,7 +68,7 @@ impl Msi for KvmMsi {
         let Routes { vm, x2apic_ids, .. } = &*self.routes;
         match again(|| vm.signal_msi(to_kvm(message, *x2apic_ids))) {
             Ok(_) => {}
-            // The guest's own doing: no local APIC takes such a message.
+            // // A mistake of the guest: no local APIC accepts such a message.
             Err(error) if [libc::EPERM, libc::EINVAL].contains(&error.errno()) => {
                 log::debug!("KVM_SIGNAL_MSI of {message:x?}: {error}");
             }
@@ -109,17 +109,17 @@ impl Drop for KvmMsi {
     }
 }
 
-/// KVM's routing table: those of the interrupt controllers' inputs as KVM sets them up itself, and of messages.
+/// KVM's routing table: the routes of the interrupt controllers' inputs, as KVM sets them up itself, and those of messages.
 #[derive(Debug)]
 pub(super) struct Routes {
     vm: Arc<VmFd>,
     x2apic_ids: bool,
-    /// The messages by GSI. Those without one are taken, and lead nowhere.
+    /// The messages by GSI. A GSI without a message is in use, but has no route.
     messages: Mutex<BTreeMap<u32, Option<MsiMessage>>>,
 }
 
 impl Routes {
-    /// Of a machine whose messages name local APICs by ids of 32 bits, or not.
+    /// The table of a machine whose messages have 32-bit APIC IDs if `x2apic_ids`.
     pub(super) fn new(vm: Arc<VmFd>, x2apic_ids: bool) -> Self {
         Self { vm, x2apic_ids, messages: Mutex::default() }
     }
@@ -132,12 +132,12 @@ impl Routes {
         Ok(gsi)
     }
 
-    /// Frees a GSI that has no irqfd. Its route goes with the next change of another.
+    /// Frees a GSI that has no irqfd. Its route disappears at the next change of another.
     fn free(&self, gsi: u32) {
         self.messages().remove(&gsi);
     }
 
-    /// Has `gsi` send `message`. If KVM refuses it, it sends nothing.
+    /// Routes `gsi` to `message`. If KVM refuses the message, the GSI has no route.
     fn set(&self, gsi: u32, message: MsiMessage) -> io::Result<()> {
         let mut messages = self.messages();
         if messages.insert(gsi, Some(message)) == Some(Some(message)) {
@@ -145,7 +145,7 @@ impl Routes {
         }
         let set = self.write(&messages);
         if set.is_err() {
-            // A message that KVM knows to be none must not stand in the way of the others.
+            // // A message that KVM refuses must not block the others.
             messages.insert(gsi, None);
             self.write(&messages)?;
         }
@@ -165,7 +165,7 @@ impl Routes {
     }
 }
 
-/// The routes that KVM starts with: GSIs 0 to 15 lead to both PICs and the IOAPIC, those up to 23 to the IOAPIC.
+/// KVM's initial routes: GSIs 0 to 15 lead to both PICs and the IOAPIC, those up to 23 to the IOAPIC.
 fn pin_routes() -> impl Iterator<Item = kvm_irq_routing_entry> {
     let route = |gsi, irqchip, pin| {
         let mut entry = kvm_irq_routing_entry { gsi, type_: KVM_IRQ_ROUTING_IRQCHIP, ..Default::default() };
@@ -190,8 +190,8 @@ fn message_route(gsi: u32, message: kvm_msi) -> kvm_irq_routing_entry {
     entry
 }
 
-/// With 32-bit APIC ids KVM takes bits 31:8 of the destination from the upper address half. The guest puts bits 14:8 of it into
-/// bits 11:5 of the lower one (`KVM_FEATURE_MSI_EXT_DEST_ID`).
+/// With 32-bit APIC IDs, KVM takes bits 31:8 of the destination from the upper half of the address. The guest puts bits 14:8 into bits 11:5
+/// of the lower half (`KVM_FEATURE_MSI_EXT_DEST_ID`).
 fn to_kvm(message: MsiMessage, x2apic_ids: bool) -> kvm_msi {
     const EXT_DEST_ID: u64 = 0xfe0;
     let [low, high] = if x2apic_ids {

@@ -1,4 +1,4 @@
-//! The memory slots of a VM beside RAM's.
+//! The memory slots of a VM other than those of RAM.
 #![expect(unsafe_code, reason = "gives KVM memory to map")]
 
 use std::{
@@ -20,8 +20,8 @@ use vm_memory::VolatileSlice;
 
 use crate::{buses::MemorySlots, ioctls::again};
 
-/// The slots of PCI BARs and of a flash chip, numbered above those of RAM. They own the memory that KVM maps; whoever runs a vCPU holds them, by the
-/// [buses](crate::buses::Buses).
+/// The slots of PCI BARs and of a flash chip, numbered above those of RAM. They own the memory that KVM maps. Threads that run a vCPU hold
+/// them, by the [buses](crate::buses::Buses).
 #[derive(Debug)]
 pub(super) struct KvmSlots {
     vm: Arc<VmFd>,
@@ -29,15 +29,15 @@ pub(super) struct KvmSlots {
     mapped: Mutex<BTreeMap<u32, Mapped>>,
 }
 
-/// A slot that is there.
+/// A slot in use.
 #[derive(Debug)]
 struct Mapped {
     owner: Owner,
-    /// The part of the owner's memory that it maps.
+    /// The mapped part of the owner's memory.
     range: Range<usize>,
 }
 
-/// The owner of memory that KVM maps: it keeps it.
+/// The owner of memory that KVM maps, which keeps the memory alive.
 #[derive(Clone, Debug)]
 enum Owner {
     Bar(Arc<BarMemory>),
@@ -52,7 +52,7 @@ impl Owner {
         }
     }
 
-    /// The log of the pages that are written to, if there is to be one.
+    /// The log of written pages, if there is one.
     fn dirty(&self) -> Option<&DirtyPages> {
         match self {
             Self::Bar(memory) => memory.dirty(),
@@ -70,7 +70,7 @@ impl Owner {
 }
 
 impl Mapped {
-    /// Notes that the guest may have written to any of its pages.
+    /// Records that the guest may have written any of its pages.
     fn mark(&self) {
         if let Some(dirty) = self.owner.dirty() {
             dirty.add(self.range.start as u64..self.range.end as u64);
@@ -79,7 +79,7 @@ impl Mapped {
 }
 
 impl KvmSlots {
-    /// No slots of `vm` yet; their numbers begin with `first`.
+    /// No slots of `vm` yet; their numbers start at `first`.
     pub(super) fn new(vm: Arc<VmFd>, first: u32) -> Self {
         Self { vm, first, mapped: Mutex::default() }
     }
@@ -98,15 +98,15 @@ impl KvmSlots {
             memory_size: pages.len() as u64,
             userspace_addr: pages.ptr_guard_mut().as_ptr().expose_provenance() as u64,
         };
-        // SAFETY: the pages are the owner's, which stays mapped while `mapped` has it: until KVM has deleted the slot, or until no vCPU
-        // can run any more.
+        // // SAFETY: the pages belong to the owner, and stay mapped while `mapped` holds it: until KVM has deleted the slot, or until no
+        // vCPU can run any more.
         again(|| unsafe { self.vm.set_user_memory_region(region) })?;
         mapped.insert(slot, Mapped { owner, range });
         Ok(slot)
     }
 }
 
-/// `KVM_SET_USER_MEMORY_REGION`. vCPUs may run meanwhile: KVM waits until none of them uses the slots of before.
+/// `KVM_SET_USER_MEMORY_REGION`. vCPUs may run meanwhile: KVM waits until none of them uses the old slots.
 impl MemorySlots for KvmSlots {
     fn create(&self, address: u64, memory: &Arc<BarMemory>, range: &Range<u64>) -> io::Result<u32> {
         let offset = |offset| usize::try_from(offset).map_err(io::Error::other);
@@ -129,13 +129,13 @@ impl MemorySlots for KvmSlots {
         let region = kvm_userspace_memory_region { slot, ..Default::default() };
         // SAFETY: a region of no bytes maps nothing, and RAM's slots are not in `mapped`.
         again(|| unsafe { self.vm.set_user_memory_region(region) })?;
-        // Its log has gone with it.
+        // // KVM's log of the slot is gone.
         mapped.remove(&slot).iter().for_each(Mapped::mark);
         Ok(())
     }
 }
 
-/// `KVM_GET_DIRTY_LOG`, which begins the log anew.
+/// `KVM_GET_DIRTY_LOG`, which also clears the log.
 impl DirtyLog for KvmSlots {
     fn collect(&self, memory: &BarMemory) {
         let mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,19 +14,19 @@ use crate::small_file;
 /// A challenge, and a response to it.
 pub(super) type Block = [u8; 16];
 
-/// The bytes of a password that count.
+/// The number of significant bytes of a password.
 const LEN: usize = 8;
 
-/// A password. No message shows it.
+/// A password, which is not printed in any message.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Password([u8; LEN]);
 
 impl Password {
-    /// Reads the first line of a file, of which eight bytes count, and warns if others can read it, too.
+    /// Reads the first line of a file, whose first eight bytes are the password, and warns if other users can read the file.
     ///
     /// # Errors
     ///
-    /// It can't be read, or the line is empty, which would be no password.
+    /// The file can't be read, or the line is empty.
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
         let bytes = small_file::read_bytes(path)?;
         let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -44,20 +44,20 @@ impl Password {
         Ok(Self::new(line))
     }
 
-    /// A password of these bytes, of which eight count.
+    /// A password of these bytes, of which the first eight count.
     pub(super) fn new(bytes: &[u8]) -> Self {
         let mut password = [0; LEN];
         password.iter_mut().zip(bytes).for_each(|(byte, given)| *byte = *given);
         Self(password)
     }
 
-    /// Returns true if `response` is to `challenge` what this password makes of it. The time that it takes tells nothing.
+    /// Returns whether `response` is this password's response to `challenge`. The comparison takes constant time.
     pub(super) fn is_proven(&self, challenge: &Block, response: &Block) -> bool {
         let expected = self.respond(challenge);
         expected.iter().zip(response).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
     }
 
-    /// The response to a challenge: DES, of whose key's bytes the bits are in reverse.
+    /// The response to a challenge: DES, with the bits of each byte of the key in reverse order.
     pub(super) fn respond(&self, challenge: &Block) -> Block {
         let cipher = Des::new(&self.0.map(u8::reverse_bits).into());
         let mut response = *challenge;
@@ -74,14 +74,14 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A challenge that nobody can know before.
+/// An unpredictable challenge.
 ///
 /// # Errors
 ///
 /// The host has no random numbers.
 pub(super) fn challenge() -> io::Result<Block> {
     let mut challenge = Block::default();
-    // So few bytes come at once.
+    // // A request this small never returns fewer bytes.
     getrandom(&mut challenge, GetRandomFlags::empty())?;
     Ok(challenge)
 }

@@ -1,4 +1,4 @@
-//! The socket of a viewer, and the wish that its thread ends.
+//! A viewer's socket, and the event that ends its thread.
 
 use std::{
     io,
@@ -13,16 +13,16 @@ use rustix::{
     net::{SendFlags, send},
 };
 
-/// The wish that all threads of a server end.
+/// The event that ends all threads of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Stop(Arc<OwnedFd>);
 
-/// The things that a thread waited for.
+/// The reasons why a thread woke up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Woken {
-    /// The server ends.
+    /// The server is ending.
     Stopped,
-    /// Something has come or can be sent, or the time is up.
+    /// The descriptor is ready, or the time is up.
     Ready,
 }
 
@@ -34,14 +34,14 @@ impl Stop {
         Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
     }
 
-    /// Has all of them end. Nobody reads it: it stays.
+    /// Ends all threads. Nothing reads the event, so that it stays set.
     pub(super) fn set(&self) {
         if let Err(error) = rustix::io::write(&*self.0, &1_u64.to_ne_bytes()) {
             log::error!("can't wake the VNC server: {error}");
         }
     }
 
-    /// Waits for `patience`, and for nothing else.
+    /// Waits for `patience`, or until the event is set.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Stop {
         }
     }
 
-    /// Waits for `events` at `fd`, for at most `patience`.
+    /// Waits up to `patience` for `events` of `fd`.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl Stop {
     }
 }
 
-/// A socket that never blocks.
+/// A nonblocking socket.
 #[derive(Debug)]
 pub(super) struct Connection(OwnedFd);
 
@@ -82,7 +82,7 @@ impl Connection {
         Self(socket)
     }
 
-    /// Reads what has come. None: nothing.
+    /// Reads the available bytes; none if there are none yet.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Connection {
         }
     }
 
-    /// Sends what there is room for, and returns its length.
+    /// Sends as much as there is room for, and returns its length.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A viewer that sends any bytes.
+//! A viewer that sends arbitrary bytes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,17 +12,17 @@ use super::{
     session::{Session, Subject},
 };
 
-/// The most that one update has, and then some: the picture's pixels, those of an area that is asked for, and the headers.
+/// An upper bound of one update: the picture's pixels, those of a requested area, and the headers.
 const MOST_OUTPUT: usize = 2 * 64 * 48 * 5 + 8192;
-/// The most that a session keeps of what it was sent: the longest message.
+/// The most input that a session may keep: the longest message.
 const MOST_INPUT: usize = 8192;
 
-/// A session of a viewer: a byte that is odd if it needs a password, and parts of `data`, each with its length in a byte in front. The screen
-/// changes between them, and its size, too.
+/// A session of a viewer: the first byte is odd if it needs a password, then parts of `data` follow, each after a byte with its length.
+/// Between them the screen changes, and also its size.
 ///
 /// # Panics
 ///
-/// More is kept or sent than one message, or one update.
+/// The session keeps more than one message, or sends more than one update.
 pub fn vnc(data: &[u8]) {
     let Some((&first, data)) = data.split_first() else { return };
     let screen = Arc::new(Changing::default());
@@ -49,13 +49,13 @@ pub fn vnc(data: &[u8]) {
             return;
         }
         assert!(session.output().len() <= MOST_OUTPUT, "{}", session.output().len());
-        // It is read in part or as a whole.
+        // // The viewer reads a part of the output or all of it.
         let sent = session.output().len().min(usize::from(len) << 6);
         session.sent(sent);
     }
 }
 
-/// A screen of few pixels.
+/// A screen with few pixels.
 #[derive(Debug, Default)]
 struct Changing(Mutex<Picture>);
 
@@ -75,7 +75,7 @@ impl Screen for Changing {
     }
 }
 
-/// A guest that hears what can be.
+/// The guest's input, which checks that only possible values arrive.
 #[derive(Debug)]
 struct Checked;
 

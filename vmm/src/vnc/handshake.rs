@@ -1,4 +1,4 @@
-//! The beginning of a session: RFC 6143, "Handshaking Messages" and "Initialization Messages".
+//! The start of a session: RFC 6143, "Handshaking Messages" and "Initialization Messages".
 
 use std::{io, time::Duration};
 
@@ -14,14 +14,14 @@ const VNC: u8 = 2;
 /// A security result.
 const OK: [u8; 4] = 0_u32.to_be_bytes();
 const FAILED: [u8; 4] = 1_u32.to_be_bytes();
-/// The answer to a wrong password.
+/// The reason sent after a wrong password.
 const WRONG: &[u8] = b"the password is wrong";
-/// The time that a viewer has for an answer that it knows by itself.
+/// The time for an answer that the viewer gives by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The time in which its user types a password.
+/// The time for its user to type a password.
 const TYPING: Duration = Duration::from_secs(90);
 
-/// The version of the protocol that a viewer speaks.
+/// The version of the protocol that a viewer uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Version {
     V3,
@@ -38,11 +38,11 @@ enum Step {
     Init,
 }
 
-/// A viewer that has not come in yet.
+/// A viewer that is not admitted yet.
 #[derive(Debug)]
 pub(super) struct Handshake(Step);
 
-/// The reason why a viewer does not come in.
+/// The reason why a viewer is not admitted.
 #[derive(Debug, Error)]
 pub(super) enum HandshakeError {
     #[error("it does not speak VNC's protocol")]
@@ -55,14 +55,14 @@ pub(super) enum HandshakeError {
     Challenge(#[source] io::Error),
 }
 
-/// The end of a step.
+/// The result of a step.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Its last byte has not come yet.
+    /// The answer is not complete yet.
     Waits,
-    /// So many bytes were the answer.
+    /// The answer had this many bytes.
     Took(usize),
-    /// It was the last one, of so many bytes: the viewer is in.
+    /// It was the last answer, with this many bytes: the viewer is admitted.
     Done(usize),
 }
 
@@ -78,11 +78,11 @@ impl Handshake {
         if matches!(self.0, Step::Response(..)) { TYPING } else { PATIENCE }
     }
 
-    /// Takes an answer at the beginning of `bytes`, and appends the next question.
+    /// Takes an answer from the beginning of `bytes`, and appends the next question.
     ///
     /// # Errors
     ///
-    /// It is none, or the password is wrong: `output` tells the viewer.
+    /// The answer is invalid, or the password is wrong; `output` reports it to the viewer.
     pub(super) fn take(
         &mut self,
         bytes: &[u8],
@@ -127,7 +127,7 @@ impl Handshake {
                 self.0 = Step::Init;
                 Ok(Progress::Took(response.len()))
             }
-            // Its flag asks that others leave, or not. Here they share the screen.
+            // // Its flag, whether other viewers may stay, is ignored: here they share the screen.
             Step::Init => Ok(if bytes.is_empty() { Progress::Waits } else { Progress::Done(1) }),
         }
     }
@@ -144,7 +144,7 @@ impl Handshake {
             self.0 = Step::Security(version);
             return Ok(());
         }
-        // An old viewer is told, and chooses nothing.
+        // // An old viewer gets the type, and has no choice.
         output.extend(u32::from(security).to_be_bytes());
         match password {
             Some(_) => self.challenge(version, output),
@@ -164,7 +164,7 @@ impl Handshake {
 }
 
 impl Version {
-    /// Reads `RFB 003.00N`. Minor versions that are none count as the next older one.
+    /// Parses `RFB 003.00N`. An unknown minor version counts as the next older one.
     fn parse(bytes: &[u8; 12]) -> Result<Self, HandshakeError> {
         let [b'R', b'F', b'B', b' ', b'0', b'0', b'3', b'.', minor @ .., b'\n'] = bytes else {
             return Err(HandshakeError::Version);

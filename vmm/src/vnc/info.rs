@@ -1,4 +1,4 @@
-//! The server and its viewers, as QMP and QEMU's monitor tell of them.
+//! The server and its viewers, in the form for QMP and QEMU's monitor.
 
 use std::{fmt, net::SocketAddr};
 
@@ -56,7 +56,7 @@ impl Endpoint {
         Self { host: address.ip().to_string(), service: address.port().to_string(), family }
     }
 
-    /// A unix socket at a path, which is empty for a viewer. QEMU has both in this way.
+    /// A unix socket at a path, which is empty for a viewer. QEMU shows both like this.
     pub(super) fn unix(path: &str) -> Self {
         Self { host: String::new(), service: path.to_owned(), family: "unix" }
     }

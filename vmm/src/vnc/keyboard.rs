@@ -1,4 +1,4 @@
-//! A viewer's keys and pointer, on their way to the guest.
+//! A viewer's keys and pointer, translated for the guest.
 
 use std::{
     collections::BTreeMap,
@@ -15,34 +15,34 @@ use super::keysyms::{self, CAPS_LOCK, SHIFT_LEFT, SHIFT_RIGHT, Typed};
 /// The buttons that the guest can have.
 const BUTTONS: u8 = 0x1f;
 
-/// The keyboard and the pointer of one viewer. When it goes, it lets go of all that it holds.
+/// The keyboard and the pointer of one viewer. When it is dropped, it releases everything that is held.
 ///
-/// A viewer that does not know QEMU's extended key events names characters, of any layout. The guest is taken to have the layout of the United
-/// States: where a character needs Shift to be otherwise than it is, Shift is pressed or let go for it.
+/// A viewer without QEMU's extended key events sends characters of any layout. The guest is assumed to have the US layout: if a character
+/// needs the opposite state of Shift, Shift is pressed or released for it.
 #[derive(Debug)]
 pub(super) struct Keyboard {
     input: Arc<dyn Input>,
-    /// The guest's Caps Lock, as far as viewers have pressed it.
+    /// The state of the guest's Caps Lock, counting only the viewers' presses.
     caps_lock: Arc<AtomicBool>,
-    /// The keys that are held, each with the keysym that it was pressed by, if it was by one.
+    /// The keys that are held, each with its keysym, if it was pressed by one.
     held: BTreeMap<Key, Option<u32>>,
     pointer: Pointer,
 }
 
 impl Keyboard {
-    /// A keyboard of which nothing is held.
+    /// A keyboard with no key held.
     pub(super) fn new(input: Arc<dyn Input>, caps_lock: Arc<AtomicBool>) -> Self {
         Self { input, caps_lock, held: BTreeMap::new(), pointer: Pointer::default() }
     }
 
-    /// Presses a key by its place, or lets it go. A code that is none is ignored.
+    /// Presses or releases a key by its scancode. An invalid code is ignored.
     pub(super) fn code(&mut self, code: u32, pressed: bool) {
         if let Ok(code @ 1..) = u8::try_from(code) {
             self.key(Key(code), pressed, None);
         }
     }
 
-    /// Presses a key by its character, or lets it go. A character that no key has is ignored.
+    /// Presses or releases a key by its character. A character that is on no key is ignored.
     pub(super) fn keysym(&mut self, keysym: u32, pressed: bool) {
         if !pressed {
             return self.let_go(keysym);
@@ -70,7 +70,7 @@ impl Keyboard {
         }
     }
 
-    /// Moves the pointer in a picture of `size`, and presses its buttons.
+    /// Moves the pointer within a picture of `size`, and sets its buttons.
     pub(super) fn pointer(&mut self, buttons: u8, (x, y): (u16, u16), (width, height): (u16, u16)) {
         let scaled = |at: u16, len: u16| {
             let last = u32::from(len.saturating_sub(1).max(1));
@@ -81,8 +81,8 @@ impl Keyboard {
         self.input.pointer(self.pointer);
     }
 
-    /// Lets the key go that was pressed by a keysym. With another Shift or layout, a key has another one when it is let go: then it is the one key
-    /// that is held with a character.
+    /// Releases the key that was pressed by a keysym. If Shift or the layout has changed since, the keysym at release differs: then this is
+    /// the only key held with a character.
     fn let_go(&mut self, keysym: u32) {
         let same = |(key, by): (&Key, &Option<u32>)| (*by == Some(keysym)).then_some(*key);
         let by_place = keysyms::typed(keysym)
@@ -104,7 +104,7 @@ impl Keyboard {
         }
     }
 
-    /// Presses a key, again if it is held, or lets one go that is held.
+    /// Presses a key, again if it is held already, or releases it if it is held.
     fn key(&mut self, key: Key, pressed: bool, keysym: Option<u32>) {
         let changed = match pressed {
             true => self.held.insert(key, keysym).is_none(),

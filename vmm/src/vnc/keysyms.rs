@@ -1,4 +1,4 @@
-//! Keys by the characters on them: the keysyms of X11's `keysymdef.h`, as a keyboard of the United States has them.
+//! Keys by their characters: the keysyms of X11's `keysymdef.h`, on a US keyboard.
 
 use devices::input::Key;
 
@@ -9,18 +9,18 @@ pub(super) const SHIFT_RIGHT: Key = Key(0x36);
 /// Caps Lock.
 pub(super) const CAPS_LOCK: Key = Key(0x3a);
 
-/// The way to have a keysym typed.
+/// The way to type a keysym.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// By a key alone, whatever Shift is.
+    /// By a key alone, with or without Shift.
     Key(Key),
-    /// By a key whose character depends on Shift, which is to be pressed or not.
+    /// By a key whose character depends on Shift; true if Shift must be pressed.
     Shifted(Key, bool),
-    /// By a key with a letter, which Caps Lock changes, too; true for a capital.
+    /// By a letter's key, which Caps Lock also affects; true for a capital letter.
     Letter(Key, bool),
 }
 
-/// The rows of keys with characters: the code of the first, the characters, and those with Shift.
+/// The rows of keys with characters: the scancode of the first key, the characters, and the characters with Shift.
 const ROWS: [(u8, &[u8], &[u8]); 6] = [
     (0x02, b"1234567890-=", b"!@#$%^&*()_+"),
     (0x10, b"qwertyuiop[]", b"QWERTYUIOP{}"),
@@ -30,7 +30,7 @@ const ROWS: [(u8, &[u8], &[u8]); 6] = [
     (0x39, b" ", b" "),
 ];
 
-/// Runs of keys without characters: the first keysym, and the codes from there on. 0 is no key.
+/// Runs of keys without characters: the first keysym, and the scancodes from there on. 0 means no key.
 const RUNS: &[(u32, &[u8])] = &[
     // BackSpace, Tab, Linefeed, Clear.
     (0xff08, &[0x0e, 0x0f, 0x1c, 0x4c]),
@@ -68,12 +68,12 @@ const RUNS: &[(u32, &[u8])] = &[
     (0xffe7, &[0x38, 0xb8, 0x38, 0xb8, 0xdb, 0xdc]),
     // Delete.
     (0xffff, &[0xd3]),
-    // ISO_Left_Tab: Tab with Shift, which is pressed already.
+    // // ISO_Left_Tab: Tab with Shift, which is already pressed.
     (0xfe20, &[0x0f]),
 ];
 
-/// The way to have `keysym` typed; none for one that this keyboard does not have. `ISO_Level3_Shift` is among those: the characters
-/// that a viewer types by it come as keysyms of their own.
+/// The way to type `keysym`; none if this keyboard doesn't have it. `ISO_Level3_Shift` is not included: the characters that a viewer types
+/// with it arrive as keysyms of their own.
 pub(super) fn typed(keysym: u32) -> Option<Typed> {
     if let Some(character) = u8::try_from(keysym).ok().filter(|byte| (b' '..=b'~').contains(byte)) {
         return character_key(character);

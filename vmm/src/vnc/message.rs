@@ -5,29 +5,29 @@ use thiserror::Error;
 
 use super::pixels::{FormatError, PixelFormat};
 
-/// The most encodings that a viewer may list. Real ones list some twenty.
+/// The most encodings that a viewer may list. Real viewers list about twenty.
 const MOST_ENCODINGS: usize = 1024;
-/// The longest text of a viewer's clipboard, in bytes, as QEMU takes it.
+/// The longest clipboard text of a viewer, in bytes: QEMU's limit.
 const LONGEST_TEXT: u32 = 1 << 20;
 
 /// A message of a viewer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Message {
-    /// The form in which the viewer wants pixels from now on.
+    /// The form of pixels to be used from now on.
     SetPixelFormat(PixelFormat),
-    /// The encodings that the viewer knows, the best first, and its wishes that are not encodings.
+    /// The encodings that the viewer supports, the best first, and pseudo-encodings.
     SetEncodings(Vec<i32>),
-    /// The viewer wants to see what has changed, or all of `area` though it has not.
+    /// The viewer requests an update, with all of `area` even if it has not changed.
     UpdateRequest {
         incremental: bool,
         area: Rect,
     },
-    /// A key by the character on it.
+    /// A key by its character.
     Key {
         pressed: bool,
         keysym: u32,
     },
-    /// QEMU's extended key event: a key by its place, too.
+    /// QEMU's extended key event: a key by its scancode and its character.
     ExtendedKey {
         pressed: bool,
         code: u32,
@@ -37,13 +37,13 @@ pub(super) enum Message {
         x: u16,
         y: u16,
     },
-    /// The viewer's clipboard: so many bytes follow, which nobody needs.
+    /// The viewer's clipboard: this many bytes follow, which are ignored.
     Text(u32),
-    /// The viewer wants another size.
+    /// The viewer requests another size.
     SetDesktopSize,
 }
 
-/// The reason why a viewer is not understood.
+/// The reason why a message is invalid.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(super) enum MessageError {
     #[error("it sent a message of the unknown type {0}")]
@@ -59,11 +59,11 @@ pub(super) enum MessageError {
 }
 
 impl Message {
-    /// Takes the message at the beginning of `bytes`, and returns it with its length; none if its end has not come yet.
+    /// Takes the message at the beginning of `bytes`, and returns it with its length; none if it is not complete yet.
     ///
     /// # Errors
     ///
-    /// It is no message, or asks for too much.
+    /// The message is invalid, or asks for too much.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, MessageError> {
         let Some(&kind) = bytes.first() else { return Ok(None) };
         match kind {

@@ -14,9 +14,9 @@ use super::{
     zrle,
 };
 
-/// The size of a screen that shows nothing yet.
+/// The size shown for a screen without a picture.
 const EMPTY: (u16, u16) = (640, 480);
-/// Buffers that are larger are given back after each update.
+/// Buffers larger than this are freed after each update.
 pub(super) const KEPT: usize = 1 << 20;
 const RAW: i32 = 0;
 const ZLIB: i32 = 6;
@@ -24,7 +24,7 @@ const ZRLE: i32 = 16;
 const DESKTOP_SIZE: i32 = -223;
 const EXTENDED_KEYS: i32 = -258;
 const EXTENDED_DESKTOP_SIZE: i32 = -308;
-/// `ExtendedDesktopSize`'s reasons and statuses, as the community's document has them.
+/// The reasons and statuses of `ExtendedDesktopSize`, from the community's document.
 const BY_SERVER: u16 = 0;
 const BY_THIS_VIEWER: u16 = 1;
 const DONE: u16 = 0;
@@ -39,10 +39,10 @@ enum Encoding {
     Zrle,
 }
 
-/// The way in which a viewer hears of the screen's size.
+/// The way to inform a viewer of the screen's size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Sizes {
-    /// It does not: it sees what fits.
+    /// Not at all: it sees only the part that fits.
     #[default]
     Fixed,
     /// `DesktopSize`.
@@ -51,15 +51,15 @@ enum Sizes {
     Extended,
 }
 
-/// A viewer's wish to see something.
+/// A viewer's request for an update.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Request {
-    /// To be sent though it has not changed.
+    /// An area to send even if it has not changed.
     all_of: Option<Rect>,
 }
 
 impl Request {
-    /// Adds a part that is to be sent though it has not changed, with what is between it and others.
+    /// Adds an area to send even if it has not changed. The result is the rectangle around all such areas.
     pub(super) fn add(&mut self, area: Rect) {
         let Some(before) = self.all_of else {
             self.all_of = Some(area);
@@ -75,19 +75,19 @@ impl Request {
     }
 }
 
-/// A viewer's picture, and what is to be told about it.
+/// A viewer's picture, and the pending information about it.
 pub(super) struct Painter {
     /// Width and height of the viewer's picture.
     size: (u16, u16),
-    /// The last look at the screen.
+    /// The stamp of the last update.
     seen: Stamp,
     converter: Converter,
     encoding: Encoding,
     sizes: Sizes,
-    /// `ExtendedDesktopSize`'s reason and status, or just its size for `DesktopSize`.
+    /// `ExtendedDesktopSize`'s reason and status to send; for `DesktopSize` the values don't matter.
     tell_size: Option<(u16, u16)>,
     tell_extended_keys: bool,
-    /// The streams, which go on from one rectangle to the next.
+    /// The compression streams, which continue from one rectangle to the next.
     zlib: Option<ZlibEncoder<Vec<u8>>>,
     zrle: Option<ZlibEncoder<Vec<u8>>>,
     pixels: Vec<u32>,
@@ -95,7 +95,7 @@ pub(super) struct Painter {
 }
 
 impl Painter {
-    /// A viewer that has seen nothing.
+    /// A viewer that has received nothing yet.
     pub(super) fn new(screen: &dyn Screen) -> Self {
         let mut size = EMPTY;
         screen.look(&mut |picture| size = shown(picture));
@@ -114,17 +114,17 @@ impl Painter {
         }
     }
 
-    /// Width and height, as the viewer knows them.
+    /// The width and height that the viewer knows.
     pub(super) fn size(&self) -> (u16, u16) {
         self.size
     }
 
-    /// Sends pixels in this form from now on.
+    /// Uses this form of pixels from now on.
     pub(super) fn set_format(&mut self, format: PixelFormat) {
         self.converter = Converter::new(format);
     }
 
-    /// Takes the list of encodings and other wishes. The best encoding is the first that is known here.
+    /// Takes the list of encodings and pseudo-encodings. The first supported encoding is used.
     pub(super) fn set_encodings(&mut self, list: &[i32]) {
         let encodings = list.iter().find_map(|encoding| match *encoding {
             RAW => Some(Encoding::Raw),
@@ -140,24 +140,24 @@ impl Painter {
         } else {
             Sizes::Fixed
         };
-        // That is how the viewer knows that it is understood.
+        // // By this the viewer learns that the server supports the extension.
         self.tell_size = (self.sizes == Sizes::Extended).then_some((BY_SERVER, DONE));
         self.tell_extended_keys = list.contains(&EXTENDED_KEYS);
     }
 
-    /// Answers the wish for another size: the guest decides on that.
+    /// Refuses the request for another size, which only the guest decides.
     pub(super) fn refuse_size(&mut self) {
         if self.sizes == Sizes::Extended {
             self.tell_size = Some((BY_THIS_VIEWER, PROHIBITED));
         }
     }
 
-    /// Appends an update, if there is anything to tell, and returns true then. Changes anywhere are in it, whichever area was asked for, as QEMU has it:
-    /// what has been told is one stamp.
+    /// Appends an update, if there is anything new, and returns whether there was. It includes changes outside of the requested area, as in
+    /// QEMU, because a single stamp records everything that was sent.
     ///
     /// # Errors
     ///
-    /// The pixels can't be packed.
+    /// The pixels can't be compressed.
     pub(super) fn paint(
         &mut self,
         screen: &dyn Screen,
@@ -170,7 +170,7 @@ impl Painter {
         let mut rects = Vec::new();
         let mut pixels = mem::take(&mut self.pixels);
         pixels.clear();
-        // Nothing but copies: others wait meanwhile.
+        // // Only copy here, as other threads wait meanwhile.
         screen.look(&mut |picture| {
             rects = self.rects(picture, request);
             rects.iter().for_each(|rect| copy(picture, *rect, &mut pixels));
@@ -201,7 +201,7 @@ impl Painter {
         Ok(to.len() > begin)
     }
 
-    /// The rectangles to send, after which the viewer's picture is that of now.
+    /// The rectangles to send so that the viewer's picture is current.
     fn rects(&mut self, picture: &Picture, request: Request) -> Vec<Rect> {
         let resized = picture.is_resized_since(self.seen);
         if self.size != shown(picture) && self.sizes != Sizes::Fixed {
@@ -224,7 +224,7 @@ impl Painter {
         Rect { x: 0, y: 0, width, height }
     }
 
-    /// An update of the size alone: pixels may not be beside it.
+    /// An update with only the size: pixels are not allowed beside it.
     fn put_size(&self, reason: u16, status: u16, to: &mut Vec<u8>) {
         let (width, height) = self.size;
         to.extend([0, 0, 0, 1]);
@@ -233,7 +233,7 @@ impl Painter {
         }
         let rect = Rect { x: reason, y: status, width, height };
         put_rect(rect, EXTENDED_DESKTOP_SIZE, to);
-        // One screen, of number 0, at the place 0, 0, without flags.
+        // // One screen, of ID 0, at 0, 0, without flags.
         to.extend([1, 0, 0, 0]);
         to.extend([0; 4]);
         [0, 0, width, height].iter().for_each(|number| to.extend(number.to_be_bytes()));
@@ -276,7 +276,7 @@ impl fmt::Debug for Painter {
     }
 }
 
-/// The size that a picture is shown in.
+/// The size in which a picture is shown.
 fn shown(picture: &Picture) -> (u16, u16) {
     match picture.size() {
         (0, _) | (_, 0) => EMPTY,
@@ -284,14 +284,14 @@ fn shown(picture: &Picture) -> (u16, u16) {
     }
 }
 
-/// The part of `rect` that is inside a picture of `size`.
+/// The part of `rect` within a picture of `size`.
 fn clipped(Rect { x, y, width, height }: Rect, size: (u16, u16)) -> Option<Rect> {
     let width = width.min(size.0.saturating_sub(x));
     let height = height.min(size.1.saturating_sub(y));
     (width > 0 && height > 0).then_some(Rect { x, y, width, height })
 }
 
-/// Returns true if all of `inner` is in `outer`; both are in a picture.
+/// Returns whether all of `inner` is in `outer`; both are within a picture.
 fn holds(outer: Rect, inner: Rect) -> bool {
     let within = |at: u16, len: u16, inner_at: u16, inner_len: u16| {
         at <= inner_at && u32::from(inner_at) + u32::from(inner_len) <= u32::from(at) + u32::from(len)
@@ -299,11 +299,11 @@ fn holds(outer: Rect, inner: Rect) -> bool {
     within(outer.x, outer.width, inner.x, inner.width) && within(outer.y, outer.height, inner.y, inner.height)
 }
 
-/// The rectangles, which come from above, with those as one that are below each other: each has twelve bytes besides its pixels, and is
-/// packed by itself.
+/// Joins rectangles that are directly below each other. The rectangles are sorted from top to bottom. Fewer rectangles save twelve bytes
+/// each, and compress better.
 fn joined(rects: impl Iterator<Item = Rect>) -> Vec<Rect> {
     let mut joined: Vec<Rect> = Vec::new();
-    // The places of those in the row of tiles above, and in this one.
+    // // The indexes of the rectangles in the previous row of tiles, and in this one.
     let (mut above, mut here) = (Vec::new(), Vec::new());
     let mut row = None;
     for rect in rects {
@@ -324,7 +324,7 @@ fn joined(rects: impl Iterator<Item = Rect>) -> Vec<Rect> {
     joined
 }
 
-/// Appends the pixels of `rect`, black where there is no picture.
+/// Appends the pixels of `rect`, black outside of the picture.
 fn copy(picture: &Picture, Rect { x, y, width, height }: Rect, to: &mut Vec<u32>) {
     for row in y..y + height {
         let end = to.len() + usize::from(width);

@@ -1,8 +1,8 @@
-//! Pixels in the form that a viewer wants: RFC 6143, "Pixel Format Data Structure".
+//! Pixels in a viewer's format: RFC 6143, "Pixel Format Data Structure".
 
 use thiserror::Error;
 
-/// The form of a pixel. The default is the server's own.
+/// The format of a pixel. The default is the server's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PixelFormat {
     bits: u8,
@@ -13,14 +13,14 @@ pub(super) struct PixelFormat {
     blue: Channel,
 }
 
-/// A colour's place in a pixel.
+/// A colour's position in a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Channel {
     max: u16,
     shift: u8,
 }
 
-/// The reason why there are no such pixels.
+/// The reason why a format is refused.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(super) enum FormatError {
     #[error("it wants a colour map, which nvmm does not have")]
@@ -39,11 +39,11 @@ impl Default for PixelFormat {
 }
 
 impl PixelFormat {
-    /// Reads a viewer's format.
+    /// Parses a viewer's format.
     ///
     /// # Errors
     ///
-    /// It has a colour map, or can't be.
+    /// The format has a colour map, or is impossible.
     pub(super) fn parse(bytes: &[u8; 16]) -> Result<Self, FormatError> {
         let &[bits, depth, big_endian, true_colour, r, r_, g, g_, b, b_, red, green, blue, ..] = bytes;
         if !matches!(bits, 8 | 16 | 32) {
@@ -68,7 +68,7 @@ impl PixelFormat {
         })
     }
 
-    /// The format as a server tells of it.
+    /// The format as a server sends it.
     pub(super) fn to_bytes(self) -> [u8; 16] {
         let Self { bits, depth, big_endian, red, green, blue } = self;
         let [[r, r_], [g, g_], [b, b_]] = [red, green, blue].map(|channel| channel.max.to_be_bytes());
@@ -77,7 +77,7 @@ impl PixelFormat {
     }
 }
 
-/// Makes a viewer's pixels of those of a picture.
+/// Converts a picture's pixels to a viewer's format.
 #[derive(Clone, Debug)]
 pub(super) struct Converter {
     format: PixelFormat,
@@ -100,7 +100,7 @@ impl Converter {
     pub(super) fn append(&self, pixels: &[u32], to: &mut Vec<u8>) {
         let PixelFormat { bits, big_endian, .. } = self.format;
         let pixels = pixels.iter().map(|&pixel| self.convert(pixel));
-        // The low bytes of a pixel are all that it has.
+        // // A pixel consists of only its low bytes.
         match (bits, big_endian) {
             (32, false) => to.extend(pixels.flat_map(u32::to_le_bytes)),
             (32, true) => to.extend(pixels.flat_map(u32::to_be_bytes)),
@@ -110,8 +110,7 @@ impl Converter {
         }
     }
 
-    /// Appends viewer's pixels as ZRLE has them, CPIXEL: of four bytes with 24 bits of colour, the one without colour is left out. RFC 6143, "ZRLE
-    /// Encoding".
+    /// Appends pixels in ZRLE's form, CPIXEL: of four bytes with 24 bits of colour, the unused byte is left out. RFC 6143, "ZRLE Encoding".
     pub(super) fn append_compact(&self, pixels: &[u32], to: &mut Vec<u8>) {
         let PixelFormat { bits, depth, big_endian, red, green, blue } = self.format;
         let used = [red, green, blue].iter().fold(0, |used, it| used | u32::from(it.max) << it.shift);

@@ -25,9 +25,9 @@ use super::{
     viewer::{self, End},
 };
 
-/// The most viewers at a time.
+/// The most viewers at the same time.
 const MOST: usize = 8;
-/// The pause after a connection that could not be taken, as when no descriptor is left.
+/// The pause after a connection can't be accepted, for example as no descriptor is left.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A server with its threads. Dropping it closes all connections and waits for the threads.
@@ -45,25 +45,25 @@ struct Shared {
     viewers: Mutex<Vec<Viewer>>,
 }
 
-/// A connection that is served.
+/// A viewer that is being served.
 #[derive(Debug)]
 struct Viewer {
     number: u32,
     address: Peer,
     thread: JoinHandle<()>,
-    /// Its thread ends, and needs only be joined.
+    /// Its thread is ending, and only needs to be joined.
     gone: bool,
 }
 
-/// The address of a viewer: host and port; none of a unix socket.
+/// The address of a viewer: host and port; none for a unix socket.
 type Peer = Option<SocketAddr>;
 
 impl Server {
-    /// Serves those who connect to `listener`.
+    /// Serves the viewers that connect to `listener`.
     ///
     /// # Errors
     ///
-    /// No descriptor or no thread is to be had.
+    /// No descriptor or no thread is available.
     pub(crate) fn start(listener: Listener, subject: Subject) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             listener,
@@ -80,7 +80,7 @@ impl Server {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// The place where viewers connect, and who does.
+    /// The server's address and its viewers.
     pub(crate) fn info(&self) -> VncInfo {
         let shared = &*self.shared;
         let local = getsockname(shared.listener.as_fd()).ok().and_then(|address| address.try_into().ok());
@@ -100,7 +100,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stop.set();
-        // A panic has been printed.
+        // // A panic has been printed already.
         let _ended = self.thread.take().map(JoinHandle::join);
         let viewers = std::mem::take(&mut *lock(&self.shared.viewers));
         for viewer in viewers {
@@ -132,11 +132,11 @@ impl Shared {
         Ok(())
     }
 
-    /// Gives a connection a thread, unless there are enough.
+    /// Starts a thread for a connection, unless there are too many.
     fn take(self: &Arc<Self>, socket: OwnedFd, number: u32) -> io::Result<()> {
         prepare(&socket);
         let address = getpeername(&socket)?.and_then(|address: SocketAddrAny| address.try_into().ok());
-        // Held until the thread is in the list, where it says that it ends.
+        // // Locked until the new thread is in the list, in which it marks its own end.
         let mut viewers = lock(&self.viewers);
         for gone in viewers.extract_if(.., |viewer| viewer.gone) {
             let _ended = gone.thread.join();
@@ -161,7 +161,7 @@ impl Shared {
     }
 }
 
-/// Notes that a viewer's thread ends, however that is.
+/// Marks the end of a viewer's thread on drop, even after a panic.
 struct Leaves<'a> {
     shared: &'a Shared,
     number: u32,

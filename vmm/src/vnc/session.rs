@@ -1,4 +1,4 @@
-//! A session: the bytes of one viewer, and the bytes for it.
+//! A session: the bytes from one viewer, and the bytes to it.
 
 use std::{
     fmt, io, mem,
@@ -18,18 +18,18 @@ use super::{
     pixels::PixelFormat,
 };
 
-/// The machine that viewers look at.
+/// The machine that viewers see.
 #[derive(Debug)]
 pub(crate) struct Subject {
     /// Its name, which viewers show.
     pub(crate) name: String,
-    /// The password that they are to know, if they are.
+    /// The required password, if there is one.
     pub(crate) password: Option<Password>,
     /// Its screen.
     pub(crate) screen: Arc<dyn Screen>,
     /// Its keyboard and pointer.
     pub(crate) input: Arc<dyn Input>,
-    /// Its Caps Lock, as far as viewers have pressed it.
+    /// The state of its Caps Lock, counting only the viewers' presses.
     pub(crate) caps_lock: Arc<AtomicBool>,
 }
 
@@ -49,12 +49,12 @@ pub(super) struct Session {
     subject: Arc<Subject>,
     keyboard: Keyboard,
     phase: Phase,
-    /// The beginning of a message that has not come whole.
+    /// The beginning of an incomplete message.
     input: Vec<u8>,
-    /// The bytes for the viewer, of which so many are sent.
+    /// The bytes to the viewer, and the number of them that are sent.
     output: Vec<u8>,
     sent: usize,
-    /// Bytes to come that nobody needs.
+    /// The number of bytes that are still to come and will be ignored.
     skipped: usize,
     request: Option<Request>,
 }
@@ -64,15 +64,15 @@ enum Phase {
     Running(Box<Painter>),
 }
 
-/// The effect of bytes that have come.
+/// The effect of received bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Received {
-    /// The user has done something, and waits to see it.
+    /// The user has pressed or moved something, and waits to see the effect.
     pub(super) touched: bool,
 }
 
 impl Session {
-    /// A session that begins with a greeting.
+    /// A session, which starts with a greeting.
     pub(super) fn new(subject: Arc<Subject>) -> Self {
         let mut output = Vec::new();
         let handshake = Handshake::new(&mut output);
@@ -89,7 +89,7 @@ impl Session {
         }
     }
 
-    /// The time that the viewer has for its next answer, until it is in.
+    /// The time for the viewer's next answer, until it is admitted.
     pub(super) fn patience(&self) -> Option<Duration> {
         match &self.phase {
             Phase::Handshake(handshake) => Some(handshake.patience()),
@@ -97,11 +97,11 @@ impl Session {
         }
     }
 
-    /// Takes bytes that have come.
+    /// Takes received bytes.
     ///
     /// # Errors
     ///
-    /// They have no meaning. The output may have a last word for the viewer.
+    /// They are invalid. The output may have a last message for the viewer.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Received, SessionError> {
         let mut input = mem::take(&mut self.input);
         input.extend(bytes);
@@ -123,7 +123,7 @@ impl Session {
         Ok(received)
     }
 
-    /// Takes an answer or a message at the beginning of `bytes`, and returns its length; 0 if it is not whole.
+    /// Takes an answer or a message at the beginning of `bytes`, and returns its length; 0 if it is incomplete.
     fn take(&mut self, bytes: &[u8], received: &mut Received) -> Result<usize, SessionError> {
         match &mut self.phase {
             Phase::Handshake(handshake) => {
@@ -147,7 +147,7 @@ impl Session {
         }
     }
 
-    /// Tells a viewer that is in about the screen: RFC 6143, "ServerInit".
+    /// Describes the screen to an admitted viewer: RFC 6143, "ServerInit".
     fn begin(&mut self) {
         let painter = Painter::new(&*self.subject.screen);
         let (width, height) = painter.size();
@@ -159,7 +159,7 @@ impl Session {
         self.phase = Phase::Running(Box::new(painter));
     }
 
-    /// Does what a message asks for. Returns true if a user pressed or moved something.
+    /// Carries out a message. Returns whether the user pressed or moved something.
     fn on_message(&mut self, message: Message) -> bool {
         let Phase::Running(painter) = &mut self.phase else { return false };
         match message {
@@ -189,16 +189,16 @@ impl Session {
         false
     }
 
-    /// Returns true if the viewer waits for an update, and has all that came before.
+    /// Returns whether the viewer waits for an update, and has read everything before it.
     pub(super) fn wants_update(&self) -> bool {
         self.request.is_some() && self.output.is_empty()
     }
 
-    /// Answers the viewer's wish to see something, and returns true, if there is something to see.
+    /// Answers the viewer's request for an update if there is anything to send, and returns whether there was.
     ///
     /// # Errors
     ///
-    /// The picture can't be packed.
+    /// The picture can't be compressed.
     pub(super) fn update(&mut self) -> Result<bool, SessionError> {
         let (Phase::Running(painter), Some(request)) = (&mut self.phase, self.request) else {
             return Ok(false);
@@ -210,7 +210,7 @@ impl Session {
         Ok(painted)
     }
 
-    /// The number of bytes that are kept of messages that have not come whole.
+    /// The number of bytes kept of incomplete messages.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn kept(&self) -> usize {
         self.input.len()
@@ -221,7 +221,7 @@ impl Session {
         &self.output[self.sent..]
     }
 
-    /// Forgets the first `len` of the bytes for the viewer.
+    /// Removes the first `len` bytes for the viewer, which are sent.
     pub(super) fn sent(&mut self, len: usize) {
         self.sent += len;
         if self.sent >= self.output.len() {

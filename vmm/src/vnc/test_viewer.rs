@@ -15,7 +15,7 @@ use super::{authentication::Password, session::Subject};
 pub(super) struct TestScreen(Mutex<Picture>);
 
 impl TestScreen {
-    /// Refreshes the screen: it has this size, and each pixel the value that `pixel` tells.
+    /// Sets the screen to this size, and each pixel to the value of `pixel`.
     pub(super) fn draw(&self, (width, height): (u16, u16), pixel: impl Fn(u16, u16) -> u32) {
         let mut picture = self.0.lock().unwrap();
         picture.begin(width, height);
@@ -44,19 +44,19 @@ impl Screen for TestScreen {
     }
 }
 
-/// A key or a pointer that came to the guest.
+/// A key or a pointer event that arrived at the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     Key(u8, bool),
     Pointer(Pointer),
 }
 
-/// The guest's side of keyboard and pointer.
+/// The guest's end of keyboard and pointer.
 #[derive(Debug, Default)]
 pub(super) struct TestInput(Mutex<Vec<Heard>>);
 
 impl TestInput {
-    /// Takes what has come.
+    /// Takes the events that have arrived.
     pub(super) fn heard(&self) -> Vec<Heard> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
@@ -83,14 +83,14 @@ pub(super) fn subject(screen: &Arc<TestScreen>, input: &Arc<TestInput>, password
     }
 }
 
-/// A rectangle of an update, as it was told.
+/// A rectangle of an update, from its header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) at: [u16; 4],
     pub(super) encoding: i32,
 }
 
-/// The picture of a viewer that knows the server's own form of pixels.
+/// The picture of a viewer that uses the server's own pixel format.
 pub(super) struct TestViewer {
     pub(super) size: (u16, u16),
     pub(super) pixels: Vec<u32>,
@@ -104,7 +104,7 @@ impl TestViewer {
         Self { size, pixels, zlib: Decompress::new(true), zrle: Decompress::new(true) }
     }
 
-    /// Takes the update at the beginning of `bytes`, if all of it is there: its rectangles, and its length.
+    /// Takes the update at the beginning of `bytes`, if it is complete, and returns its rectangles and its length.
     pub(super) fn update(&mut self, bytes: &[u8]) -> Option<(Vec<Told>, usize)> {
         let mut reader = Reader { bytes, at: 0 };
         let [kind, _, high, low] = reader.take(4)?.try_into().unwrap();
@@ -127,7 +127,7 @@ impl TestViewer {
             rects.push(data);
             told.push(Told { at, encoding });
         }
-        // All is there: the streams can go on.
+        // // The update is complete, so the streams can continue.
         for (Told { at: [x, y, width, height], encoding }, data) in told.iter().zip(rects) {
             if matches!(encoding, -223 | -308) {
                 self.size = (*width, *height);
@@ -171,7 +171,7 @@ fn words(bytes: &[u8]) -> Vec<u32> {
     bytes.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect()
 }
 
-/// The next bytes of a stream, at most so many.
+/// The next bytes of a stream, at most `most`.
 fn inflate(stream: &mut Decompress, data: &[u8], most: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(most + 16);
     let before = stream.total_in();
@@ -180,7 +180,7 @@ fn inflate(stream: &mut Decompress, data: &[u8], most: usize) -> Vec<u8> {
     bytes
 }
 
-/// The pixels of ZRLE's tiles, by the text of the RFC.
+/// The pixels of ZRLE's tiles, according to the text of the RFC.
 pub(super) fn unpack(bytes: &[u8], width: usize, height: usize) -> Vec<u32> {
     let mut bytes = bytes.iter().copied();
     let mut pixels = vec![0xdead_beef; width * height];

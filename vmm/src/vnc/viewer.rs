@@ -15,18 +15,18 @@ use super::{
     session::{Session, SessionError},
 };
 
-/// The shortest time between two updates: 30 a second.
+/// The shortest time between two updates: 30 per second.
 const SHORTEST: Duration = Duration::from_millis(33);
-/// The longest between two looks at a screen that does not change.
+/// The longest time between two looks at an unchanging screen.
 const LONGEST: Duration = Duration::from_millis(250);
-/// A viewer that takes nothing of what it has asked for is not waited for any longer.
+/// The time after which a viewer that doesn't read what it has requested is disconnected.
 const STUCK: Duration = Duration::from_secs(60);
-/// The answer to a wrong password comes after this long, so that trying many takes long.
+/// The delay of the answer to a wrong password, which slows down guessing.
 const WRONG_PASSWORD: Duration = Duration::from_secs(2);
-/// So many bytes are read at a time.
+/// The bytes to read at once.
 const READ: usize = 16 << 10;
 
-/// The end of a viewer's session.
+/// The reason for the end of a viewer's session.
 #[derive(Debug, Error)]
 pub(super) enum End {
     #[error("nvmm ends")]
@@ -44,13 +44,13 @@ pub(super) enum End {
 }
 
 impl End {
-    /// Returns true if the viewer or nvmm has ended as it may.
+    /// Returns whether this is a normal end of a viewer or nvmm.
     pub(super) fn is_usual(&self) -> bool {
         matches!(self, Self::Stopped | Self::Gone(_))
     }
 }
 
-/// The times of looks at the screen.
+/// The timing of looks at the screen.
 #[derive(Debug)]
 struct Pace {
     last: Option<Instant>,
@@ -62,24 +62,24 @@ impl Pace {
         Self { last: None, pause: SHORTEST }
     }
 
-    /// The time that is left until the next look.
+    /// The time left until the next look.
     fn left(&self, now: Instant) -> Duration {
         self.last.map_or(Duration::ZERO, |last| (last + self.pause).saturating_duration_since(now))
     }
 
-    /// Notes a look, and whether there was something to see. The less there is, the later is the next.
+    /// Records a look, and whether anything had changed. If not, the next look comes later.
     fn looked(&mut self, seen: bool, now: Instant) {
         self.last = Some(now);
         self.pause = if seen { SHORTEST } else { (self.pause * 5 / 4).min(LONGEST) };
     }
 
-    /// The user has done something, and waits for what follows.
+    /// Speeds up the next look, since the user did something and waits for its effect.
     fn hurry(&mut self) {
         self.pause = SHORTEST;
     }
 }
 
-/// Serves a viewer until it goes, does wrong, or `stop` is set.
+/// Serves a viewer until it goes, sends something invalid, or `stop` is set.
 pub(super) fn serve(connection: &Connection, mut session: Session, stop: &Stop) -> End {
     let end = match run(connection, &mut session, stop) {
         Err(end) => end,
@@ -88,7 +88,7 @@ pub(super) fn serve(connection: &Connection, mut session: Session, stop: &Stop) 
     if matches!(end, End::Session(SessionError::Handshake(HandshakeError::Password))) {
         let _ = stop.pause(WRONG_PASSWORD);
     }
-    // A last word, if there is room for it.
+    // // A last message, if there is room for it.
     let _ = connection.send(session.output());
     end
 }
@@ -137,13 +137,13 @@ fn run(connection: &Connection, session: &mut Session, stop: &Stop) -> Result<st
     }
 }
 
-/// The time that is left of `patience`; none if it is up.
+/// The rest of `patience`; none if it is over.
 fn left(since: Instant, patience: Duration, now: Instant) -> Option<Duration> {
     patience.checked_sub(now.saturating_duration_since(since)).filter(|left| !left.is_zero())
 }
 
 impl Connection {
-    /// Sends what there is room for, and returns true if that was something.
+    /// Sends as much as there is room for, and returns whether that was anything.
     fn send_all(&self, session: &mut Session) -> io::Result<bool> {
         let mut any = false;
         while !session.output().is_empty() {

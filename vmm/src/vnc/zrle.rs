@@ -1,15 +1,16 @@
-//! RFC 6143, "ZRLE Encoding": tiles, each of one colour, of a palette or of pixels, which zlib then packs. Runs are left to zlib.
+//! RFC 6143, "ZRLE Encoding": tiles with a single colour, a palette or plain pixels, which zlib then compresses. Run-length encoding is
+//! left to zlib.
 //!
-//! The crate `rfb-encodings` has it, too, with ten other encodings: this part of it is shorter than what it would bring along.
+//! The crate `rfb-encodings` also implements it, along with ten other encodings; this module is shorter than the code it would add.
 
 use super::pixels::Converter;
 
-/// Pixels on a side of a tile.
+/// The width and height of a tile in pixels.
 const TILE: usize = 64;
 /// The most colours of a palette whose indexes are packed.
 const MOST_COLOURS: usize = 16;
 
-/// Appends the tiles of a rectangle of `pixels`, `width` in each row, before they are packed.
+/// Appends the tiles of a rectangle of `pixels`, `width` in each row, uncompressed.
 pub(super) fn tiles(pixels: &[u32], width: usize, converter: &Converter, to: &mut Vec<u8>) {
     let rows: Vec<_> = pixels.chunks(width.max(1)).collect();
     let mut tile = Vec::with_capacity(TILE * TILE);
@@ -32,7 +33,7 @@ fn append(tile: &[u32], width: usize, converter: &Converter, to: &mut Vec<u8>) {
     to.push(u8::try_from(palette.len()).unwrap_or_default());
     converter.append_compact(&palette, to);
     let bits = match palette.len() {
-        // The whole tile has the one colour.
+        // // The whole tile has this colour.
         ..=1 => return,
         2 => 1,
         3..=4 => 2,
@@ -42,14 +43,14 @@ fn append(tile: &[u32], width: usize, converter: &Converter, to: &mut Vec<u8>) {
     for row in tile.chunks(width) {
         for pixels in row.chunks(8 / bits) {
             let packed = pixels.iter().fold(0, |packed, pixel| packed << bits | index(pixel));
-            // The first pixel is in the highest bits, and a row's last byte is filled up.
+            // // The first pixel is in the highest bits, and the last byte of a row is padded.
             let packed = packed << (bits * (8 / bits - pixels.len()));
             to.push(u8::try_from(packed).unwrap_or_default());
         }
     }
 }
 
-/// The colours of a tile, if they are few.
+/// The colours of a tile, unless there are too many.
 fn palette(tile: &[u32]) -> Option<Vec<u32>> {
     let mut palette = Vec::new();
     let mut last = None;

@@ -1,4 +1,4 @@
-//! The place of [`domain`](self) in an nvmm without the feature `libvirt`.
+//! The replacement of [`domain`](self) in an nvmm without the feature `libvirt`.
 
 use std::{ffi::OsString, path::Path};
 
@@ -8,7 +8,7 @@ use devices::printable::ToPrintable;
 use super::{added::Added, qemu::Told};
 use crate::libvirt::XmlError;
 
-/// Adds nothing.
+/// Always fails.
 ///
 /// # Errors
 ///

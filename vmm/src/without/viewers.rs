@@ -1,4 +1,4 @@
-//! The place of [`viewers`](self) in an nvmm without the feature `vnc`.
+//! The replacement of [`viewers`](self) in an nvmm without the feature `vnc`.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use devices::{display::Screen, input::Input};
 use super::{Opening, screen::Viewers};
 use crate::config::VncConfig;
 
-/// The server for viewers, of which there is none.
+/// The VNC server, which doesn't exist here.
 #[derive(Debug)]
 pub(super) enum OpenViewers {}
 
 impl OpenViewers {
-    /// Listens for nobody.
+    /// Always fails.
     ///
     /// # Errors
     ///

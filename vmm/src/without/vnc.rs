@@ -1,14 +1,14 @@
-//! The place of [`vnc`](self) in an nvmm without the feature of that name.
+//! The replacement of [`vnc`](self) in an nvmm without that feature.
 
 use std::fmt;
 
 use serde_json::{Value, json};
 
-/// The VNC server, of which there is none.
+/// The VNC server, which doesn't exist here.
 #[derive(Debug)]
 pub(crate) enum Server {}
 
-/// The server and its viewers, as QMP tells of them.
+/// The server and its viewers, in the form for QMP.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct VncInfo;
 
@@ -17,7 +17,7 @@ pub(crate) struct VncInfo;
 pub(crate) struct InfoVnc<'a>(pub(crate) &'a VncInfo);
 
 impl Server {
-    /// The server as it is now.
+    /// The server's current state.
     pub(crate) fn info(&self) -> VncInfo {
         match *self {}
     }
