@@ -1,7 +1,32 @@
-//! The machine: KVM, memory, vCPUs and devices put together; the command line in front, `nvmm nest`, `nvmm cpu` and `nvmm check`.
+//! The machine, made of KVM, memory, vCPUs and devices; its command line; and the commands `nvmm nest`, `nvmm cpu`, `nvmm check` and others.
 //!
 //! ```text
-//! argv --clap--> args::MachineArgs --> config::VmConfig --> machine::Machine::build --> run --> exit::Exit --> status
+//! command line ──cli, args──▶ config::VmConfig           signals, terminal, qmp, gdb, vnc
+//!                                    │                               │
+//! host: KVM, CPU ───────────────┐    ▼                               ▼
+//! payload: kernel, firmware ──▶ machine::Machine::build          main_loop  (main thread)
+//! board: opened devices ────────┘    │                             │     ▲
+//! snapshot, migration: state ───┘    ▼                     requests│     │news, through a link::Link
+//!                               Machine::run  (machine's thread)◀──┘     │
+//!                                 │      ▲  └────────────────────────────┘
+//!                      vCPU threads ──exits──▶ buses ──▶ devices
+//!                                 ▼
+//!                        exit::Exit ──reboots──▶ another Machine::build, or the exit status
+//! ```
+//!
+//! The main thread waits for events and never blocks. The machine's thread builds a machine, runs it, and builds it again after a reset.
+//! With [`sandbox`] and [`jail`], all threads are confined before the guest's first instruction. Other commands stand alone: [`nest`] runs
+//! machines in machines, [`check`] examines the host, [`cpu`], [`disk`], [`snapshot`] and [`ctl`] have commands of their names.
+//!
+//! ```
+//! use vmm::{cli::Cli, config::VmConfig};
+//!
+//! let words = ["nvmm", "--kernel", "bzImage", "--memory", "2G", "--smp", "cores=2,threads=2"];
+//! let cli = Cli::of(&words.map(Into::into))?;
+//! let config = VmConfig::new(&cli.machine)?;
+//! assert_eq!(config.memory.size.0, 2 << 30);
+//! assert_eq!(config.topology.vcpus(), 4);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
