@@ -1,7 +1,7 @@
 //! Man pages: one of nvmm and one of each of its commands, made from clap's tree of commands and from `more`.
 
 use anyhow::Result;
-use clap::{Arg, Command, builder::StyledStr};
+use clap::{Arg, Command};
 use clap_mangen::{
     Man,
     roff::{Inline, Roff, bold, italic, roman},
@@ -36,24 +36,19 @@ pub(crate) fn pages(nvmm: Command, day: &str) -> Result<Vec<Page>> {
     Ok(pages)
 }
 
-/// Adds an option's other names, which clap_mangen leaves out, to its help, and leaves a list of values out that the name of the value is.
+/// Shapes each option's help for a page. Of a long help, the first paragraph is the line that `--help` shows, and the others say it whole. An
+/// option's other names, which clap_mangen leaves out, are added, and a list of values is left out that the name of the value has.
 fn told_once(command: Command) -> Command {
     let tell = |arg: Arg| {
+        let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
+        let mut help = help.split_once("\n\n").map_or(help.as_str(), |(_, whole)| whole).to_owned();
+        if let Some(aliases) = arg.get_visible_aliases().filter(|aliases| !aliases.is_empty()) {
+            help = format!("{help} [alias: --{}]", aliases.join(", --"));
+        }
         let names_values =
             arg.get_value_names().is_some_and(|names| names.iter().any(|name| name.contains('|')));
-        let arg = if names_values { arg.hide_possible_values(true) } else { arg };
-        let Some(aliases) = arg.get_visible_aliases().filter(|aliases| !aliases.is_empty()) else {
-            return arg;
-        };
-        let aliases = format!(" [alias: --{}]", aliases.join(", --"));
-        let with = |help: &StyledStr| format!("{help}{aliases}");
-        match arg.get_long_help().map(with) {
-            Some(long) => arg.long_help(long),
-            None => {
-                let short = arg.get_help().map(with).unwrap_or_default();
-                arg.help(short)
-            }
-        }
+        let hide_values = names_values || arg.is_hide_possible_values_set();
+        arg.help(help).long_help(None::<&str>).hide_possible_values(hide_values)
     };
     command.mut_args(tell).mut_subcommands(told_once)
 }

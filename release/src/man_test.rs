@@ -58,6 +58,8 @@ fn a_page_has_its_options_statuses_and_no_section_twice() {
         assert!(nvmm.contains(&format!(r"\fB\-\-{}\fR", long.replace('-', r"\-"))), "{long}");
     }
     assert!(nvmm.contains("Initial RAM disk [alias: \\-\\-initrd]\n"), "{nvmm}");
+    // The text of `nvmm help disk`, without the line of `nvmm --help` before it.
+    assert!(nvmm.contains("\\fI<DISK>\\fR\nDisk: PATH, or path=PATH"), "{nvmm}");
     assert!(nvmm.contains(".SH \"EXIT STATUS\"\n.TP\n\\fB0\\fR\nthe guest powered off"), "{nvmm}");
     let disk = text("nvmm-disk");
     assert!(disk.contains(".SS \"nvmm disk convert [OPTIONS] <SRC> <DST>\"\n"), "{disk}");

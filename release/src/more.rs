@@ -110,7 +110,7 @@ const NVMM: More = More {
         "nvmm-help",
         "passt",
     ],
-    pages: &["options", "network", "firmware", "snapshots", "jail"],
+    pages: &["options", "statuses", "network", "firmware", "snapshots", "jail"],
 };
 
 const NEST: More = More {
