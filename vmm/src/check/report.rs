@@ -162,7 +162,7 @@ impl Severity {
         match self {
             Self::Ok => paint.good("✓"),
             Self::Info => paint.plain("·"),
-            Self::Warning => paint.bad("!"),
+            Self::Warning => paint.bold("!"),
             Self::Problem => paint.bad("✗"),
         }
     }

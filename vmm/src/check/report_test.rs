@@ -41,7 +41,7 @@ fn text_is_a_line_for_each_finding() {
 #[test]
 fn colour_changes_no_words() {
     let text = report().text(Paint::COLOURED);
-    assert!(text.contains("\x1b[32m✓\x1b[0m") && text.contains("\x1b[33m✗\x1b[0m"), "{text}");
+    assert!(text.contains("\x1b[32m✓\x1b[0m") && text.contains("\x1b[31m✗\x1b[0m"), "{text}");
     assert_eq!(without_colour(&text), TEXT);
 }
 

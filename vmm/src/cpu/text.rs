@@ -65,7 +65,7 @@ impl Paint {
     }
 
     pub(crate) fn bad(self, text: &str) -> String {
-        self.with("33", text)
+        self.with("31", text)
     }
 
     fn with(self, code: &str, text: &str) -> String {

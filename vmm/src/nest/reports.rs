@@ -1,9 +1,9 @@
 //! The reports of a run of `nvmm nest`, and its exit status.
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::fs;
 
 use anyhow::Context;
 
