@@ -1,7 +1,7 @@
-//! The order of the source files: no circle between them, and none too long.
+//! The order of the source files: no cycles between them, and none too long.
 //!
-//! A file needs another if it takes a name that the other defines; a re-export on the way counts for nothing. Files in a circle
-//! can only be read together. What several need belongs below them, and what chooses among them above.
+//! A file depends on another if it uses a name that the other defines; a re-export in between doesn't count. Files in a cycle can only be
+//! read together. Code that several files need belongs below them, and code that selects among them above.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -17,7 +17,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Attribute, Item, UseTree, Visibility, visit::Visit};
 
-/// The crates, and the file that each starts at.
+/// The crates, and the root file of each.
 const CRATES: [(&str, &str); 4] = [
     ("arch", "arch/src/lib.rs"),
     ("devices", "devices/src/lib.rs"),
@@ -26,7 +26,7 @@ const CRATES: [(&str, &str); 4] = [
 ];
 /// The most lines of a file.
 const MOST_LINES: usize = 400;
-/// Tables, which are as long as what they list.
+/// Tables, whose length depends on their contents.
 const TABLES: [&str; 4] = [
     "arch/src/cpu/feature/",
     "arch/src/cpu/model/",
@@ -43,13 +43,13 @@ struct Module {
     file: PathBuf,
     /// The names that it defines.
     items: BTreeSet<String>,
-    /// The names that it takes, each with its path.
+    /// The names that it imports, each with its path.
     uses: Vec<Use>,
     /// Every path in its code, with the words of attributes and macros.
     paths: BTreeSet<Name>,
 }
 
-/// A name that is taken from elsewhere; `*` is all of them.
+/// A name that is imported; `*` means all.
 struct Use {
     name: String,
     path: Name,
@@ -62,7 +62,7 @@ struct Sources {
 }
 
 impl Sources {
-    /// Reads the crates, each given by its name and the file that it starts at.
+    /// Reads the crates, each given by its name and its root file.
     fn read(root: &Path, crates: &[(&str, &str)]) -> Self {
         let mut sources = Self::default();
         for (name, start) in crates {
@@ -72,7 +72,7 @@ impl Sources {
         sources
     }
 
-    /// Adds the module in `file`, whose own modules are in `folder`.
+    /// Adds the module in `file`, whose child modules are in `folder`.
     fn add_file(&mut self, name: Name, file: &Path, folder: &Path) {
         let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -106,7 +106,7 @@ impl Sources {
         self.modules.insert(name, module);
     }
 
-    /// The file that defines what `path` names in the module `from`, and the name there. Names of other crates have none.
+    /// The file that defines the item that `path` refers to in the module `from`, and the item's name there; none for other crates.
     fn definition<'a>(&'a self, from: &Name, path: &[String], depth: u8) -> Option<(&'a Path, &'a str)> {
         let (first, rest) = path.split_first()?;
         let start = match first.as_str() {
@@ -126,7 +126,7 @@ impl Sources {
         }
     }
 
-    /// The same, looked for in the module `from` alone.
+    /// The same, searched only in the module `from`.
     fn inside<'a>(&'a self, from: &Name, path: &[String], depth: u8) -> Option<(&'a Path, &'a str)> {
         let module = self.modules.get(from)?;
         let (first, rest) = path.split_first()?;
@@ -137,7 +137,7 @@ impl Sources {
         if self.modules.contains_key(&child) && !rest.is_empty() {
             return self.inside(&child, rest, depth);
         }
-        // Names can lead round in a circle themselves.
+        // // Names can refer to each other in a circle.
         let depth = depth.checked_sub(1)?;
         let named = module.uses.iter().filter(|taken| taken.name == *first);
         let named = named.map(|taken| [&taken.path, rest].concat());
@@ -146,7 +146,7 @@ impl Sources {
         named.chain(all).find_map(|path| self.definition(from, &path, depth))
     }
 
-    /// Each file with those that it needs, and the names that it takes from them.
+    /// Each file with the files that it depends on, and the names that it uses from them.
     fn needs(&self) -> Needs {
         let mut needs = Needs::new();
         for (name, module) in &self.modules {
@@ -165,7 +165,7 @@ impl Sources {
 
 type Needs = BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>>;
 
-/// Sets of files each of which needs all others of its set, by others of it perhaps.
+/// Sets of files that depend on each other, directly or through others of their set.
 fn circles(needs: &Needs) -> Vec<BTreeSet<&Path>> {
     let reached: BTreeMap<&Path, BTreeSet<&Path>> =
         needs.keys().map(|file| (&**file, reach(needs, file))).collect();
@@ -178,7 +178,7 @@ fn circles(needs: &Needs) -> Vec<BTreeSet<&Path>> {
     circles.into_iter().filter(|circle| !circle.is_empty()).collect()
 }
 
-/// Every file that `file` needs, those that these need with them.
+/// All files that `file` depends on, directly or not.
 fn reach<'a>(needs: &'a Needs, file: &Path) -> BTreeSet<&'a Path> {
     let mut reached = BTreeSet::new();
     let direct = |file: &Path| needs.get(file).into_iter().flat_map(BTreeMap::keys).map(PathBuf::as_path);
@@ -191,7 +191,7 @@ fn reach<'a>(needs: &'a Needs, file: &Path) -> BTreeSet<&'a Path> {
     reached
 }
 
-/// Returns whether it is there for tests alone.
+/// Returns whether an item exists only for tests.
 fn is_test(attributes: &[Attribute]) -> bool {
     let is_word = |tokens: TokenStream| words(tokens).contains("test");
     attributes
@@ -222,7 +222,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// The name that an item gives to something.
+/// The name that an item defines.
 fn defined(item: &Item) -> Option<String> {
     let name = match item {
         Item::Const(item) => &item.ident,
@@ -238,7 +238,7 @@ fn defined(item: &Item) -> Option<String> {
     Some(name.to_string())
 }
 
-/// Gathers what `use` takes, in functions too.
+/// Collects the names in `use` items, including those in functions.
 struct Uses<'a>(&'a mut Vec<Use>);
 
 impl Visit<'_> for Uses<'_> {
@@ -270,7 +270,7 @@ impl Uses<'_> {
     }
 }
 
-/// Gathers the paths in code: words with `::` between, and words alone, but no fields and methods.
+/// Collects the paths in code: words joined by `::`, and single words, but no fields and methods.
 fn paths(tokens: TokenStream, found: &mut BTreeSet<Name>) {
     let mut path = Name::new();
     let (mut colons, mut after_dot) = (0, false);
@@ -294,7 +294,7 @@ fn paths(tokens: TokenStream, found: &mut BTreeSet<Name>) {
                 after_dot = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '.');
                 match token {
                     TokenTree::Group(group) => paths(group.stream(), found),
-                    // The names of functions in serde's attributes.
+                    // // Function names in serde's attributes.
                     TokenTree::Literal(literal) => {
                         let text = literal.to_string();
                         if let Ok(path) = syn::parse_str::<syn::Path>(text.trim_matches('"')) {
@@ -365,17 +365,17 @@ fn circles_are_seen_whatever_names_are_taken_by() {
     assert_eq!(with_b("pub struct B;"), none);
     assert_eq!(with_b("pub struct B; use super::a::A;"), circle);
     assert_eq!(with_b("pub struct B; fn f() { use crate::{a::{self}, b}; a::A::new(); }"), circle);
-    // Taken from where it is handed on, or with all else.
+    // // Imported from a re-export, or with everything else.
     assert_eq!(with_b("pub struct B; impl From<crate::A> for B {}"), circle);
     assert_eq!(with_b("pub struct B; use crate::*; fn f(_: A) {}"), circle);
     // In macros and attributes.
     assert_eq!(with_b(r#"pub struct B; fn f() { println!("{}", super::a::A) }"#), circle);
     assert_eq!(with_b(r#"#[serde(with = "crate::A")] pub struct B;"#), circle);
-    // Handed on, named by others, or for tests alone.
+    // // Re-exported, imported elsewhere, or only for tests.
     assert_eq!(with_b("pub struct B; pub use crate::a::A;"), none);
     assert_eq!(with_b("pub struct B { A: u8 } fn f(b: B) { b.A; other::A; ::a::A }"), none);
     assert_eq!(with_b("pub struct B; #[cfg(test)] fn f(_: crate::A) {}"), none);
-    // A file and the one that it is a module of.
+    // // A file and its parent module.
     let child = circle_of(["mod a; pub struct L(a::A);", "pub struct A; fn f(_: super::L) {}", ""]);
     assert_eq!(child, ["a.rs", "lib.rs"]);
 }

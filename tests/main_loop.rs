@@ -1,4 +1,4 @@
-//! The main loop as a user meets it: stdin and stdout, keys, signals, and the terminal that is given back.
+//! The main loop as a user sees it: stdin and stdout, keys, signals, and the restored terminal.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/mod.rs"]
@@ -120,7 +120,7 @@ fn nvmm_ends_with_its_terminal() {
         return;
     }
     let Terminal { user, guest, program: mut nvmm } = on_terminal("echo");
-    // Somebody asks for something; that is not the end.
+    // // A SIGHUP from another process does not end nvmm, as a hangup does.
     signal(&nvmm, Signal::HUP);
     std::thread::sleep(std::time::Duration::from_millis(50));
     let mut user = user;

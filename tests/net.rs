@@ -1,4 +1,4 @@
-//! The network: machines on a bridge of a namespace of their own, with a tiny guest that answers.
+//! The network: machines on a bridge in a separate namespace, with a tiny guest that answers.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/control.rs"]
@@ -20,7 +20,7 @@ use network::Namespace;
 use serde_json::{Value, json};
 use support::{expect, expect_end, guest, no_kvm};
 
-/// Returns a namespace to run machines in, unless the test is to be skipped.
+/// Returns a namespace in which to run machines; none if the test must be skipped.
 fn namespace() -> Option<Namespace> {
     if no_kvm() { None } else { Namespace::new() }
 }
@@ -47,7 +47,7 @@ fn error_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Waits until `condition` holds. What does not hold in a minute never will.
+/// Waits until `condition` holds. Fails after a minute.
 fn wait_until(mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
@@ -91,7 +91,7 @@ fn a_guest_is_reached_over_a_bridge_also_after_pauses_and_resets() {
     assert_eq!(shown, format!("{card} \\ lan: index=0,type=tap,ifname={},br=br0\n", interfaces[0]));
 }
 
-/// The guest drives a transitional device as it was done before virtio 1.0.
+/// The guest drives a transitional device by the rules before virtio 1.0.
 #[test]
 fn a_guest_from_before_virtio_1_0_is_reached() {
     let Some(namespace) = namespace() else { return };
@@ -105,7 +105,7 @@ fn a_guest_from_before_virtio_1_0_is_reached() {
     }
 }
 
-/// Pauses the machine, has something looked at meanwhile, and resets it: its guest answers after each.
+/// Pauses the machine, runs a check meanwhile, and resets it. Its guest answers after each.
 fn pause_and_reset(namespace: &Namespace, machine: &mut Machine, meanwhile: impl FnOnce()) {
     let mut client = machine.client();
     client.call("stop", &json!({})).unwrap();
@@ -117,7 +117,7 @@ fn pause_and_reset(namespace: &Namespace, machine: &mut Machine, meanwhile: impl
     assert!(namespace.answers("10.0.0.2/7"));
 }
 
-/// With a kernel that has no vhost-net, or gives it to others, `vhost=on` says so.
+/// If the kernel has no vhost-net, or the user may not open it, `vhost=on` says so.
 #[test]
 fn vhost_net_moves_the_frames_or_is_refused() {
     let Some(namespace) = namespace() else { return };
@@ -165,14 +165,14 @@ fn a_link_is_pulled_out_and_plugged_in() {
     assert_eq!(namespace.udp("10.0.0.2/7", "hello").stdout, b"");
     let told = client.call("nvmm-network", &json!({})).unwrap();
     assert_eq!(told[0]["link-up"], json!(false));
-    // It is no matter of the machine's reset.
+    // // The setting survives the machine's reset.
     client.call("system_reset", &json!({})).unwrap();
     ready(&mut machine);
     machine.prints("link down\n");
     assert_eq!(machine.ask(&["set_link", "name=net0", "up=true"]), "");
     machine.prints("link up\n");
     assert!(namespace.answers("10.0.0.2/7"));
-    // The tiny guest has set no filter.
+    // // The tiny guest has set no filter.
     let filters = client.call("query-rx-filter", &json!({"name": "net0"})).unwrap();
     let [filter] = &filters.as_array().unwrap()[..] else { panic!("{filters}") };
     assert_eq!((&filter["name"], &filter["promiscuous"]), (&json!("net0"), &json!(true)));
@@ -186,7 +186,7 @@ fn a_link_is_pulled_out_and_plugged_in() {
     assert!(refusal.contains("Device 'net1' not found"), "{refusal}");
 }
 
-/// By nvmm's own threads and, where there is vhost-net, by the kernel's.
+/// Frames go by nvmm's own threads and, if there is vhost-net, by the kernel's.
 #[test]
 fn a_guest_sees_its_link_down_for_good_when_its_tap_is_deleted() {
     let Some(namespace) = namespace() else { return };
@@ -202,7 +202,7 @@ fn a_guest_sees_its_link_down_for_good_when_its_tap_is_deleted() {
         assert!(refusal.contains(&gone), "{refusal}");
         let told = machine.client().call("nvmm-network", &json!({})).unwrap();
         assert_eq!(told[0]["link-up"], json!(false));
-        // What the guest sends goes nowhere, and doesn't wait for ever.
+        // // Frames from the guest are dropped, and don't wait forever.
         machine.client().call("system_reset", &json!({})).unwrap();
         ready(&mut machine);
         machine.prints("link down\n");
@@ -218,7 +218,7 @@ fn a_guest_sees_its_link_down_for_good_when_passt_ends() {
     namespace.ip("route add default via 10.0.0.1 dev br0");
     let mut machine = start(&namespace, "a2", &["--net", "user"]);
     ready(&mut machine);
-    // nvmm is below `nsenter`, which has become it.
+    // // The process of nvmm is `nsenter`'s, which has executed it.
     let nvmm = machine.nvmm.0.id();
     let children = || {
         let tasks = fs::read_dir(format!("/proc/{nvmm}/task")).unwrap();
@@ -358,7 +358,7 @@ fn a_forwarded_port_leads_to_the_guest_without_a_tap() {
     if let Err(error) = Command::new("passt").arg("--version").output() {
         return println!("skipped: passt: {error}");
     }
-    // A way out, without which passt has no address for the guest.
+    // // A default route, without which passt has no address for the guest.
     namespace.ip("route add default via 10.0.0.1 dev br0");
     let options = ["-nic", "user,hostfwd=udp::7777-:7,hostfwd=tcp::7778-:22,mac=52:54:00:00:00:02"];
     let mut machine = start(&namespace, "a2", &options);
@@ -379,7 +379,7 @@ fn a_forwarded_port_leads_to_the_guest_without_a_tap() {
 
     machine.process().kill().unwrap();
     machine.nvmm.status();
-    // passt has ended, too.
+    // // passt has also ended.
     wait_until(|| {
         let output = run(&namespace, &["--net", "user,hostfwd=udp::7777-:7"]);
         output.status.code() == Some(0)

@@ -1,4 +1,4 @@
-//! Resets, one after the other, of a machine with all kinds of devices.
+//! Repeated resets of a machine with all kinds of devices.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/mod.rs"]
@@ -10,12 +10,12 @@ use support::{Running, expect, guest, no_kvm, nvmm, sanitizer_kib};
 use tempfile::TempDir;
 
 const TIMES: usize = 400;
-/// The first ones fill caches.
+/// The number of resets to skip at first, which fill caches.
 const SETTLED: usize = 50;
-/// Memory that the allocator may keep.
+/// The memory in KiB that the allocator may keep.
 const SLACK_KIB: u64 = 512;
 
-/// The host's resources that a process holds.
+/// The host's resources that a process uses.
 #[derive(Debug)]
 struct Holdings {
     descriptors: usize,
@@ -24,7 +24,7 @@ struct Holdings {
 }
 
 impl Holdings {
-    /// Those of a machine whose last vCPU runs: the first may print before that.
+    /// The resources of a machine whose last vCPU runs: the first one may print before that.
     fn of(running: &Running) -> Self {
         let folder = format!("/proc/{}", running.0.id());
         let is_last = |task: fs::DirEntry| {

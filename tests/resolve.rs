@@ -1,4 +1,4 @@
-//! The cost of deciding on a CPU: `cargo bench -p vmm --bench resolve`. The aim is less than a millisecond, the first time too.
+//! The time to decide on a CPU: `cargo bench -p vmm --bench resolve`. The goal is less than a millisecond, even the first time.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
 
 use std::{
@@ -29,7 +29,7 @@ fn main() {
     }
 }
 
-/// Words to leaves, as a start does it.
+/// The time from the text of `--cpu` to the leaves, as at a start.
 fn time(host: &HostCpu, spec: &str) -> Duration {
     let start = Instant::now();
     let spec: CpuSpec = spec.parse().unwrap();

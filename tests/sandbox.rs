@@ -1,4 +1,4 @@
-//! `--sandbox`: what nvmm's threads can't do, and what they say then.
+//! `--sandbox`: the actions that it denies to nvmm's threads, and the messages about them.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/control.rs"]
@@ -18,7 +18,7 @@ use control::Machine;
 use serde_json::json;
 use support::{Running, expect, expect_end, guest, in_time, no_kvm, nvmm};
 
-/// The variable by which a thread plays one that was taken over.
+/// The environment variable that makes a thread behave as if a guest had taken it over.
 const TAKEN_OVER: &str = "NVMM_TEST_TAKEN_OVER";
 /// The status of a call that was refused.
 const REFUSED: Option<i32> = Some(14);
@@ -45,7 +45,7 @@ const DEVICES: [&str; 18] = [
     "qmp",
 ];
 
-/// Only nvmms for tests play one that was taken over.
+/// Returns true if nvmm lacks the code for a thread that was taken over: only test builds have it.
 fn no_play() -> bool {
     if !cfg!(debug_assertions) {
         println!("skipped: a released nvmm can't be told to play one that was taken over");
@@ -53,7 +53,7 @@ fn no_play() -> bool {
     !cfg!(debug_assertions)
 }
 
-/// A machine whose thread `thread` does `act` as its first act.
+/// A machine whose thread `thread` performs `act` first.
 struct Play {
     nvmm: Running,
     folder: tempfile::TempDir,
@@ -74,7 +74,7 @@ impl Play {
         Self { nvmm: Running::start(&mut command), folder }
     }
 
-    /// nvmm's status and messages, at its end.
+    /// nvmm's final status and messages.
     fn end(mut self) -> (Option<i32>, String) {
         let status = self.nvmm.status_in_time();
         (status, expect_end(self.nvmm.0.stderr.as_mut().unwrap()))
@@ -84,7 +84,7 @@ impl Play {
         let folder = self.folder.path().to_owned();
         let (status, said) = self.end();
         assert_eq!(status, REFUSED, "{thread}: {act}: {said}");
-        // The kernel keeps 15 bytes of a name.
+        // // The kernel keeps 15 bytes of a thread's name.
         let thread: String = thread.chars().take(15).collect();
         let expected = format!("nvmm: the thread '{thread}' made the system call {call} (");
         assert!(said.contains(&expected), "{thread}: {act}: {said}");
@@ -96,7 +96,7 @@ fn is_there(path: &Path) -> bool {
     in_time(|| UnixStream::connect(path).is_ok())
 }
 
-/// The acts, with the calls that are refused.
+/// The actions, with the system calls that are refused.
 fn acts() -> Vec<(String, &'static str)> {
     let acts = [
         ("open", "openat"),
@@ -142,14 +142,14 @@ fn a_taken_over_thread_has_no_way_out() {
         return;
     }
     for (act, call) in acts() {
-        // Of each act all threads at once, as most of the time goes by waiting.
+        // // Run each action in all threads at once, as the test mostly waits.
         let threads = ["main", "machine", "spawner", "vcpu0"];
         let plays = threads.map(|thread| (thread, Play::start("power_off", thread, &act, &[])));
         for (thread, play) in plays {
             match (thread, call) {
-                // It opens the files of commands.
+                // // This thread may open files, for commands.
                 ("machine", "openat") => assert_eq!(play.end().0, Some(0)),
-                // The process has its name from this one.
+                // // The process is named after this thread.
                 ("main", _) => play.assert_refused("nvmm", &act, call),
                 _ => play.assert_refused(thread, &act, call),
             }
@@ -209,7 +209,7 @@ fn log_tells_of_calls_and_makes_them_and_off_only_makes_them() {
         let (status, said) = Play::start("power_off", "vcpu0", "open", &["--sandbox", mode]).end();
         assert_eq!(status, Some(0), "{said}");
         assert_eq!(said.contains(message), is_told, "{said}");
-        // In nobody's way: without a sandbox a thread has no filter that would have it play.
+        // // Nothing depends on it: without a sandbox a thread has no filter, and so performs no action.
         assert_eq!(said.contains("the taken over thread vcpu0: open: Ok(())"), is_told, "{said}");
     }
 }
@@ -243,7 +243,7 @@ fn a_reader_of_stderr_that_does_not_read_holds_nobody_up() {
     assert_eq!(Running::start(&mut command).status_in_time(), REFUSED);
 }
 
-/// The handler can't run then, and the kernel ends nvmm by the signal.
+/// The handler can't run then, and the kernel kills nvmm by the signal.
 #[test]
 fn a_refused_call_while_signals_are_blocked_is_in_the_kernels_log() {
     if no_kvm() || no_play() {
@@ -255,7 +255,7 @@ fn a_refused_call_while_signals_are_blocked_is_in_the_kernels_log() {
     }
     let mut log = log.ok().filter(|_| Path::new("/proc/self/loginuid").exists());
     log.iter_mut().for_each(|log| _ = log.seek(SeekFrom::End(0)).unwrap());
-    // The kernel may leave out a line when it has many.
+    // // The kernel may drop a line when it has many.
     let is_told = (0..10).any(|_| {
         let mut play = Play::start("power_off", "vcpu0", "silent", &[]);
         let pid = play.nvmm.0.id();
@@ -264,7 +264,7 @@ fn a_refused_call_while_signals_are_blocked_is_in_the_kernels_log() {
         let line = format!("pid={pid} comm=\"vcpu0\"");
         let Some(log) = &mut log else { return true };
         let mut record = [0; 8192];
-        // An error: no more, or records that are gone.
+        // // An error means that there are no more records, or that some were lost.
         std::iter::from_fn(|| {
             log.read(&mut record).ok().map(|len| String::from_utf8_lossy(&record[..len]).into_owned())
         })
@@ -293,7 +293,7 @@ fn a_sigsys_of_somebody_elses_is_no_refusal() {
     assert_eq!(machine.process().wait().unwrap().signal(), Some(libc::SIGSYS));
 }
 
-/// The fields of each thread's status, by its name.
+/// The fields of each thread's status, by the thread's name.
 fn threads(pid: u32) -> Vec<(String, String)> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     tasks
@@ -304,7 +304,7 @@ fn threads(pid: u32) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Returns the names of a machine's threads, all of which have filters.
+/// Checks the names of a machine's threads, and that all of them have filters.
 fn assert_filtered(machine: &mut Machine, expected: &str) -> Vec<String> {
     let threads = threads(machine.process().id());
     for (name, status) in &threads {

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 const SECTOR: usize = 512;
 const BLOCK: usize = 2048;
 
-/// An image of a CD of so many blocks.
+/// An image of a CD with this many blocks.
 fn cd(path: &Path, blocks: usize) -> PathBuf {
     let mut bytes = vec![0; blocks * BLOCK];
     bytes[16 * BLOCK..16 * BLOCK + 6].copy_from_slice(b"\x01CD001");
@@ -106,7 +106,7 @@ block 1 43 44
     stdin.write_all(b"?").unwrap();
     assert_eq!(expect(&mut stdout, "44\n"), "sense 6 28 0\nmedium c7 800\nblock 1 43 44\n");
 
-    // What the guest holds is not taken from it, unless it is forced.
+    // // A medium that the guest has locked is removed only by force.
     stdin.write_all(b"l").unwrap();
     expect(&mut stdout, "locked 1\n");
     stdin.write_all(b"o").unwrap();
@@ -115,7 +115,7 @@ block 1 43 44
     assert!(why.contains("the guest has locked it"), "{why}");
     ctl_text(&socket, &["eject", "device=cdrom", "force=true"]);
 
-    // A mistake leaves things as they are.
+    // // A failed command changes nothing.
     let missing = refusal(&socket, &["blockdev-change-medium", "device=cdrom", &change(&at("none"))]);
     assert!(missing.contains("none"), "{missing}");
     fs::write(at("odd"), vec![0; 3 * BLOCK + SECTOR]).unwrap();

@@ -1,4 +1,4 @@
-//! Serial ports with back ends of their own: sockets, pseudoterminals, files, and their logs.
+//! Serial ports with their own back ends: sockets, pseudoterminals, files, and their logs.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/mod.rs"]
@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use support::{Running, expect, expect_end, guest, no_kvm, nvmm};
 use terminal::Terminal;
 
-/// The guest that says back on each port what it is sent there.
+/// The guest that echoes its input on each port.
 fn machine(serial: &[&str]) -> Command {
     let mut command = nvmm();
     command.arg("--kernel").arg(guest("ports")).args(["--debug-exit", "0xf4", "--memory", "16M"]);
@@ -35,14 +35,14 @@ fn start(serial: &[&str]) -> (Running, ChildStderr) {
     (nvmm, stderr)
 }
 
-/// Reads where nvmm says that the port is.
+/// Reads the port's address from nvmm's messages.
 fn place(stderr: &mut ChildStderr, port: &str) -> String {
     let line = expect(stderr, "\n");
     let place = line.strip_prefix(&format!("nvmm: {port} is ")).unwrap_or_else(|| panic!("{line}"));
     place.strip_prefix("at ").unwrap_or(place).trim_end().to_owned()
 }
 
-/// Sends a line, and reads it again.
+/// Sends a line, and reads its echo.
 fn echo(peer: &mut (impl Read + Write + AsFd), line: &str) {
     peer.write_all(line.as_bytes()).unwrap();
     assert_eq!(expect(peer, line), line);
@@ -87,7 +87,7 @@ fn four_ports_have_a_place_each() {
     assert!(!Path::new(&unix).exists(), "the socket is removed");
 }
 
-/// Opens a pseudoterminal without making it this process's own.
+/// Opens a pseudoterminal without making it the controlling terminal.
 fn attach(path: &str) -> fs::File {
     fs::File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path).unwrap()
 }
@@ -102,10 +102,10 @@ fn ten_sessions_lose_nothing() {
     let mut expected = "COM1 ready\n".to_owned();
     for session in 0..10 {
         let mut peer = TcpStream::connect(&address).unwrap();
-        // First what came after the last one had gone.
+        // // First the output since the last peer has gone.
         assert_eq!(expect(&mut peer, &expected), expected);
         echo(&mut peer, &format!("session {session}\n"));
-        // A part of the answer may come before nvmm sees that the peer has hung up.
+        // // A part of the answer may arrive before nvmm notices that the peer has hung up.
         expected = format!("last words {session}, {}\n", "x".repeat(1000 * session));
         peer.write_all(expected.as_bytes()).unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
@@ -128,14 +128,14 @@ fn a_session_outlives_the_machines_resets() {
     let mut peer = connect(&path);
     expect(&mut peer, "COM1 ready\n");
     for _ in 0..10 {
-        // The UART has taken all of it when the guest resets.
+        // // The UART has taken all of it when the guest resets.
         peer.write_all(b"before R and after\n").unwrap();
         assert_eq!(expect(&mut peer, "after\n"), "before COM1 ready\n and after\n");
     }
     end(nvmm, peer);
 }
 
-/// Connects as soon as somebody listens.
+/// Connects as soon as there is a listener.
 fn connect(path: &Path) -> UnixStream {
     let start = std::time::Instant::now();
     loop {
@@ -278,7 +278,7 @@ fn what_is_in_use_is_refused() {
         (format!("null,log={}", at("no/log")), "No such file or directory".to_owned()),
         (format!("unix=/{},server", "x".repeat(107)), "the path has 108 bytes".to_owned()),
         (format!("unix=/{}", "x".repeat(107)), "a unix socket's has at most 107".to_owned()),
-        // Too long for a name, so that nobody is asked.
+        // // Too long for a host name, so that no resolver is asked.
         (format!("tcp={}:1", "x".repeat(70)), "xxx:1: failed to lookup address information".to_owned()),
     ] {
         let output = machine(&[&serial]).output().unwrap();
@@ -289,12 +289,12 @@ fn what_is_in_use_is_refused() {
         assert!(error.contains(&why) && error.contains(given), "{serial}: {error}");
     }
     assert_eq!(fs::read_to_string(at("file")).unwrap(), "text");
-    // A socket that a killed process has left behind is replaced.
+    // // A socket left behind by a killed process is replaced.
     let (nvmm, _stderr) = start(&[&format!("unix={},server,wait", at("stale"))]);
     end(nvmm, connect(Path::new(&at("stale"))));
 }
 
-/// A program that others use, if it is here.
+/// A program, if it is installed.
 fn tool(name: &str) -> Option<Command> {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).exists()));
@@ -304,12 +304,12 @@ fn tool(name: &str) -> Option<Command> {
     found.then(|| Command::new(name))
 }
 
-/// Has `program` connect ten times, and the guest answer.
+/// Makes `program` connect ten times, with the guest answering each time.
 fn ten_times(mut program: impl FnMut() -> Command) {
     for n in 0..10 {
         let mut peer = Running::start(program().stdin(Stdio::piped()).stdout(Stdio::piped()));
         let (mut stdin, mut stdout) = (peer.0.stdin.take().unwrap(), peer.0.stdout.take().unwrap());
-        // telnet ends a line in its own way.
+        // // telnet changes line endings.
         writeln!(stdin, "line {n}.").unwrap();
         expect(&mut stdout, &format!("line {n}."));
     }
@@ -356,7 +356,7 @@ fn telnet_comes_and_goes() {
     end(nvmm, TcpStream::connect(plain).unwrap());
 }
 
-/// The kernel lets a file grow to the limit, and the guest goes on.
+/// The kernel lets a file grow up to the limit, and the guest continues after that.
 #[test]
 fn a_limit_of_file_sizes_bounds_a_ports_file_and_its_log() {
     const LIMIT: u64 = 64 * 512;
@@ -368,7 +368,7 @@ fn a_limit_of_file_sizes_bounds_a_ports_file_and_its_log() {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -f 64 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_nvmm")]);
         command.arg("--kernel").arg(guest("flood")).args(["--memory", "16M", "--cmdline", "d"]);
-        // It prints 256 KiB and waits.
+        // // The guest prints 256 KiB, and then waits.
         command.args(["--serial", serial, "--expect", "end", "--send", "x"]).current_dir(folder.path());
         let output = command.stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();

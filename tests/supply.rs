@@ -1,5 +1,5 @@
-//! What nvmm is built of and how: the crates of others, their licences, sources, versions and known faults, by cargo-deny and deny.toml; and the
-//! checks that stay in a release.
+//! nvmm's dependencies and build: the licences, sources, versions and known vulnerabilities of other crates, checked by cargo-deny with
+//! deny.toml; and the checks that stay enabled in a release.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -9,10 +9,10 @@ use std::{
     process::{Command, Output},
 };
 
-/// cargo-deny's words where it can't get the database of known faults.
+/// cargo-deny's message if it can't get the advisory database.
 const NO_DATABASE: &str = "failed to fetch advisory database";
 
-/// Has cargo-deny make `checks`, with warnings as errors. Says that the test is skipped, and why, where it is not installed.
+/// Runs cargo-deny's `checks`, with warnings as errors. If it is not installed, prints that the test is skipped, and why.
 fn deny(checks: &[&str]) -> Option<Output> {
     let cargo_deny = || {
         let mut command = Command::new("cargo-deny");
@@ -42,12 +42,12 @@ fn no_crate_has_a_known_fault_or_was_yanked() {
     assert!(output.status.success(), "{stderr}");
 }
 
-/// Numbers that guests and images give can't wrap around in silence in a release either.
+/// In a release too, arithmetic on numbers from guests and images can't silently overflow.
 #[test]
 fn a_release_checks_for_overflow_where_numbers_come_from_guests() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("Cargo.toml");
     let text = fs::read_to_string(manifest).unwrap();
-    // Tables of cargo's begin with their names; none is split.
+    // // cargo's tables begin with their names, and none is split.
     let table = |name: &str| {
         let tables = text.split("\n[");
         let table = tables.into_iter().find_map(|table| table.strip_prefix(name)?.strip_prefix("]\n"));

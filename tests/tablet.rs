@@ -1,4 +1,4 @@
-//! The tablet: a pointer that programs move, as a guest hears of it.
+//! The tablet: a pointer moved by programs, as the guest receives it.
 
 #[path = "support/control.rs"]
 mod control;
@@ -9,13 +9,13 @@ use control::{Client, Machine};
 use serde_json::{Value, json};
 use support::{no_kvm, nvmm, run};
 
-/// The statuses of a guest that ends with 0, and with 1.
+/// nvmm's statuses if the guest ends with 0, and with 1.
 const DONE: Option<i32> = Some(1);
 const NO_TABLET: Option<i32> = Some(3);
 
 fn machine() -> Machine {
     let mut machine = Machine::start("tablet", &["--display", "vga"]);
-    // Behind the VGA, which is behind virtio-rng.
+    // // After the VGA, which is after virtio-rng.
     machine.prints("slot 3 class 98000 name QEMU Virtio Tablet to 7fff\nready\n");
     machine
 }
@@ -24,7 +24,7 @@ fn send(client: &mut Client, events: &[Value]) -> Result<Value, String> {
     client.call("input-send-event", &json!({"events": events}))
 }
 
-/// [`send`], which succeeds.
+/// [`send`], which must succeed.
 fn tell(client: &mut Client, events: &[Value]) {
     assert_eq!(send(client, events), Ok(json!({})), "{events:?}");
 }
@@ -37,7 +37,7 @@ fn button(button: &str, down: bool) -> Value {
     json!({"type": "btn", "data": {"button": button, "down": down}})
 }
 
-/// Ends the guest, whose tablet is told of nothing else.
+/// Ends the guest. Its tablet must not have received anything else.
 fn ends(machine: &mut Machine, client: &mut Client) {
     tell(client, &[button("right", true)]);
     machine.prints("1 111 1\n0 0 0\n");
@@ -90,7 +90,7 @@ fn events_that_there_are_not_are_refused() {
     let mut machine = machine();
     let mut client = machine.client();
     let rel = json!({"type": "rel", "data": {"axis": "x", "value": 1}});
-    // Nothing of a list with a fault in it is done.
+    // // If one event of a list is invalid, none is sent.
     let refused = send(&mut client, &[button("left", true), rel]).unwrap_err();
     assert!(refused.starts_with("the pointer can't go by 1: nvmm has a tablet and no mouse"), "{refused}");
     let refused = send(&mut client, &[abs("x", 0x8000)]).unwrap_err();

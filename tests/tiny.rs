@@ -1,4 +1,4 @@
-//! Tiny guests on any /dev/kvm: the whole VMM with a few instructions in it.
+//! Tiny guests on any /dev/kvm: the whole VMM with guests of a few instructions.
 #![expect(unsafe_code, reason = "a child process gets a limit of its own before it starts")]
 
 #[path = "support/mod.rs"]
@@ -69,7 +69,7 @@ fn a_guest_finds_what_the_machine_calls_itself() {
     }
 }
 
-/// Two sockets of a core of two threads: each CPU has leaves of its own.
+/// Two sockets, each with one core of two threads: each CPU has different leaves.
 const SMP: &str = "4,sockets=2,cores=1,threads=2";
 
 #[test]
@@ -187,8 +187,8 @@ fn firmwares_msrs_are_as_planned() {
     }
 }
 
-/// Returns whether KVM is one in software, as it must be without VMX and SVM: it runs the guest's code on the processor itself, and
-/// can't hide what that has.
+/// Returns whether KVM is implemented in software, as it must be without VMX and SVM. It then runs the guest's code directly on the
+/// processor, and can't hide the processor's features.
 fn in_software() -> bool {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
@@ -207,7 +207,7 @@ fn without_nesting_there_is_no_part_of_it() {
         let found = nesting::normal(&stdout(&output));
         match output.status.code() {
             Some(43) => assert_eq!(found, nesting::NOTHING, "{options:?}"),
-            // A KVM in software gives up where the guest comes to VMXON.
+            // // A KVM in software fails when the guest reaches VMXON.
             status => {
                 assert_eq!(status, Some(8), "{options:?}: {}", stderr(&output));
                 assert!(
@@ -326,7 +326,7 @@ fn a_disk_that_fails_fails_the_request_and_nothing_else() {
     let mut command = nvmm();
     command.arg("--kernel").arg(guest("blk_write")).args(["--debug-exit", "0xf4", "--memory", "16M"]);
     command.arg("--disk").arg(&disk);
-    // The host refuses to write past this: as good as a full or a broken one.
+    // // The host refuses to write beyond this limit, like a full or failing disk.
     let limit = || {
         let limit = Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) };
         Ok(setrlimit(Resource::Fsize, limit)?)
@@ -464,7 +464,7 @@ fn what_kvm_counted_is_written_at_the_end() {
         return println!("skipped: this KVM has no KVM_CAP_BINARY_STATS_FD: {}", stderr(&output));
     }
     assert_eq!(stats.vcpus.len(), 2);
-    // The guest writes its text byte by byte, and reads once where there is no memory. A KVM in software counts no `io_exits`.
+    // // The guest writes its text byte by byte, and reads once from an address without memory. A KVM in software counts no `io_exits`.
     let total = stats.vcpu_total();
     assert!(total["exits"] > 10 && total["mmio_exits"] > 0, "{total:?}");
     assert!(

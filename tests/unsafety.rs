@@ -1,4 +1,4 @@
-//! The number of `unsafe` in nvmm, which the manual tells: one more is a decision.
+//! The number of `unsafe` in nvmm, which is given in the manual: adding one is a decision.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -9,10 +9,10 @@ use std::{
 
 use proc_macro2::{TokenStream, TokenTree};
 
-/// Endings of the names of files that are in no nvmm.
+/// Suffixes of the names of files that are not part of nvmm.
 const TESTS: [&str; 3] = ["_test", "testing", "fuzzing"];
 
-/// The files of nvmm below `folder`.
+/// nvmm's source files below `folder`.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
@@ -23,7 +23,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|end| end == "rs") && !is_tests(path)).collect()
 }
 
-/// The number of blocks, functions and others that are `unsafe`.
+/// The number of `unsafe` blocks, functions and others.
 fn unsafes(tokens: TokenStream) -> usize {
     tokens
         .into_iter()

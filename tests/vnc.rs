@@ -1,4 +1,4 @@
-//! The screen by VNC: the BIOS's text as a viewer sees it, by nvmm's own viewer and by PyPI's vncdotool, and the place where they connect.
+//! The screen by VNC: the BIOS's text as seen by the tests' own viewer and by PyPI's vncdotool, and the server's address.
 
 #[path = "support/control.rs"]
 mod control;
@@ -22,7 +22,7 @@ use screen::{Bios, Picture, no_bios};
 use support::{no_kvm, nvmm};
 use viewer::Viewer;
 
-/// The beginning of SeaBIOS's banner, up to its version: 17 characters of 9 by 16 pixels.
+/// The beginning of SeaBIOS's banner, before its version: 17 characters of 9 by 16 pixels.
 const BANNER: &[u8] = include_bytes!("pictures/seabios.png");
 
 fn shows_banner(picture: &Picture) -> bool {
@@ -36,7 +36,7 @@ fn the_bioss_banner_is_seen() {
     }
     let mut machine = Bios::start_with(&[], "vnc=unix:vnc");
     let path = machine.path("vnc");
-    // From before there is anything to see: the size changes while it looks.
+    // // It connects before there is a picture, and sees the size change.
     let mut early = Viewer::connect(&path);
     machine.prints("No bootable device.");
     early.until(shows_banner);
@@ -49,7 +49,7 @@ fn the_bioss_banner_is_seen() {
     let dump = machine.picture();
     late.until(|picture| picture.pixels == dump.pixels);
 
-    // Both stay when the machine begins anew.
+    // // Both stay connected when the machine is reset.
     machine.ask(&["system_reset"]);
     machine.prints("No bootable device.");
     for viewer in [&mut early, &mut late] {
@@ -91,15 +91,15 @@ fn a_guest_reads_the_keys_of_viewers() {
     machine.prints("ready\n");
     let path = machine.folder.path().join("vnc");
     let mut viewer = Viewer::connect(&path);
-    // By their places: Control, and the Up of the cursor block.
+    // // By scancode: Control, and the Up key of the cursor block.
     viewer.code(0x1d, true);
     viewer.code(0xc8, true);
     viewer.code(0xc8, false);
     machine.prints("1d\ne0\n48\ne0\nc8\n");
-    // Whoever goes lets go.
+    // // The server releases the keys of a viewer that disconnects.
     drop(viewer);
     machine.prints("9d\n");
-    // By characters, which may need Shift; Esc is the guest's end.
+    // // By characters, which may need Shift; Esc ends the guest.
     let mut viewer = Viewer::connect(&path);
     for keysym in [u16::from(b'b'), u16::from(b'A'), 0xff1b] {
         viewer.types(keysym);
@@ -119,7 +119,7 @@ fn a_guest_hears_of_the_pointers_of_viewers() {
     let mut viewer = Viewer::connect(&path);
     viewer.pointer(1, 0, u16::MAX);
     machine.prints("3 0 0\n3 1 7fff\n1 110 1\n0 0 0\n");
-    // A step of the wheel, and the end of a viewer who lets go.
+    // // A step of the wheel, and a viewer that disconnects and so releases its buttons.
     viewer.pointer(1 | 8, 0, u16::MAX);
     machine.prints("2 8 1\n0 0 0\n");
     drop(viewer);
@@ -189,7 +189,7 @@ fn a_password_is_asked_for_and_a_place_for_all_is_warned_of() {
     assert!(plan.contains("viewers at vnc=127.0.0.1:7,to=9"), "{plan}");
 }
 
-/// Says that a test is skipped, and why, where vncdotool is not.
+/// Returns true if there is no vncdotool, and prints that the test is skipped, and why.
 fn no_vncdotool() -> bool {
     let import = Command::new("python3").args(["-c", "import vncdotool"]).output();
     let is_there = import.is_ok_and(|output| output.status.success());
@@ -217,7 +217,7 @@ fn vncdotool_sees_the_same() {
     let capture = |password: &str, name: &str| {
         let path = folder.path().join(name);
         let mut python = Command::new("python3");
-        // Its own main, which is not always in PATH.
+        // // Call its main function, as its script may not be in PATH.
         python.args(["-c", "from vncdotool.command import vncdo; vncdo()", "-s", &server, "-t", "60"]);
         python.args(["-p", password, "key", "shift-a", "capture"]).arg(&path);
         let mut child = python.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -229,7 +229,7 @@ fn vncdotool_sees_the_same() {
     assert!(success, "{text}");
     let picture = Picture::read_png(&fs::read(path).unwrap());
     assert_eq!((picture.width, picture.height), (720, 400));
-    // The cursor blinks in the guest, and is a line of its own.
+    // // The guest's cursor blinks, and takes one line.
     let differing = picture.pixels.iter().zip(&dump.pixels).filter(|(a, b)| a != b).count();
     assert!(differing <= 9 * 16, "{differing} pixels differ");
     assert!(!capture("wrong", "b.png").0);

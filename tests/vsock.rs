@@ -26,7 +26,7 @@ use serde_json::json;
 use support::{Running, expect_end, guest, no_kvm, nvmm, run};
 use tempfile::TempDir;
 
-/// Data that does not come in a minute never will.
+/// The longest time to wait for data.
 const LONG: Duration = Duration::from_secs(60);
 
 /// A machine with a socket device at `path`.
@@ -102,7 +102,7 @@ fn programs_of_the_host_and_the_guest_connect() {
     assert!(!path.exists());
 }
 
-/// The socket is there from the start to the end, with the rules of other sockets.
+/// The socket file exists from start to end, and follows the rules of nvmm's other sockets.
 #[test]
 fn the_socket_file_is_made_and_removed() {
     if no_kvm() {
@@ -110,7 +110,7 @@ fn the_socket_file_is_made_and_removed() {
     }
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("vsock");
-    // One that a killed nvmm left behind is replaced.
+    // // A socket that a killed nvmm left behind is replaced.
     drop(UnixListener::bind(&path).unwrap());
     let listener = UnixListener::bind(folder.path().join("vsock_52")).unwrap();
     let mut first = Running::start(&mut machine(&path, &[]));
@@ -128,7 +128,7 @@ fn the_socket_file_is_made_and_removed() {
     assert_eq!(first.status_in_time(), Some(3));
     assert!(!path.exists());
 
-    // A machine that will not run makes none.
+    // // A machine that will not run creates none.
     let vsock = format!("cid=77,uds={}", path.display());
     let plan = run("vsock", &["--rng", "off", "--dry-run", "--vsock", &vsock]);
     let plan = String::from_utf8(plan.stdout).unwrap();
@@ -137,7 +137,7 @@ fn the_socket_file_is_made_and_removed() {
     assert!(!path.exists());
 }
 
-/// With a kernel that has no vhost-vsock, or gives it to others, the error says so.
+/// If the kernel has no vhost-vsock, or the user may not open it, the error says so.
 #[test]
 fn the_kernels_sockets_connect_through_pauses_and_until_resets_or_are_refused() {
     if no_kvm() {

@@ -1,4 +1,4 @@
-//! An nvmm without its optional parts says so where one is asked for: `cargo test -p vmm --no-default-features --test without`.
+//! An nvmm without its optional parts refuses to use them, with the reason: `cargo test -p vmm --no-default-features --test without`.
 
 #![cfg(not(any(feature = "compressed-modules", feature = "libvirt", feature = "vnc")))]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
@@ -12,7 +12,7 @@ use std::{
 
 use vmm::{host::Host, nest::modules::Modules};
 
-/// Runs nvmm, which is to fail, and returns its messages.
+/// Runs nvmm, which must fail, and returns its messages.
 fn refusal(args: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nvmm"));
     let output = command.args(args).stdin(Stdio::null()).output().unwrap();

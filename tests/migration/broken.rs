@@ -1,4 +1,4 @@
-//! Connections that break, and sides that are killed, at every step: one of the two sides has the machine, never both.
+//! Connections that break, and sides that are killed, at every step: exactly one side has the machine afterwards, never both.
 
 use std::{
     io::{Read, Write},
@@ -18,30 +18,30 @@ use crate::{
     support::{in_time, no_kvm},
 };
 
-/// Messages by their numbers, as `vmm::migration` has them.
+/// Message numbers, from `vmm::migration`.
 const PAGES: u32 = 3;
 const ZEROS: u32 = 4;
 const GO: u32 = 7;
 const RUNNING: u32 = 10;
 
-/// Passes messages on between two sides, and cuts the connection in both directions when it comes to one of them.
+/// Forwards messages between two sides, and cuts the connection in both directions at one of them.
 struct Proxy {
     path: PathBuf,
     worker: JoinHandle<()>,
-    /// The messages that have passed from the source, less those of memory.
+    /// The number of messages forwarded from the source, without those of memory.
     passed: Arc<AtomicUsize>,
 }
 
 /// The message at which the connection is cut.
 #[derive(Clone, Copy, Debug)]
 enum Cut {
-    /// This one of the source's, not counting memory.
+    /// At this message of the source, not counting memory.
     Source(usize),
-    /// This one of the source's of memory.
+    /// At this memory message of the source.
     Memory(usize),
-    /// This one of the destination's.
+    /// At this message of the destination.
     Destination(usize),
-    /// In the middle of the source's one with this number.
+    /// In the middle of the source's message of this number.
     Middle(usize),
 }
 
@@ -88,7 +88,7 @@ impl Proxy {
     }
 }
 
-/// Passes messages on as long as `cut` says nothing; then so many bytes of one, and hangs up.
+/// Forwards messages until `cut` returns a number; then forwards that many bytes of the message, and hangs up.
 fn pass(mut from: UnixStream, mut to: UnixStream, mut cut: impl FnMut(u32) -> Option<usize>) {
     let mut header = [0; 12];
     while from.read_exact(&mut header).is_ok() {
@@ -108,7 +108,7 @@ fn pass(mut from: UnixStream, mut to: UnixStream, mut cut: impl FnMut(u32) -> Op
     }
 }
 
-/// A machine with a disk, whose guest looks at itself.
+/// A machine with a disk, whose guest checks its state.
 fn source(folder: &Path) -> Side {
     let disk = folder.join("disk");
     std::fs::write(&disk, vec![0; 1 << 20]).unwrap();
@@ -123,7 +123,7 @@ fn state(side: &Side) -> String {
     status["status"].as_str().unwrap().to_owned()
 }
 
-/// Begin, Machine, Stopped, Machine, State, Go: whichever of them does not arrive, and whichever answer.
+/// Begin, Machine, Stopped, Machine, State, Go: any of them, or any answer, may not arrive.
 #[test]
 fn a_connection_that_breaks_before_the_word_leaves_the_machine_where_it_was() {
     if no_kvm() {
@@ -141,7 +141,7 @@ fn a_connection_that_breaks_before_the_word_leaves_the_machine_where_it_was() {
         let proxy = Proxy::start(folder.path(), &format!("{name}.p"), &name, cut);
         let said = source.refuses(&proxy.place(), &[]);
         if matches!(cut, Cut::Middle(5)) {
-            // A part of the word: this side does not know that it was no whole one.
+            // // A part of the message: this side can't tell that it was incomplete.
             assert!(said.contains("did not answer"), "{cut:?}: {said}");
             assert_eq!(state(&source), "postmigrate");
             assert_eq!(destination.nvmm.status_in_time(), Some(1), "{cut:?}");
@@ -149,7 +149,7 @@ fn a_connection_that_breaks_before_the_word_leaves_the_machine_where_it_was() {
         } else {
             assert!(said.contains("was not moved: "), "{cut:?}: {said}");
             if matches!(cut, Cut::Source(0) | Cut::Middle(0)) {
-                // It waits for whoever begins in order.
+                // // It still waits for a side that begins correctly.
                 destination.nvmm.0.kill().unwrap();
             }
             assert_ne!(destination.nvmm.status_in_time(), Some(0), "{cut:?}");
@@ -165,7 +165,7 @@ fn a_connection_that_breaks_before_the_word_leaves_the_machine_where_it_was() {
     last.quit();
 }
 
-/// The word arrives, and the answer does not.
+/// The message arrives, but the answer does not.
 #[test]
 fn a_connection_that_breaks_after_the_word_has_it_run_there_alone() {
     if no_kvm() {
@@ -180,21 +180,21 @@ fn a_connection_that_breaks_after_the_word_has_it_run_there_alone() {
     assert_eq!(destination.ask(), "same");
     assert_eq!(state(&source), "postmigrate");
     assert_eq!(proxy.passed.load(Ordering::SeqCst), 6, "{RUNNING} of the answers was cut, and {GO} went");
-    // Its disk is the other's.
+    // // The other side has its disk.
     let mut client = source.client();
     let why = client.call("cont", &json!({})).unwrap_err();
     assert!(why.contains("is in use by nvmm"), "{why}");
     assert!(client.call("system_reset", &json!({})).is_err());
     assert!(client.call("nvmm-snapshot-save", &json!({"directory": "/nowhere"})).is_err());
     destination.quit();
-    // Now it is nobody's.
+    // // Now no other nvmm has it.
     client.call("cont", &json!({})).unwrap();
     assert_eq!(source.ask(), "same");
     source.quit();
     proxy.worker.join().unwrap();
 }
 
-/// Kills the destination at many moments: the source goes on, or has ended in order after it gave the machine away.
+/// Kills the destination at many moments: the source continues, or has ended normally after it handed over the machine.
 #[test]
 fn a_destination_that_is_killed_leaves_the_machine_where_it_was() {
     if no_kvm() {
@@ -216,7 +216,7 @@ fn a_destination_that_is_killed_leaves_the_machine_where_it_was() {
         destination.nvmm.status();
         match ctl.status() {
             Some(0) => {
-                // It was too late: the machine had moved, and was killed with its nvmm.
+                // // It was too late: the machine had moved, and ended with the killed nvmm.
                 assert_eq!(source.nvmm.status_in_time(), Some(0));
                 break;
             }
@@ -232,7 +232,7 @@ fn a_destination_that_is_killed_leaves_the_machine_where_it_was() {
     assert!(kept > 0);
 }
 
-/// Kills the source at many moments: either the machine ends with it, as any that is killed, or it runs there.
+/// Kills the source at many moments: either the machine ends with it, as always, or it runs at the destination.
 #[test]
 fn a_source_that_is_killed_leaves_no_half_a_machine() {
     if no_kvm() {
@@ -255,7 +255,7 @@ fn a_source_that_is_killed_leaves_no_half_a_machine() {
         if waits_still(folder.path(), &to) {
             continue;
         }
-        // It ends without a machine, or has all of it.
+        // // The destination ends without a machine, or has all of it.
         let mut answer = String::new();
         let asked = destination.nvmm.0.stdin.as_mut().unwrap().write_all(b".q");
         destination.nvmm.0.stdout.take().unwrap().read_to_string(&mut answer).unwrap();
@@ -276,7 +276,7 @@ fn one_that_is_cancelled_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut source = Side::source(folder.path(), "s", "snapshot", &[]);
     source.prints("ready\n");
-    // Nobody answers there.
+    // // No server answers there.
     let path = folder.path().join("silent");
     let listener = UnixListener::bind(&path).unwrap();
     let place = format!("unix:{}", path.display());
@@ -295,7 +295,7 @@ fn one_that_is_cancelled_goes_on() {
     source.quit();
 }
 
-/// Whoever connects and sends anything else has no effect.
+/// Connections that send anything else have no effect.
 #[test]
 fn strangers_are_turned_away() {
     if no_kvm() {

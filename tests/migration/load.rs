@@ -1,4 +1,4 @@
-//! Moves at random moments of a guest that writes to its disk and its console all the time.
+//! Moves at random moments of a guest that constantly writes to its disk and its console.
 
 use std::{io::Read, thread, time::Duration};
 
@@ -37,7 +37,7 @@ fn on_sata() {
     move_often(ImageKind::Raw, ",bus=sata");
 }
 
-/// Moves a machine again and again, and at last compares its disk with what it should have written.
+/// Moves a machine repeatedly, and finally compares its disk with the expected contents.
 fn move_often(kind: ImageKind, options: &str) {
     if no_kvm() || no_qemu_img(kind) {
         return;
@@ -65,7 +65,7 @@ fn move_often(kind: ImageKind, options: &str) {
     for _ in 0..3 {
         seen += &crate::support::expect(&mut stdout, "\n");
     }
-    // Unlike a signal, this loses nothing that the guest has printed.
+    // // Unlike a signal, this loses none of the guest's output.
     side.client().call("quit", &serde_json::json!({})).unwrap();
     stdout.read_to_string(&mut seen).unwrap();
     side.nvmm.status();

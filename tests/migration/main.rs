@@ -1,4 +1,5 @@
-//! Migration: a machine moves to another nvmm, and goes on there as if nothing had happened; if that fails at any step, it goes on where it was.
+//! Migration: a machine moves to another nvmm, and continues there as if nothing had happened; if any step fails, it continues where it
+//! was.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "../guests/blk_plan.rs"]

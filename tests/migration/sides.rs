@@ -13,7 +13,7 @@ use crate::{
     support::{Running, expect, guest, in_time, nvmm},
 };
 
-/// Options of each tiny guest.
+/// The options of each tiny guest.
 pub(crate) const TINY: [&str; 4] = ["--debug-exit", "0xf4", "--memory", "16M"];
 
 /// An nvmm with a control socket.
@@ -23,14 +23,14 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// Runs a machine.
+    /// Starts a machine.
     pub(crate) fn source(folder: &Path, name: &str, guest_name: &str, options: &[&str]) -> Self {
         let mut command = nvmm();
         command.arg("--kernel").arg(guest(guest_name)).args(TINY);
         Self::start(folder, name, command, options)
     }
 
-    /// Waits for a machine at [`place`], and listens by then.
+    /// Waits for a machine at [`place`]; it listens when this returns.
     pub(crate) fn destination(folder: &Path, name: &str, options: &[&str]) -> Self {
         let mut command = nvmm();
         command.args(["--incoming", &place(folder, name)]);
@@ -39,7 +39,7 @@ impl Side {
         side
     }
 
-    /// Returns whether it waits for a machine there in time.
+    /// Returns whether it starts to wait for a machine there in time.
     pub(crate) fn waits(&self, folder: &Path, name: &str) -> bool {
         in_time(|| folder.join(format!("{name}.in")).exists())
     }
@@ -57,24 +57,24 @@ impl Side {
         expect(self.nvmm.0.stdout.as_mut().unwrap(), text)
     }
 
-    /// Asks a guest for changes that it finds.
+    /// Asks a guest for changes that it has found.
     pub(crate) fn ask(&mut self) -> String {
         self.nvmm.0.stdin.as_mut().unwrap().write_all(b".").unwrap();
         self.prints("\n").trim_end().to_owned()
     }
 
-    /// Has the guest end.
+    /// Makes the guest end.
     pub(crate) fn quit(mut self) {
         self.nvmm.0.stdin.as_mut().unwrap().write_all(b"q").unwrap();
         assert_eq!(self.nvmm.status_in_time(), Some(1));
     }
 
-    /// Has the machine moved to a place, with more words.
+    /// Moves the machine to a place, with more arguments.
     pub(crate) fn migrate(&self, place: &str, words: &[&str]) -> Output {
         ctl(&self.socket, &[&["migrate", place], words].concat()).output().unwrap()
     }
 
-    /// The same, which succeeds, and ends this side.
+    /// The same, which must succeed and end this side.
     pub(crate) fn moves(&mut self, place: &str, words: &[&str]) {
         let output = self.migrate(place, words);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -82,7 +82,7 @@ impl Side {
         assert_eq!(self.nvmm.status_in_time(), Some(0));
     }
 
-    /// Why the machine is not moved.
+    /// Returns the reason why the machine is not moved.
     pub(crate) fn refuses(&self, place: &str, words: &[&str]) -> String {
         let output = self.migrate(place, words);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -95,7 +95,8 @@ impl Side {
     }
 }
 
-/// Returns whether a destination of this name has seen nobody who began to move a machine: those who come are seen in their order, and this is the last.
+/// Returns whether a destination of this name has seen no side that began to move a machine. Connections are handled in order, and this is
+/// the last one.
 pub(crate) fn waits_still(folder: &Path, name: &str) -> bool {
     let Ok(mut stranger) = UnixStream::connect(folder.join(format!("{name}.in"))) else { return false };
     stranger.shutdown(Shutdown::Write).unwrap();

@@ -1,4 +1,4 @@
-//! A driver that costs next to nothing: its buffers stay where they are, and are made available again as they are.
+//! A driver that costs next to nothing: its buffers stay in place, and are made available again unchanged.
 
 use std::{
     sync::{
@@ -26,14 +26,14 @@ use super::{
     frame, round,
 };
 
-/// Offloads of frames both ways, the merging of receive buffers, and the event index.
+/// Offloads in both directions, mergeable receive buffers, and the event index.
 const FEATURES: u64 = 1 | 1 << 1 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 12 | MRG_RXBUF | 1 << 29;
 const MRG_RXBUF: u64 = 1 << 15;
 const MQ: u64 = 1 << 22;
 const CTRL_VQ: u64 = 1 << 17;
 pub(super) const SIZE: u16 = 1024;
 
-/// Does a round.
+/// Runs a round.
 pub(super) fn run(lines: &Lines, queues: u16, load: &Load) -> Run {
     let (buffer, depth) = load.buffers(lines.way);
     let stride = (buffer as u64).next_multiple_of(64);
@@ -75,16 +75,16 @@ pub(super) fn run(lines: &Lines, queues: u16, load: &Load) -> Run {
 /// The driver of one queue.
 struct Driver<'m> {
     ring: Ring<'m>,
-    /// Bytes from one buffer to the next.
+    /// The distance of two buffers in bytes.
     stride: u64,
-    /// Chains, of one buffer each.
+    /// The number of chains, each with one buffer.
     depth: u16,
-    /// Chains that were used and are known to be.
+    /// The number of used chains that were seen.
     used: u16,
 }
 
 impl Driver<'_> {
-    /// Makes the chains, and those of a receive queue available.
+    /// Builds the chains, and makes those of a receive queue available.
     fn lay_out(&mut self, way: Way, load: &Load, buffer: u32, flow: u64) {
         for chain in 0..self.depth {
             let at = self.buffer(chain);
@@ -100,7 +100,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Takes frames until all queues together have taken a burst of them.
+    /// Takes frames until all queues together have taken a burst.
     fn receive(&mut self, load: &Load, received: &AtomicU64) -> u64 {
         let mut done = 0;
         while received.load(Ordering::Relaxed) < load.burst {
@@ -122,7 +122,7 @@ impl Driver<'_> {
         done
     }
 
-    /// Keeps the queue half full at least for a round, and empties it.
+    /// Keeps the queue at least half full for a round, and then empties it.
     fn transmit(&mut self) -> u64 {
         let (half, start) = (self.depth / 2, Instant::now());
         let (mut next, mut done) = (0, 0);
@@ -148,7 +148,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Has frames come by this many queue pairs.
+    /// Enables this many queue pairs.
     fn set_pairs(&mut self, pairs: u16) {
         let [low, high] = pairs.to_le_bytes();
         self.ring.write_bytes(DATA, &[4, 0, low, high, 0xff]);
@@ -160,11 +160,11 @@ impl Driver<'_> {
         assert_eq!(self.ring.read::<u8>(DATA + 4), 0);
     }
 
-    /// Waits until `until` chains were used, counted from the start, or there is nothing more to wait for.
+    /// Waits until `until` chains were used, counted from the start, or no more will come.
     fn wait_for(&self, until: u16, received: &AtomicU64, enough: u64) {
         self.ring.interrupt_at(until);
         while !self.ring.has_used(until) && received.load(Ordering::Relaxed) < enough {
-            // The last frames may have come by another queue.
+            // // The last frames may have arrived by another queue.
             let pause = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
             if poll(&mut [PollFd::new(self.ring.interrupt, PollFlags::IN)], Some(&pause)).unwrap() > 0 {
                 self.ring.sleep();

@@ -1,11 +1,11 @@
 //! The path of a frame without a guest: `cargo bench -p devices --bench net [WORD]...`, with words of the rows wanted.
 //!
-//! Each row drives a device on a tap as a guest's driver does, and next to it a plain loop of `read` or `write` on the same tap,
-//! with a thread for each queue. Both run in turn, and the ratio is that of their medians. Frames to the host end there;
-//! those from the host have been put into the tap's queue before the time is taken. The processor's time for a frame is
-//! that of the whole process, the driver's included; it tells more than the rate where the machine does other things too.
+//! Each row drives a device on a tap as a guest's driver does, and also runs a plain loop of `read` or `write` on the same tap, with a
+//! thread for each queue. Both run in turn, and the ratio is that of their medians. Frames to the host are dropped there; frames from the
+//! host were put into the tap's queue before the measurement. The processor time per frame is that of the whole process, including the
+//! driver; on a busy host it is more meaningful than the rate.
 //!
-//! It runs in a network namespace of its own, which takes root or user namespaces.
+//! It runs in a separate network namespace, which needs root or user namespaces.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
 
 #[path = "../bench/mod.rs"]
@@ -26,10 +26,10 @@ use devices::net::{HEADER_LEN, Network, Tap};
 /// The width of a row's name.
 const WIDTH: usize = 44;
 
-/// Set in the namespace.
+/// Set inside the namespace.
 const INSIDE: &str = "NVMM_BENCH_NET";
 
-/// The way of frames.
+/// The direction of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Receive,
@@ -40,9 +40,9 @@ enum Way {
 #[derive(Clone, Copy, Debug)]
 struct Load {
     name: &'static str,
-    /// Bytes of a frame, without its header.
+    /// The size of a frame in bytes, without its header.
     len: usize,
-    /// Frames that are put into the tap's queues at a time, to be received.
+    /// The number of frames that are put into the tap's queues at once, to be received.
     burst: u64,
     /// The length of a receive buffer.
     buffer: u32,

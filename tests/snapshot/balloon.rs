@@ -1,4 +1,4 @@
-//! Memory that a restored guest gives back to the host.
+//! Memory that a restored guest returns to the host.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use crate::{
     support::{expect, expect_end, no_kvm},
 };
 
-/// Pages that the guest has given back read as zeros, and not as the snapshot has them.
+/// Returned pages read as zeros, instead of with the snapshot's contents.
 #[test]
 fn pages_that_are_given_back_are_gone() {
     if no_kvm() {

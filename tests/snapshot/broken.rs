@@ -1,4 +1,4 @@
-//! Saves that are killed or find the host full, and snapshots that were damaged since.
+//! Saves that are killed or run out of space, and snapshots that were damaged afterwards.
 
 use std::{
     fs::{self, File},
@@ -53,7 +53,7 @@ fn a_killed_save_leaves_nothing_that_looks_whole() {
         }
     }
     println!("{whole} were whole before the kill");
-    // The next save clears up.
+    // // The next save removes the leftovers.
     let mut machine = Machine::start(GUEST, &[]);
     machine.prints("ready\n");
     machine.ask(&["snapshot", snap.to_str().unwrap()]);
@@ -111,11 +111,11 @@ fn a_full_host_stops_the_save_and_not_the_machine() {
         }
         machine.ask(&["snapshot", folder.path().join("snap").to_str().unwrap()]);
     };
-    // A thread's own mounts are also those of threads and programs that it starts. They are gone with it.
+    // // The threads and programs that a thread starts share its private mounts. These end with them.
     thread::scope(|scope| scope.spawn(test).join().unwrap());
 }
 
-/// Mounts a tmpfs that nobody sees but this thread, and what it starts.
+/// Mounts a tmpfs that only this thread, and its children, can see.
 fn own_tmpfs(folder: &Path) -> rustix::io::Result<()> {
     // SAFETY: The thread keeps its file descriptors.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS)? };
@@ -123,7 +123,7 @@ fn own_tmpfs(folder: &Path) -> rustix::io::Result<()> {
     mount("tmpfs", folder, "tmpfs", MountFlags::empty(), c"size=16M")
 }
 
-/// Each byte of `machine.json` and `state.json` counts, and each of memory that is not zeros.
+/// A change of any byte is detected in `machine.json`, `state.json`, and memory that is not zeros.
 #[test]
 fn a_changed_byte_is_refused() {
     if no_kvm() {
@@ -164,7 +164,7 @@ fn a_changed_byte_is_refused() {
     machine.quit();
 }
 
-/// Wrong values with right checksums: those of a person, or of an nvmm with a fault.
+/// Wrong values with correct checksums, as written by hand or by a faulty nvmm.
 #[test]
 fn values_that_fit_nowhere_are_refused() {
     if no_kvm() {
@@ -192,7 +192,7 @@ fn values_that_fit_nowhere_are_refused() {
     }
 }
 
-/// The CRC-32 of zlib, a bit at a time.
+/// zlib's CRC-32, bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| crc >> 1 ^ (if crc & 1 == 1 { 0xedb8_8320 } else { 0 }))

@@ -1,6 +1,6 @@
-//! Snapshots with other values than nvmm wrote, and the right checksums: they are refused, or what comes of them is the guest's trouble.
+//! Snapshots with wrong values and correct checksums: they are refused, or only the guest suffers.
 //!
-//! `NVMM_DAMAGES` is how many are tried of each file (20), `NVMM_SEED` where their values are taken from.
+//! `NVMM_DAMAGES` is the number of damages to try for each file (20), `NVMM_SEED` the seed for their values.
 
 use std::{
     collections::BTreeMap,
@@ -22,10 +22,10 @@ use crate::{
     support::{Running, no_kvm},
 };
 
-/// The bytes of memory that a checksum is of.
+/// The bytes of memory covered by one checksum.
 const PIECE: usize = 2 << 20;
 
-/// A snapshot, and what its files had when it was saved.
+/// A snapshot, and the contents of its files when it was saved.
 struct Original {
     saved: Saved,
     machine: Value,
@@ -53,7 +53,7 @@ impl Original {
         Self { saved, machine, state, random: Random(number("NVMM_SEED", 1)), _disks: disks }
     }
 
-    /// Damages `value` in up to three places. Returns which.
+    /// Damages `value` in up to three places, and returns these.
     fn damage(&mut self, value: &mut Value) -> Vec<String> {
         let damaged = (0..=self.random.below(3)).map(|_| {
             let places = places(value);
@@ -80,14 +80,14 @@ impl Original {
         fs::write(self.saved.path().join("machine.json"), text).unwrap();
     }
 
-    /// Restores the machine, has the guest end if it still can, and sees that nvmm ends in order. Returns what became of it. A guest that does
-    /// not end is not waited for long.
+    /// Restores the machine, asks the guest to end, and checks that nvmm ends cleanly. Returns a description of the outcome. The wait for a
+    /// guest that doesn't end is short.
     fn restore(&self, damaged: &[String]) -> &'static str {
         let said = self.saved.folder.path().join("said");
         let mut command = self.saved.command(&[]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(&said).unwrap());
         let mut machine = Running::start(&mut command);
-        // One that refuses does not read.
+        // // An nvmm that refuses the snapshot doesn't read.
         let _ = machine.0.stdin.as_mut().unwrap().write_all(b"q");
         let mut ended = false;
         let patience = if damaged.is_empty() { 6000 } else { 30 };
@@ -105,14 +105,14 @@ impl Original {
         let said = fs::read_to_string(said).unwrap();
         let what = format!("{damaged:?}: {status:?}: {said}");
         assert!(!said.contains("panicked at") && !said.contains("its sandbox does not allow"), "{what}");
-        // It comes before nvmm listens to it on a machine that is this busy.
+        // // On a busy host the signal may arrive before nvmm listens to it.
         if !ended && machine.0.try_wait().unwrap().unwrap().signal() == Some(Signal::INT.as_raw()) {
             return "did not hear";
         }
         let status = status.unwrap_or_else(|| panic!("a signal ended nvmm: {what}"));
         assert!(status % 2 == 1 || [0, 2, 4, 6, 8, 10, 12, 130].contains(&status), "{what}");
         match status {
-            // The guest's own status is 1, too.
+            // // The guest's own exit status is also 1.
             1 if said.is_empty() => "went on, and ended by itself",
             1 | 2 => {
                 assert!(said.starts_with("nvmm: "), "{what}");
@@ -124,7 +124,7 @@ impl Original {
     }
 }
 
-/// Tries damages, and tells of what came of them.
+/// Tries damages, and prints their outcomes.
 fn try_all(mut damage: impl FnMut(&mut Original) -> Vec<String>) {
     if no_kvm() {
         return;
@@ -159,7 +159,7 @@ fn other_states_do_no_harm() {
     });
 }
 
-/// One value of KVM's or of a device's at a time, so that no other is in the way.
+/// Damages one value of KVM's or of a device's at a time, so that none masks another.
 #[test]
 fn other_values_of_kvms_do_no_harm() {
     try_all(|original| {
@@ -167,7 +167,7 @@ fn other_values_of_kvms_do_no_harm() {
         let vcpu = &mut state["kvm"]["vcpus"][0];
         let places = places(vcpu);
         let place = &places[usize::try_from(original.random.below(places.len() as u64)).unwrap()];
-        // Digits, not the length.
+        // // Change digits, but not the length.
         change(vcpu.pointer_mut(place).unwrap(), original.random.below(u64::MAX) | 2);
         let damaged = vec![place.clone()];
         original.write(original.machine.clone(), &state);

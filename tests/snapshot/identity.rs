@@ -1,4 +1,4 @@
-//! Clones that are told from each other.
+//! Clones that can be distinguished.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -10,7 +10,7 @@ use crate::{
     support::no_kvm,
 };
 
-/// The ID that the guest sees, if it is told of it as it should be.
+/// The ID that the guest sees, if it got it in the expected way.
 fn id(said: &str, told: &str) -> String {
     let (id, found) = said.rsplit_once(' ').unwrap();
     assert_eq!(found, told, "{said}");
@@ -43,7 +43,7 @@ fn each_restored_machine_is_a_generation_and_one_that_goes_on_is_not() {
     assert_eq!(all.len(), 1 + WAYS.len(), "{all:?}");
 }
 
-/// The UUID of a machine that does not run yet.
+/// The UUID of a machine that isn't running yet.
 fn uuid(socket: &Path) -> Value {
     Client::begin(socket).call("query-uuid", &json!({})).unwrap()["UUID"].take()
 }
@@ -71,7 +71,7 @@ fn a_fresh_identity_is_the_clones_own_from_then_on() {
     machine.quit();
     let (mut machine, fresh, socket) = restored("snap", "qmp3", &["--fresh-identity"]);
     assert!(fresh != GIVEN && other != GIVEN && fresh != other, "{fresh} {other}");
-    // It is saved with it.
+    // // The new ID is saved with the machine.
     let saved = ["snapshot", folder.join("again").to_str().unwrap(), "--stop"].map(str::to_owned);
     let output = crate::control::ctl(&socket, &saved.each_ref().map(String::as_str)).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! Saves at random moments of a guest that writes to its disk and its console all the time.
+//! Saves at random moments of a guest that constantly writes to its disk and its console.
 
 use std::{
     fs,
@@ -43,8 +43,7 @@ fn on_sata() {
     save_often(ImageKind::Raw, ",bus=sata");
 }
 
-/// Saves a machine again and again, each time the one that came from the save before, and at last compares its disk with what it should have
-/// written.
+/// Saves a machine repeatedly, each time restored from the save before, and finally compares its disk with the expected contents.
 fn save_often(kind: ImageKind, options: &str) {
     if no_kvm() || no_qemu_img(kind) {
         return;
@@ -96,14 +95,14 @@ fn save_often(kind: ImageKind, options: &str) {
     for _ in 0..3 {
         seen += &expect(&mut stdout, "\n");
     }
-    // Unlike a signal, this loses nothing that the guest has printed.
+    // // Unlike a signal, this loses none of the guest's output.
     ctl(&folder.path().join("qmp"), &["quit"]).output().unwrap();
     stdout.read_to_string(&mut seen).unwrap();
     machine.status();
     let done = written::check(&seen, &image);
     println!("{kind:?}{options}: {saves} saves, {done} rounds");
 
-    // It has gone on with its disk since, which the snapshot knows.
+    // // It has used its disk since, and the snapshot detects that.
     let output = restore(folder.path(), &last, &[]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -118,7 +117,7 @@ pub(crate) fn start(command: &mut Command, folder: &Path) -> Running {
     Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()))
 }
 
-/// Numbers that are the same in every run.
+/// A deterministic random number generator.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

@@ -1,6 +1,6 @@
-//! Snapshots: a machine that is saved goes on as if nothing had happened, and a save that fails leaves nothing that looks whole.
+//! Snapshots: a saved machine continues as if nothing had happened, and a failed save leaves nothing that looks complete.
 //!
-//! `NVMM_SAVES` is how often a machine under load is saved (20), `NVMM_SEED` what its moments are taken from (1).
+//! `NVMM_SAVES` is the number of saves of a machine under load (20), `NVMM_SEED` the seed for their moments (1).
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![expect(unsafe_code, reason = "a thread gets mounts of its own")]
 

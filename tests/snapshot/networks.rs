@@ -1,4 +1,4 @@
-//! Saves of a machine that sends back all frames that it gets, while many come.
+//! Saves of a machine that echoes all frames, while many arrive.
 
 use std::{
     collections::BTreeMap,
@@ -22,10 +22,10 @@ use crate::{
 };
 
 const NET: &str = "bridge=br0,mac=52:54:00:00:00:02,id=lan";
-/// Datagrams that are under way.
+/// The number of datagrams in flight.
 const DEPTH: usize = 6;
 
-/// Sends datagrams and compares what comes back, until it is over. A network may lose some.
+/// Sends datagrams and compares the echoes, until told to stop. A network may lose some.
 struct Flood {
     socket: UdpSocket,
     is_over: Arc<AtomicBool>,
@@ -48,7 +48,7 @@ impl Flood {
                 return;
             }
             let sent = datagram(number);
-            // Nobody may be there just now.
+            // // Sending may fail while no machine is running.
             if self.socket.send(&sent).is_ok() {
                 waits.insert(number, sent);
             }
@@ -58,7 +58,7 @@ impl Flood {
                     continue;
                 };
                 let number = u64::from_le_bytes(bytes[..8].try_into().unwrap());
-                // One that was given up may come late.
+                // // A datagram that was given up may arrive late.
                 assert!(bytes[..len] == datagram(number), "datagram {number} has changed on its way");
                 waits.remove(&number);
                 self.answered.fetch_add(1, Ordering::Relaxed);
@@ -99,7 +99,7 @@ fn frames_are_whole_and_come_again_after_each_restore() {
         if save == 0 {
             expect(machine.0.stdout.as_mut().unwrap(), "ready\n");
         }
-        // Frames that were on the way before the restore are fewer.
+        // // Fewer frames than this were in flight before the restore.
         let seen = answered.load(Ordering::Relaxed);
         let goes_on = in_time(|| flood.is_finished() || answered.load(Ordering::Relaxed) > seen + 20);
         assert!(goes_on && !flood.is_finished(), "save {save}: no frame comes back any more");

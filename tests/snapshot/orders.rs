@@ -1,4 +1,4 @@
-//! The ways to order a save.
+//! The ways to request a save.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ fn sigterm_saves_instead_of_asking_the_guest() {
     machine.prints("ready\n");
     kill(&machine, Signal::TERM);
     assert_eq!(machine.nvmm.status_in_time(), Some(0));
-    // Saving and restoring by the same name goes on and on.
+    // // Saving to and restoring from the same name can be repeated.
     for _ in 0..3 {
         let mut again = Restored::start(&mut restore(
             machine.folder.path(),
@@ -130,7 +130,7 @@ fn options_of_the_guest_stay_and_those_of_the_host_may_change() {
     assert!(!file.exists());
 }
 
-/// The directory gets its name last: one that somebody else has made meanwhile stays, and the machine that was to end goes on.
+/// The directory gets its name last. If another one was created meanwhile, it stays, and the machine that was to end continues.
 #[test]
 fn a_name_that_is_taken_meanwhile_stays_and_so_does_the_machine() {
     if no_kvm() {

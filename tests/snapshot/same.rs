@@ -1,4 +1,4 @@
-//! All is as it was, for a guest that looks.
+//! A restored guest that compares its state finds no change.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ fn a_machine_that_is_saved_goes_on() {
     for time in 0..5 {
         machine.ask(&["snapshot", path(&machine, &format!("snap{time}")).to_str().unwrap()]);
         assert_eq!(ask(&mut machine.nvmm), "same");
-        // The last one comes back, and its original goes on.
+        // // The copy is restored again, and the original continues.
         let mut copy = crate::saved::Restored::start(&mut restore(
             machine.folder.path(),
             &path(&machine, &format!("snap{time}")),
@@ -50,7 +50,7 @@ fn ten_come_from_one_directory_after_the_first_was_killed() {
     all.into_iter().for_each(crate::saved::Restored::quit);
 }
 
-/// Each generation is saved and restored again.
+/// Each generation is saved and restored in turn.
 #[test]
 fn a_restored_machine_can_be_saved() {
     if no_kvm() {
@@ -76,7 +76,7 @@ fn a_restored_machine_can_be_saved() {
     }
 }
 
-/// The guest's second processor looks at its own registers all the time.
+/// The guest's second processor checks its own registers all the time.
 #[test]
 fn two_vcpus_go_on() {
     if no_kvm() {
@@ -114,7 +114,7 @@ fn it_waits_if_it_is_to_be_paused() {
     assert_eq!((&status["running"], &status["status"]), (&false.into(), &"prelaunch".into()));
     let said = std::fs::read_to_string(log).unwrap();
     assert!(said.contains("the machine waits where it was saved: "), "{said}");
-    // A machine that has not run yet can be saved, too.
+    // // A machine that has not run yet can also be saved.
     ctl(&["snapshot", saved.folder.path().join("second").to_str().unwrap()]);
     ctl(&["cont"]);
     assert_eq!(machine.ask(), "same");

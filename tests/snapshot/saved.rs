@@ -1,4 +1,4 @@
-//! Machines that are saved and restored.
+//! Helpers for machines that are saved and restored.
 
 use std::{
     fs,
@@ -12,10 +12,10 @@ use crate::{
     support::{Running, expect, nvmm},
 };
 
-/// The guest that looks for changes.
+/// The guest that checks its state for changes.
 pub(crate) const GUEST: &str = "snapshot";
 
-/// Ways to restore memory.
+/// The ways to restore memory.
 pub(crate) const WAYS: [&str; 2] = ["copy", "map"];
 
 /// A machine that was saved.
@@ -24,7 +24,7 @@ pub(crate) struct Saved {
 }
 
 impl Saved {
-    /// Starts the guest that looks for changes, with more options, saves it, and ends it.
+    /// Starts the guest that checks for changes, with more options, saves it, and ends it.
     pub(crate) fn new(options: &[&str]) -> Self {
         let mut machine = Machine::start(GUEST, options);
         machine.prints("ready\n");
@@ -33,7 +33,7 @@ impl Saved {
         Self { folder: machine.folder }
     }
 
-    /// The directory.
+    /// The path of the snapshot.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("snap")
     }
@@ -43,12 +43,12 @@ impl Saved {
         Restored::start(&mut self.command(options))
     }
 
-    /// The command for it.
+    /// The command to restore it.
     pub(crate) fn command(&self, options: &[&str]) -> Command {
         restore(self.folder.path(), &self.path(), options)
     }
 
-    /// What nvmm says to a restore that fails, with this status.
+    /// nvmm's messages for a restore that must fail with this status.
     pub(crate) fn refusal(&self, status: i32, options: &[&str]) -> String {
         let output = self.command(options).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
@@ -62,7 +62,7 @@ impl Saved {
     }
 }
 
-/// A machine that goes on.
+/// A restored machine.
 pub(crate) struct Restored(pub(crate) Running);
 
 impl Restored {
@@ -70,19 +70,19 @@ impl Restored {
         Self(Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit())))
     }
 
-    /// Asks the guest for changes that it finds.
+    /// Asks the guest for changes that it has found.
     pub(crate) fn ask(&mut self) -> String {
         ask(&mut self.0)
     }
 
-    /// Has the guest end.
+    /// Makes the guest end.
     pub(crate) fn quit(mut self) {
         self.0.0.stdin.as_mut().unwrap().write_all(b"q").unwrap();
         assert_eq!(self.0.status(), Some(1));
     }
 }
 
-/// Asks the guest for changes that it finds.
+/// Asks the guest for changes that it has found.
 pub(crate) fn ask(nvmm: &mut Running) -> String {
     nvmm.0.stdin.as_mut().unwrap().write_all(b".").unwrap();
     expect(nvmm.0.stdout.as_mut().unwrap(), "\n").trim_end().to_owned()

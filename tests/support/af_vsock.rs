@@ -1,4 +1,4 @@
-//! Sockets of `AF_VSOCK`, whose addresses neither std nor rustix has.
+//! Sockets of `AF_VSOCK`, whose addresses neither std nor rustix supports.
 #![expect(unsafe_code, reason = "an address is a structure of the kernel's")]
 
 use std::{mem::MaybeUninit, os::fd::OwnedFd, time::Duration};
@@ -16,7 +16,7 @@ const ANY: u32 = u32::MAX;
 /// The length of a `struct sockaddr_vm`.
 const LEN: usize = 16;
 
-/// Listens at `port`. Neither it nor a connection of it waits for longer than `patience`.
+/// Listens at `port`. The listener and its connections wait for at most `patience`.
 pub(crate) fn listener(port: u32, patience: Duration) -> io::Result<OwnedFd> {
     let socket = socket(patience)?;
     bind(&socket, &address(ANY, port))?;
@@ -24,7 +24,7 @@ pub(crate) fn listener(port: u32, patience: Duration) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Connects to `port` of the machine `cid`. The connection waits for no longer than `patience`.
+/// Connects to `port` of the machine `cid`. The connection waits for at most `patience`.
 pub(crate) fn connected(cid: u32, port: u32, patience: Duration) -> io::Result<OwnedFd> {
     let socket = socket(patience)?;
     connect(&socket, &address(cid, port))?;

@@ -1,4 +1,4 @@
-//! Compiling tiny guests.
+//! The compiler for tiny guests.
 
 use std::{path::Path, process::Command};
 

@@ -1,4 +1,4 @@
-//! Clients of the control socket of an nvmm.
+//! Clients of nvmm's control socket.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -22,7 +22,7 @@ pub(crate) struct Machine {
     pub(crate) folder: tempfile::TempDir,
 }
 
-/// A client that has begun.
+/// A client that has finished the negotiation.
 pub(crate) struct Client(BufReader<UnixStream>);
 
 impl Machine {
@@ -31,7 +31,7 @@ impl Machine {
         Self::start_by(nvmm(), name, options)
     }
 
-    /// The same, by an nvmm without options.
+    /// The same, with this command for nvmm, which has no options yet.
     pub(crate) fn start_by(mut command: Command, name: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("qmp");
@@ -51,7 +51,7 @@ impl Machine {
         &mut self.nvmm.0
     }
 
-    /// A connection, from which nothing has been read.
+    /// A new connection, from which nothing was read yet.
     pub(crate) fn connect(&self) -> UnixStream {
         connect(&self.socket)
     }
@@ -60,12 +60,12 @@ impl Machine {
         Client::begin(&self.socket)
     }
 
-    /// Runs `nvmm ctl` on it.
+    /// Runs `nvmm ctl` on the socket.
     pub(crate) fn ctl(&self, words: &[&str]) -> Output {
         ctl(&self.socket, words).output().unwrap()
     }
 
-    /// Returns what `nvmm ctl` prints, which succeeds.
+    /// Returns the output of `nvmm ctl`, which must succeed.
     pub(crate) fn ask(&self, words: &[&str]) -> String {
         let output = self.ctl(words);
         assert_eq!(output.status.code(), Some(0), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -79,7 +79,7 @@ pub(crate) fn ctl(socket: &Path, words: &[&str]) -> Command {
     command
 }
 
-/// Connects once it can: nvmm may not be there yet. It has a minute.
+/// Connects as soon as possible, within a minute: nvmm may not have started yet.
 fn connect(path: &Path) -> UnixStream {
     for _ in 0..6000 {
         if let Ok(socket) = UnixStream::connect(path) {
@@ -92,12 +92,12 @@ fn connect(path: &Path) -> UnixStream {
 }
 
 impl Client {
-    /// One of the control socket at `path`.
+    /// A client of the control socket at `path`.
     pub(crate) fn begin(path: &Path) -> Self {
         Self::try_begin(path).unwrap()
     }
 
-    /// The same, or none if nvmm refuses one more client.
+    /// The same, or none if nvmm refuses another client.
     pub(crate) fn try_begin(path: &Path) -> Option<Self> {
         let mut client = Self(BufReader::new(connect(path)));
         client.hear()["QMP"].as_object()?;
@@ -105,24 +105,24 @@ impl Client {
         Some(client)
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.0.get_mut().write_all(bytes).unwrap();
     }
 
-    /// The next line.
+    /// Receives the next line.
     pub(crate) fn hear(&mut self) -> Value {
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
     }
 
-    /// Returns whether nothing more comes.
+    /// Returns whether the connection has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         matches!(self.0.read_line(&mut String::new()), Ok(0) | Err(_))
     }
 
-    /// Gives a command. The answer is that, or why there is none; events before it are skipped.
+    /// Gives a command, and returns its result or its error. Skips events before it.
     pub(crate) fn call(&mut self, command: &str, arguments: &Value) -> Result<Value, String> {
         let call = json!({"execute": command, "arguments": arguments, "id": command});
         self.send(call.to_string().as_bytes());

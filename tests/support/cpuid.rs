@@ -1,4 +1,4 @@
-//! CPUID as a guest reads it, beside CPUID as nvmm says that it will be.
+//! CPUID as a guest reads it, and as nvmm announces it.
 #![allow(dead_code, reason = "each user of it uses a part")]
 
 #[path = "../guests/leaves.rs"]
@@ -12,17 +12,17 @@ use arch::cpu::{
     verify::{self, Mismatch},
 };
 
-/// One CPU.
+/// A CPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cpu {
     /// Its leaves.
     pub(crate) leaves: Cpuid,
-    /// Its VMX capability MSRs, where they were looked at.
+    /// Its VMX capability MSRs, if they were read.
     pub(crate) vmx: BTreeMap<u32, u64>,
 }
 
 impl Cpu {
-    /// The CPUs of a machine that ran guest `cpuid`, by their APIC ids.
+    /// The CPUs of a machine that ran the guest `cpuid`, by their APIC IDs.
     pub(crate) fn of_guest(output: &str) -> Result<Vec<Self>, String> {
         let mut cpus: Vec<Self> = Vec::new();
         for line in output.lines() {
@@ -54,8 +54,8 @@ impl Cpu {
         Ok(cpus)
     }
 
-    /// The CPU that `nvmm cpu show --raw` printed: lines like `0x00000007 0x00: eax=0x... ebx=0x... ecx=0x... edx=0x...`, and
-    /// `MSR 0x480: 0x...`.
+    /// The CPU in the output of `nvmm cpu show --raw`, which has lines such as `0x00000007 0x00: eax=0x... ebx=0x... ecx=0x... edx=0x...`,
+    /// and `MSR 0x480: 0x...`.
     pub(crate) fn of_raw(output: &str) -> Result<Self, String> {
         let mut cpu = Self::default();
         for line in output.lines() {
@@ -82,7 +82,7 @@ impl Cpu {
         Some(())
     }
 
-    /// The CPU that this runs on, but for MSRs.
+    /// The CPU on which this runs, without MSRs.
     pub(crate) fn here() -> Self {
         let mut cpu = Self::default();
         leaves::each(|function, index| {
@@ -95,7 +95,7 @@ impl Cpu {
         cpu
     }
 
-    /// One with `leaves` as nvmm gives them to KVM.
+    /// A CPU with the `leaves` that nvmm gives to KVM.
     pub(crate) fn of_leaves(leaves: &Cpuid) -> Self {
         let mut cpu = Self::default();
         for (leaf, registers) in &leaves.0 {
@@ -110,25 +110,25 @@ impl Cpu {
         self.leaves.0.insert(leaf, registers);
     }
 
-    /// Returns whether the CPU has a range of functions, and this one in it. KVM answers for others as some processors do, with
-    /// another leaf.
+    /// Returns whether the CPU has this range of functions, up to this one at least. For other functions KVM returns another leaf, as some
+    /// processors do.
     fn covers(&self, function: u32) -> bool {
         self.leaves.get(Leaf::new(function & 0xc000_0000)).eax >= function
     }
 
-    /// Lists where the CPU that was `found` has other leaves than this one, except for bits that follow what it does. `offered` is
-    /// what KVM offers.
+    /// Lists the leaves in which the CPU that was `found` differs from this one, except for bits that change at run time. `offered` is the
+    /// CPUID that KVM offers.
     pub(crate) fn leaf_differences(&self, found: &Self, offered: &Cpuid) -> Vec<Mismatch> {
         let mut leaves = found.leaves.clone();
         leaves.0.retain(|leaf, registers| {
-            // SDM 2A, "CPUID": a level that isn't there has its number and the APIC id.
+            // // SDM 2A, "CPUID": a missing level has its number and the APIC ID.
             let no_level = matches!(leaf.function, 0xb | 0x1f) && registers.eax == 0 && registers.ebx == 0;
             self.covers(leaf.function) && (!no_level || self.leaves.0.contains_key(leaf))
         });
         verify::compare(&self.leaves, &leaves, offered)
     }
 
-    /// Lists the differences, in words.
+    /// Lists the differences as text.
     pub(crate) fn differences(&self, found: &Self) -> Vec<String> {
         let indices: BTreeSet<_> = self.vmx.keys().chain(found.vmx.keys()).collect();
         let msrs = indices.into_iter().filter_map(|index| {

@@ -1,11 +1,11 @@
-//! Damage to JSON, in one place at a time.
+//! Damage to JSON values, in one place at a time.
 
 use serde_json::Value;
 
-/// The bytes of a structure's field, in digits of hexadecimal text.
+/// The digits of a structure's field in hexadecimal text.
 const FIELD: usize = 16;
 
-/// The places of all values but the whole, as JSON pointers.
+/// The places of all values except the outermost, as JSON pointers.
 pub(crate) fn places(value: &Value) -> Vec<String> {
     let mut all = Vec::new();
     add_places(value, "", &mut all);
@@ -25,8 +25,8 @@ fn add_places(value: &Value, at: &str, all: &mut Vec<String>) {
     }
 }
 
-/// Changes a value by a random number: a text in a digit, a field or its length, a number to another of its size, to an extreme or to any, and a
-/// list or an object in its length.
+/// Changes a value by a random number: in a text, a digit, a field or the length; a number to another of the same size, an extreme or any;
+/// and in a list or an object, the length.
 pub(crate) fn change(value: &mut Value, by: u64) {
     let (how, by) = (by % 8, by / 8);
     let below = |end: usize| usize::try_from(by % end.max(1) as u64).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The CPU models of a QEMU, as it describes them.
+//! The CPU models of a QEMU, as QEMU itself describes them.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::qmp::Qemu;
 
-/// Definitions that follow the host or the accelerator, and the empty one.
+/// Definitions that depend on the host or the accelerator, and the empty one.
 const NOT_MODELS: [&str; 3] = ["base", "host", "max"];
 
-/// A model as `query-cpu-model-expansion` has it, if it is given `vmx`.
+/// A model as returned by `query-cpu-model-expansion`, with or without `vmx`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Definition {
@@ -25,22 +25,22 @@ pub(crate) struct Definition {
     pub(crate) xlevel: u32,
     pub(crate) model_id: String,
     pub(crate) avx10_version: u32,
-    /// Features that are on, and are not in the empty model.
+    /// Features that are on, and that the empty model lacks.
     pub(crate) features: BTreeSet<String>,
 }
 
-/// All that a QEMU has.
+/// All models of a QEMU.
 #[derive(Debug)]
 pub(crate) struct Definitions {
     /// Its version.
     pub(crate) version: String,
     pub(crate) models: BTreeMap<String, Definition>,
-    /// Every feature and other switch that it has a name for.
+    /// The names of all features and other switches.
     pub(crate) switches: BTreeSet<String>,
 }
 
 impl Definitions {
-    /// Of the first qemu-system-x86_64 of the path with an accelerator, `tcg` or `kvm`; `Err` is why there is none.
+    /// Asks the first qemu-system-x86_64 in PATH with an accelerator, `tcg` or `kvm`; `Err` has the reason why there is none.
     pub(crate) fn ask(accelerator: &str) -> Result<Self, String> {
         let mut qemu = Qemu::start(&["-machine", "none", "-accel", accelerator])?;
         let version = qemu.ask("query-version", &json!({})).unwrap();
@@ -66,7 +66,7 @@ impl Definitions {
                 xlevel: number("xlevel"),
                 model_id: text(&properties["model-id"]),
                 avx10_version: properties.get("avx10-version").map_or(0, |_| number("avx10-version")),
-                // Asked for, and older spellings.
+                // // Switches that were requested, and older spellings.
                 features: on
                     .map(|(name, _)| name.clone())
                     .filter(|name| name != "vmx" && !name.contains('_'))

@@ -1,4 +1,4 @@
-//! Images for `blk_durable`, and qemu-img's word on them.
+//! Images for `blk_durable`, and qemu-img's checks of them.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use crate::{
 
 const SIZE: u64 = BLOCKS * SECTORS_OF_BLOCK * SECTOR;
 
-/// The kinds of image that a disk is made of.
+/// The kinds of images for a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ImageKind {
     Raw,
@@ -24,21 +24,21 @@ pub(crate) enum ImageKind {
     OverlayOfVmdk,
 }
 
-/// A disk that a test made.
+/// A disk created by a test.
 pub(crate) struct Image {
     kind: ImageKind,
     folder: PathBuf,
 }
 
 impl Image {
-    /// Makes one in `folder`, in place of any that is there.
+    /// Creates one in `folder`, replacing an earlier one.
     pub(crate) fn new(kind: ImageKind, folder: &Path, cluster_size: &str) -> Self {
         let image = Self { kind, folder: folder.to_owned() };
         let options = format!("cluster_size={cluster_size}");
         let create = ["create", "-q", "-f", "qcow2", "-o", &options];
         match kind {
             ImageKind::Raw => {
-                // An empty one first, because its space is to be given back.
+                // // Create an empty one first, so that its space is freed.
                 let file = fs::File::create(image.path()).unwrap();
                 file.set_len(SIZE).unwrap();
             }
@@ -62,7 +62,7 @@ impl Image {
         self.kind
     }
 
-    /// Returns whether it holds something from the start.
+    /// Returns whether it has data from the start.
     pub(crate) fn is_filled(&self) -> bool {
         matches!(self.kind, ImageKind::OverlayOfRaw | ImageKind::OverlayOfVmdk)
     }
@@ -71,13 +71,13 @@ impl Image {
         self.folder.join("disk")
     }
 
-    /// `--disk`.
+    /// The value of `--disk`.
     pub(crate) fn option(&self) -> String {
         let format = if self.kind == ImageKind::Raw { "raw" } else { "qcow2" };
         format!("path={},format={format}", self.path().display())
     }
 
-    /// Gives back the space of zeros.
+    /// Frees the space of zeros.
     pub(crate) fn dig_holes(&self) {
         let copy = self.folder.join("copy");
         let copied = Command::new("cp").arg("--sparse=always").arg(self.path()).arg(&copy).status();
@@ -85,13 +85,13 @@ impl Image {
         fs::rename(copy, self.path()).unwrap();
     }
 
-    /// The disk in it, once qemu-img has no objections to the image but, perhaps, `leaks`.
+    /// The contents of the disk, after qemu-img has checked the image. Only `leaks` are accepted, if allowed.
     pub(crate) fn read(&self, leaks: bool) -> Vec<u8> {
         if self.kind == ImageKind::Raw {
             return fs::read(self.path()).unwrap();
         }
         let (status, said) = self.run(&["check", "-f", "qcow2", "disk"]);
-        // 3: there are leaks, and nothing else.
+        // // 3: there are leaks, but no errors.
         assert!(status == Some(0) || (leaks && status == Some(3)), "qemu-img check: {status:?}: {said}");
         self.qemu_img(&["convert", "-t", "unsafe", "-f", "qcow2", "-O", "raw", "disk", "raw"]);
         fs::read(self.folder.join("raw")).unwrap()
@@ -109,7 +109,7 @@ impl Image {
     }
 }
 
-/// Says that a test is skipped, and why, where there is no qemu-img for the kind.
+/// Returns true if there is no qemu-img for the kind, and prints that the test is skipped, and why.
 pub(crate) fn no_qemu_img(kind: ImageKind) -> bool {
     let found = Command::new("qemu-img").arg("--version").output();
     match found {

@@ -1,4 +1,4 @@
-//! Tiny guests and the nvmm that runs them.
+//! Tiny guests, and the nvmm under test that runs them.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -18,7 +18,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Waits until it is so, for at most a minute.
+/// Waits up to a minute until the condition holds, and returns whether it does.
 pub(crate) fn in_time(mut is_so: impl FnMut() -> bool) -> bool {
     (0..6000).any(|_| {
         let so = is_so();
@@ -36,12 +36,12 @@ pub(crate) fn nvmm() -> Command {
     command
 }
 
-/// The KiB by which a sanitizer's own memory may grow, if nvmm is built for one: see `tests/sanitize`.
+/// The amount in KiB by which a sanitizer's own memory may grow, if nvmm was built for one: see `tests/sanitize`.
 pub(crate) fn sanitizer_kib() -> u64 {
     if std::env::var_os("NVMM_SANITIZED").is_some() { 512 << 10 } else { 0 }
 }
 
-/// Says that a test is skipped, and why, where there is no KVM to run it on.
+/// Returns true if there is no KVM, and prints that the test is skipped, and why.
 pub(crate) fn no_kvm() -> bool {
     let host = vmm::host::Host::open(Path::new("/dev/kvm"));
     if let Err(error) = &host {
@@ -50,7 +50,7 @@ pub(crate) fn no_kvm() -> bool {
     host.is_err()
 }
 
-/// A process that ends with the test.
+/// A process that is killed at the end of the test.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
@@ -63,7 +63,7 @@ impl Running {
         self.0.wait().unwrap().code()
     }
 
-    /// The same, for what may never end: it has a minute.
+    /// The same, but for at most a minute.
     pub(crate) fn status_in_time(&mut self) -> Option<i32> {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(60) {
@@ -83,12 +83,12 @@ impl Drop for Running {
     }
 }
 
-/// Reads until `text` has come. What does not come in a minute never will.
+/// Reads until `text` has arrived. Fails after a minute.
 pub(crate) fn expect(from: &mut (impl Read + AsFd), text: &str) -> String {
     expect_for(1, from, text)
 }
 
-/// The same, for guests that are silent for minutes.
+/// The same, for guests that print nothing for minutes.
 pub(crate) fn expect_for(minutes: i64, from: &mut (impl Read + AsFd), text: &str) -> String {
     let mut seen = String::new();
     let mut byte = [0];
@@ -104,7 +104,7 @@ pub(crate) fn expect_for(minutes: i64, from: &mut (impl Read + AsFd), text: &str
     seen
 }
 
-/// Reads until the other side is closed. What does not end in a minute never will.
+/// Reads until the other side closes. Fails after a minute.
 pub(crate) fn expect_end(from: &mut (impl Read + AsFd)) -> String {
     let mut seen = Vec::new();
     loop {
@@ -130,7 +130,7 @@ pub(crate) fn guest(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guests").join(name).with_extension("rs");
     let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if compiled.insert(name.to_owned()) {
-        // Other test programs may be running the one that is there.
+        // // Other test programs may be executing the existing file.
         let new = output.with_extension(std::process::id().to_string());
         compile::compile(&source, &new).unwrap();
         std::fs::rename(new, &output).unwrap();

@@ -1,15 +1,15 @@
-//! The data that a disk may hold, by what `blk_durable` was told of its writes.
+//! The possible contents of a disk, derived from the reported results of `blk_durable`'s writes.
 
 use std::collections::BTreeMap;
 
 use crate::blk_plan::{self, BLOCKS, Place, Round, SECTORS_OF_BLOCK};
 
-/// A disk, as rounds: each sector holds what one of them has written into it. Round 0 is what was there before.
+/// A disk, in terms of rounds: each sector has the data that one of them has written. Round 0 is the initial data.
 pub(crate) struct Model {
     confirmed: Vec<u64>,
-    /// Writes that no flush has confirmed yet, in order.
+    /// Writes that no flush has confirmed, in order.
     pending: BTreeMap<u64, Vec<Write>>,
-    /// Round 0 is not zeros.
+    /// The initial data isn't zeros.
     filled: bool,
 }
 
@@ -17,7 +17,7 @@ pub(crate) struct Model {
 #[derive(Clone, Copy)]
 struct Write {
     round: u64,
-    /// It was answered, and without an error: a flush confirms it.
+    /// It was answered without an error, so that a flush confirms it.
     done: bool,
 }
 
@@ -27,14 +27,14 @@ impl Model {
         Self { confirmed: vec![0; sectors], pending: BTreeMap::new(), filled }
     }
 
-    /// A round's writes were answered; bit n of `failed` says that the nth was with an error.
+    /// Takes the answers to a round's writes: bit n of `failed` is set if the nth failed.
     pub(crate) fn write(&mut self, round: u64, failed: u64) {
         for write in 0..Round(round).writes() {
             self.add(round, write, failed & 1 << write == 0);
         }
     }
 
-    /// A round's first writes were perhaps begun.
+    /// Takes note that a round's first writes may have started.
     pub(crate) fn begin(&mut self, round: u64, writes: u64) {
         (0..writes).for_each(|write| self.add(round, write, false));
     }
@@ -46,7 +46,7 @@ impl Model {
         }
     }
 
-    /// A flush was answered without an error: what was done before can't be lost any more.
+    /// Takes a flush that was answered without an error: earlier writes that succeeded can't be lost any more.
     pub(crate) fn flush(&mut self) {
         for (sector, writes) in &mut self.pending {
             if let Some(last) = writes.iter().rposition(|write| write.done) {
@@ -57,7 +57,7 @@ impl Model {
         self.pending.retain(|_, writes| !writes.is_empty());
     }
 
-    /// Compares a disk with what it may hold. From now on it holds that.
+    /// Compares a disk with its possible contents. From now on, only these contents are possible.
     pub(crate) fn verify(&mut self, disk: &[u8]) -> Result<(), String> {
         let (sectors, rest) = disk.as_chunks();
         if sectors.len() != self.confirmed.len() || !rest.is_empty() {
@@ -83,13 +83,13 @@ impl Model {
         Ok(())
     }
 
-    /// A disk before the first round.
+    /// The initial data of a disk.
     pub(crate) fn base(filled: bool) -> Vec<u8> {
         (0..BLOCKS * SECTORS_OF_BLOCK).flat_map(|sector| content(0, sector, filled)).collect()
     }
 }
 
-/// The data of a sector after a round's write.
+/// The data of a sector after it was written in a round.
 fn content(round: u64, sector: u64, filled: bool) -> [u8; 512] {
     let mut bytes = [0; 512];
     if round != 0 || filled {

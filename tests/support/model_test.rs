@@ -1,7 +1,7 @@
 use super::*;
 use crate::blk_plan::SECTOR;
 
-/// The disk after `rounds`, in order, and a write of the last one.
+/// The disk after all of `rounds`, in order, with a write of the last one.
 fn disk(rounds: &[u64]) -> (Vec<u8>, usize) {
     let mut disk = Model::base(false);
     let mut last = 0;

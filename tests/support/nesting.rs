@@ -1,4 +1,4 @@
-//! The texts that guest `nesting` prints.
+//! The texts printed by the guest `nesting`.
 #![allow(dead_code, reason = "each user of it has one kind of host")]
 
 /// Without VMX and SVM.
@@ -12,7 +12,7 @@ EFER.SVME: #GP
 VMRUN: #UD
 ";
 
-/// With VMX, locked on.
+/// With VMX, enabled and locked.
 pub(crate) const VMX: &str = "\
 vmx 1, svm 0, its features 0
 feature control: 5
@@ -34,8 +34,8 @@ EFER.SVME: done
 VMRUN: done
 ";
 
-/// The output without what differs from host to host: values of capabilities, and IA32_FEATURE_CONTROL, which KVM lets every guest on an
-/// Intel processor read. Its bit 20 is about machine checks; without VMX nothing is left of it but the lock.
+/// The output without the values that differ between hosts: capabilities, and IA32_FEATURE_CONTROL, which KVM lets every guest on an Intel
+/// processor read. Its bit 20 is for machine checks; without VMX only the lock bit remains.
 pub(crate) fn normal(output: &str) -> String {
     let line = |line: &str| match line.rsplit_once(' ') {
         Some(("feature control:", value)) => {

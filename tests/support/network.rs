@@ -1,4 +1,4 @@
-//! A network of its own: a namespace in which tests make bridges and taps.
+//! A separate network: a namespace in which tests create bridges and taps.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -16,15 +16,16 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::support::{Running, nvmm};
 
-/// A network namespace, which ends with this and all that the test has started in it.
+/// A network namespace. It ends when this is dropped, with every process that the test started in it.
 pub(crate) struct Namespace {
     holder: Running,
-    /// It is in a user namespace of its own, in which this user may make interfaces.
+    /// It is in its own user namespace, in which this user may create interfaces.
     is_users: bool,
 }
 
 impl Namespace {
-    /// Makes one whose only other interface is the bridge br0, 10.0.0.100. Says so if that can't be, and why: then the test is skipped.
+    /// Creates one whose only other interface is the bridge br0, 10.0.0.100. If that is not possible, prints the reason, and the test is
+    /// skipped.
     pub(crate) fn new() -> Option<Self> {
         let mut why = String::new();
         for is_users in [false, true] {
@@ -46,7 +47,7 @@ impl Namespace {
     fn enter(is_users: bool) -> Result<Self, String> {
         let mut command = Command::new("unshare");
         let user: &[&str] = if is_users { &["--user", "--map-root-user"] } else { &[] };
-        // `cat` says that it is there by what it reads, and ends with its input.
+        // // `cat` shows that it has started by echoing its input, and ends with it.
         command.args(["--net"]).args(user).args(["sh", "-c", "echo there; exec cat"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut holder = Running(command.spawn().map_err(|error| format!("unshare: {error}"))?);
@@ -67,7 +68,7 @@ impl Namespace {
         }
     }
 
-    /// A program in it.
+    /// The command for a program in it.
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.holder.0.id().to_string(), "--net"]);
@@ -89,7 +90,7 @@ impl Namespace {
         assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// The names of its interfaces, without those that are always there.
+    /// The names of its interfaces, without those that always exist.
     pub(crate) fn interfaces(&self) -> Vec<String> {
         let output = self.command("cat").arg("/proc/net/dev").output().unwrap();
         let names = String::from_utf8(output.stdout).unwrap();
@@ -97,7 +98,7 @@ impl Namespace {
         names.filter(|name| !["lo", "br0"].contains(&name.as_str())).collect()
     }
 
-    /// A UDP socket of this process's in it. Says so if only root can have that: then the test is skipped.
+    /// A UDP socket in it, owned by this process. Prints a reason if only root may have one; then the test is skipped.
     pub(crate) fn socket(&self) -> Option<UdpSocket> {
         let place = format!("/proc/{}/ns/net", self.holder.0.id());
         let enter = move || {
@@ -110,14 +111,14 @@ impl Namespace {
             .ok()
     }
 
-    /// Sends a UDP datagram from there to `place`, such as 10.0.0.2/7, and returns the answer, if one comes within a second.
+    /// Sends a UDP datagram from it to `place`, such as 10.0.0.2/7, and returns the answer that arrives within a second, if any.
     pub(crate) fn udp(&self, place: &str, text: &str) -> Output {
         let talk =
             format!("exec 3<>/dev/udp/{place}; printf {text} >&3; timeout 1 head -c {} <&3", text.len());
         self.command("bash").args(["-c", &talk]).output().unwrap()
     }
 
-    /// Sends datagrams until one is answered: a bridge may take a moment.
+    /// Sends datagrams until one is answered: a bridge may need a moment.
     pub(crate) fn answers(&self, place: &str) -> bool {
         (0..30).any(|_| self.udp(place, "hello").stdout == b"hello")
     }

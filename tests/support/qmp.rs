@@ -1,4 +1,4 @@
-//! The installed QEMU, asked over QMP.
+//! The installed QEMU, controlled by QMP.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// A QEMU whose guest never runs. It ends with this.
+/// A QEMU whose guest never runs. It ends when this is dropped.
 pub(crate) struct Qemu {
     process: Child,
     input: ChildStdin,
@@ -18,7 +18,7 @@ pub(crate) struct Qemu {
 }
 
 impl Qemu {
-    /// Starts the first qemu-system-x86_64 of the path with more arguments; `Err` is why there is none, in its own words.
+    /// Starts the first qemu-system-x86_64 in PATH with more arguments; `Err` has its own message why that failed.
     pub(crate) fn start(args: &[&str]) -> Result<Self, String> {
         let mut process = Command::new("qemu-system-x86_64")
             .args(["-S", "-nodefaults", "-display", "none", "-qmp", "stdio"])
@@ -42,7 +42,7 @@ impl Qemu {
         }
     }
 
-    /// Executes a command, and returns its value; `Err` is the error, in QEMU's words.
+    /// Executes a command, and returns its result; `Err` has QEMU's message.
     pub(crate) fn ask(&mut self, command: &str, arguments: &Value) -> Result<Value, String> {
         let command = json!({ "execute": command, "arguments": arguments });
         writeln!(self.input, "{command}").map_err(|error| error.to_string())?;
@@ -53,7 +53,7 @@ impl Qemu {
         }
     }
 
-    /// Ends it, and gives all that it said on stderr.
+    /// Ends QEMU, and returns all of its stderr.
     pub(crate) fn end(mut self) -> String {
         let _ = self.process.kill();
         self.errors.take().unwrap().join().unwrap()

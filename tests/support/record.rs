@@ -1,4 +1,4 @@
-//! Recording what a QEMU says of its CPU models, for the tests of nvmm's table.
+//! A recorder of QEMU's answers about its CPU models, for the tests of nvmm's table.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use crate::definitions::{Definition, Definitions};
 
-/// The makers that models are given, to see the caches that each has for guests of the one and the other.
+/// The vendors to set for each model, to see the caches that guests get under each.
 const MAKERS: [&str; 2] = ["GenuineIntel", "AuthenticAMD"];
-/// Leaves of the age and the caches.
+/// The leaves with a CPU's age and its caches.
 const LEAVES: [Leaf; 13] = [
     Leaf::new(1),
     Leaf::new(2),
@@ -33,14 +33,14 @@ const LEAVES: [Leaf; 13] = [
     Leaf::sub(0x8000_001d, 3),
 ];
 
-/// Asks the first qemu-system-x86_64 of the path, and writes its answers to `output`, a model a line.
+/// Asks the first qemu-system-x86_64 in PATH, and writes its answers to `output`, one model per line.
 pub(crate) fn write(output: &Path) {
     let mut emulated = Definitions::ask("tcg").unwrap();
     let kvm = Definitions::ask("kvm").unwrap();
     let (mut brings, mut takes) = (BTreeSet::new(), BTreeSet::new());
     for (name, model) in &mut emulated.models {
         let on_kvm = &kvm.models[name].features;
-        // TCG has no extensions of virtual 8086 mode, whatever the model has.
+        // // TCG has no virtual 8086 mode extensions, whatever the model has.
         model.features.extend(on_kvm.get("vme").cloned());
         brings.extend(on_kvm.difference(&model.features).cloned());
         takes.extend(model.features.difference(on_kvm).cloned());
@@ -59,7 +59,7 @@ pub(crate) fn write(output: &Path) {
     lines(
         &mut text,
         emulated.models.iter().map(|(name, model)| {
-            // An alias has nothing of its own.
+            // // An alias has no properties of its own.
             let line = match &model.alias_of {
                 Some(alias_of) => {
                     let original = &emulated.models[alias_of];
@@ -86,7 +86,7 @@ fn lines(text: &mut String, lines: impl Iterator<Item = String>) {
     writeln!(text, "{}", lines.join(",\n")).unwrap();
 }
 
-/// The leaves of each model under each maker, models with the same ones together.
+/// The leaves of each model under each vendor, grouped by equal leaves.
 fn caches(definitions: &Definitions) -> Vec<Value> {
     let mut groups: BTreeMap<String, (Value, Vec<&str>)> = BTreeMap::new();
     for (name, model) in definitions.models.iter().filter(|(_, model)| model.alias_of.is_none()) {
@@ -103,11 +103,11 @@ fn caches(definitions: &Definitions) -> Vec<Value> {
     groups.into_values().map(line).collect()
 }
 
-/// Those of [`LEAVES`] that the model has, as a guest reads them. Of leaf 1 the age.
+/// The leaves in [`LEAVES`] that the model has, as a guest reads them. Of leaf 1, only the age.
 fn leaves(name: &str, model: &Definition, maker: &str) -> Cpuid {
     let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cpuid.img");
     fs::write(&image, boot_sector()).unwrap();
-    // QEMU 11.1 fails an assertion on reads beyond a last leaf of 1FH.
+    // // QEMU 11.1 fails an assertion when a leaf above a last leaf of 1FH is read.
     let level = if model.level == 0x1f { ",level=0x20" } else { "" };
     let output = Command::new("qemu-system-x86_64")
         .args(["-machine", "pc", "-accel", "tcg", "-m", "4", "-nodefaults", "-display", "none"])
@@ -132,7 +132,7 @@ fn leaves(name: &str, model: &Definition, maker: &str) -> Cpuid {
     Cpuid(leaves.collect())
 }
 
-/// A program for the BIOS to start: it writes what CPUID answers for each of [`LEAVES`] to QEMU's debug console, and ends QEMU.
+/// A program for the BIOS to start: it writes the results of CPUID for each of [`LEAVES`] to QEMU's debug console, and ends QEMU.
 fn boot_sector() -> Vec<u8> {
     const TABLE: usize = 0x60;
     #[rustfmt::skip]

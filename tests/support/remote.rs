@@ -1,4 +1,4 @@
-//! A client of gdb's remote protocol, for what gdb itself does not do, and where there is none.
+//! A client of gdb's remote protocol, for tests of features that gdb itself doesn't use, and for hosts without gdb.
 
 #![allow(dead_code, reason = "each of its users uses a part of it")]
 
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What takes longer than this never comes.
+/// The longest time to wait for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The numbers of registers.
@@ -21,7 +21,7 @@ pub(crate) const RIP: usize = 16;
 pub(crate) struct Remote(UnixStream);
 
 impl Remote {
-    /// Connects once somebody listens there, and asks for no acknowledgments.
+    /// Connects once a stub listens there, and turns off acknowledgments.
     pub(crate) fn connect(path: &Path) -> io::Result<Self> {
         let started = Instant::now();
         let stream = loop {
@@ -37,7 +37,7 @@ impl Remote {
         Ok(remote)
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)
     }
@@ -48,7 +48,7 @@ impl Remote {
         self.send(format!("${packet}#{sum:02x}").as_bytes())
     }
 
-    /// Sends a packet, and gives the answer.
+    /// Sends a packet, and returns the answer.
     pub(crate) fn ask(&mut self, packet: &str) -> io::Result<String> {
         self.tell(packet)?;
         let answer = self.answer();
@@ -70,7 +70,7 @@ impl Remote {
                 byte => packet.push(byte),
             }
         }
-        // The check sum.
+        // // The checksum.
         self.byte()?;
         self.byte()?;
         String::from_utf8(packet).map_err(io::Error::other)
@@ -82,7 +82,7 @@ impl Remote {
         Ok(byte[0])
     }
 
-    /// Sends a packet whose answer is to be OK.
+    /// Sends a packet, to which the answer must be OK.
     pub(crate) fn order(&mut self, packet: &str) -> io::Result<()> {
         match self.ask(packet)? {
             answer if answer == "OK" => Ok(()),
@@ -90,7 +90,7 @@ impl Remote {
         }
     }
 
-    /// A register of the vCPU that is looked at.
+    /// A register of the selected vCPU.
     pub(crate) fn register(&mut self, number: usize) -> io::Result<u64> {
         let text = self.ask(&format!("p{number:x}"))?;
         number_of(&text)
@@ -101,7 +101,7 @@ impl Remote {
         self.order(&format!("P{number:x}={}", hex(value)))
     }
 
-    /// Eight bytes of memory.
+    /// Reads eight bytes of memory.
     pub(crate) fn memory(&mut self, address: u64) -> io::Result<u64> {
         let text = self.ask(&format!("m{address:x},8"))?;
         number_of(&text)
@@ -112,23 +112,23 @@ impl Remote {
         self.order(&format!("M{address:x},8:{}", hex(value)))
     }
 
-    /// Has all vCPUs run until one stops. Gives the stop.
+    /// Runs all vCPUs until one stops. Returns the stop reply.
     pub(crate) fn run(&mut self) -> io::Result<String> {
         self.ask("vCont;c")
     }
 
-    /// Has the first vCPU take a step, while the others run.
+    /// Makes the first vCPU take a step, while the others run.
     pub(crate) fn step(&mut self) -> io::Result<String> {
         self.ask("vCont;s:1;c")
     }
 }
 
-/// The bytes of a number in hexadecimal, the lowest first.
+/// The bytes of a number in hexadecimal, lowest byte first.
 fn hex(value: u64) -> String {
     value.to_le_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The number that bytes in hexadecimal are, the lowest first.
+/// The number whose bytes are given in hexadecimal, lowest byte first.
 fn number_of(text: &str) -> io::Result<u64> {
     let digits = |at: usize| text.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
     let bytes: Option<Vec<u8>> = (0..16).step_by(2).map(digits).collect();

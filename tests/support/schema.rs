@@ -1,4 +1,4 @@
-//! The schema that `query-qmp-schema` tells, and values that are to be as it says.
+//! The schema of `query-qmp-schema`, and checks of values against it.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ pub(crate) fn find<'a>(schema: &'a Value, name: &str) -> Result<&'a Value, Strin
     }
 }
 
-/// Checks a value against the type of that name, with all of its parts.
+/// Checks a value, with all of its members, against the type of that name.
 pub(crate) fn check(schema: &Value, of: &Value, value: &Value) -> Result<(), String> {
     let of = of.as_str().ok_or_else(|| format!("{of} is no type's name"))?;
     let info = find(schema, of)?;

@@ -20,7 +20,7 @@ use crate::{
 const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
 const VGA_ROM: &str = "/usr/share/seabios/vgabios-stdvga.bin";
 
-/// Says that a test is skipped, and why, where it can't run.
+/// Returns true if SeaBIOS can't run here, and prints that the test is skipped, and why.
 pub(crate) fn no_bios() -> bool {
     if !Path::new(SEABIOS).exists() || !Path::new(VGA_ROM).exists() {
         println!("skipped: no SeaBIOS (apt install seabios)");
@@ -29,7 +29,7 @@ pub(crate) fn no_bios() -> bool {
     no_kvm()
 }
 
-/// A picture as a file has it.
+/// A picture from a file.
 pub(crate) struct Picture {
     pub(crate) width: usize,
     pub(crate) height: usize,
@@ -51,7 +51,7 @@ impl Picture {
         Self { width, height, pixels }
     }
 
-    /// Reads a PNG of 8 bits for each colour, and perhaps for opacity.
+    /// Reads a PNG with 8 bits for each colour, with or without an alpha channel.
     pub(crate) fn read_png(bytes: &[u8]) -> Self {
         let mut reader = Decoder::new(Cursor::new(bytes)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
@@ -63,17 +63,17 @@ impl Picture {
         Self { width, height, pixels }
     }
 
-    /// A picture of this size without anything on it.
+    /// A black picture of this size.
     pub(crate) fn black(width: usize, height: usize) -> Self {
         Self { width, height, pixels: vec![[0; 3]; width * height] }
     }
 
-    /// The part at a place, row by row.
+    /// The part of the picture at a position, row by row.
     pub(crate) fn part(&self, (x, y): (usize, usize), (width, height): (usize, usize)) -> Vec<[u8; 3]> {
         (y..y + height).flat_map(|y| &self.pixels[y * self.width + x..][..width]).copied().collect()
     }
 
-    /// Returns whether `other` is at a place.
+    /// Returns whether `other` is at a position.
     pub(crate) fn has(&self, at: (usize, usize), other: &Self) -> bool {
         let (width, height) = (other.width, other.height);
         at.0 + width <= self.width
@@ -86,7 +86,8 @@ impl Picture {
         u32::from_be_bytes([0, red, green, blue])
     }
 
-    /// The rows of characters of 9 by 16 pixels, read by a font of 32 bytes each. One that is not in the font, or has the cursor, is a question mark.
+    /// The rows of characters of 9 by 16 pixels, recognized by a font of 32 bytes each. A character that is not in the font, or under the
+    /// cursor, becomes a question mark.
     pub(crate) fn text(&self, font: &[u8]) -> Vec<String> {
         let character = |row: usize, column: usize| {
             let lines: [u8; 16] = std::array::from_fn(|line| {
@@ -108,7 +109,7 @@ pub(crate) struct Bios {
 }
 
 impl Bios {
-    /// With a screen that nobody looks at.
+    /// With a screen but no viewer.
     pub(crate) fn start(boot_sector: &[u8]) -> Self {
         Self::start_with(boot_sector, "vga")
     }
@@ -137,7 +138,7 @@ impl Bios {
         self.told(words);
     }
 
-    /// Returns what `nvmm ctl` prints, which succeeds.
+    /// Returns the output of `nvmm ctl`, which must succeed.
     pub(crate) fn told(&self, words: &[&str]) -> String {
         let output = ctl(&self.folder.path().join("qmp"), words).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -150,7 +151,7 @@ impl Bios {
         Picture::read(&path)
     }
 
-    /// The text of the picture, by the font where the BIOS has put it.
+    /// The text of the picture, by the font at the address where the BIOS has put it.
     pub(crate) fn text(&self) -> Vec<String> {
         let path = self.path("font");
         let filename = format!("filename={}", path.display());

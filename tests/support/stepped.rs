@@ -12,8 +12,7 @@ use crate::{
     support::{Running, expect},
 };
 
-/// The guest's report of a round: which of its writes, its flush and its reads failed, and which of the others read
-/// something else than was written.
+/// The guest's report of a round: the writes, flush and reads that failed, and the reads that returned other data than was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) round: u64,
@@ -38,7 +37,7 @@ impl Line {
     }
 }
 
-/// A guest that does a round when it is asked to.
+/// A guest that does a round on request.
 pub(crate) struct Stepped {
     child: Running,
     stdin: ChildStdin,
@@ -48,7 +47,7 @@ pub(crate) struct Stepped {
 }
 
 impl Stepped {
-    /// Starts a machine with the guest in it, on a disk that `model` describes.
+    /// Starts a machine with this guest, on a disk that `model` describes.
     pub(crate) fn start(machine: &mut Command, model: Model) -> Self {
         let mut child = Running::start(machine.args(["--cmdline", "1sr"]).stdin(Stdio::piped()));
         let stdin = child.0.stdin.take().unwrap();
@@ -61,7 +60,7 @@ impl Stepped {
         Pid::from_child(&self.child.0)
     }
 
-    /// Has the guest do a round. What it has written in the one before is to be read as it was written.
+    /// Makes the guest do a round. It must read the data of the round before as it was written.
     pub(crate) fn step(&mut self) -> Line {
         self.stdin.write_all(b"s").unwrap();
         let line = Line::parse(expect(&mut self.stdout, "\n").trim_end());
@@ -75,7 +74,7 @@ impl Stepped {
         line
     }
 
-    /// Ends the machine. Returns what its disk holds, and what nvmm said.
+    /// Ends the machine. Returns the contents of its disk, and nvmm's messages.
     pub(crate) fn quit(mut self) -> (Model, String) {
         self.stdin.write_all(b"q").unwrap();
         assert_eq!(self.child.status(), Some(1));

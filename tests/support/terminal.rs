@@ -22,11 +22,11 @@ use rustix::{
 
 use crate::support::Running;
 
-/// The terminal, and the program, whose session it is.
+/// The terminal, and the program that leads its session.
 pub(crate) struct Terminal {
     /// The user's side.
     pub(crate) user: File,
-    /// The program's side, held so that the terminal outlives it.
+    /// The program's side, kept open so that the terminal outlives the program.
     pub(crate) guest: OwnedFd,
     pub(crate) program: Running,
 }
@@ -36,7 +36,7 @@ impl Terminal {
         Self::with_columns(command, 80)
     }
 
-    /// A terminal so wide.
+    /// A terminal with this many columns.
     pub(crate) fn with_columns(mut command: Command, columns: u16) -> Self {
         let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&user).unwrap();
@@ -67,7 +67,7 @@ impl Terminal {
         tcsetattr(&self.guest, OptionalActions::Now, modes).unwrap();
     }
 
-    /// Types `w` as fast as the terminal takes it, as a paste does. What it does not take in a minute it never will.
+    /// Types `w` as fast as the terminal accepts it, like a paste. Fails if the terminal accepts nothing for a minute.
     pub(crate) fn type_at_once(&mut self, len: usize) {
         fcntl_setfl(&self.user, fcntl_getfl(&self.user).unwrap() | OFlags::NONBLOCK).unwrap();
         let mut left = vec![b'w'; len];

@@ -1,6 +1,6 @@
 //! A file of UEFI variables.
 
-/// A store of variables of three pages: the header of a firmware volume, and zeros.
+/// A variable store of three pages: the header of a firmware volume, and zeros.
 pub(crate) fn variables() -> Vec<u8> {
     let mut bytes = vec![0; 3 << 12];
     let guid =

@@ -1,4 +1,4 @@
-//! A VNC viewer of its own.
+//! A simple VNC viewer.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -14,12 +14,12 @@ use crate::screen::Picture;
 const DESKTOP_SIZE: i32 = -223;
 const EXTENDED_KEYS: i32 = -258;
 
-/// A viewer that is in, and its picture. It waits at most a minute for anything.
+/// A viewer that is connected, and its picture. It waits at most a minute for anything.
 pub(crate) struct Viewer {
     socket: UnixStream,
     pub(crate) name: String,
     pub(crate) picture: Picture,
-    /// The server understands keys by their places.
+    /// The server supports QEMU's extended key events.
     pub(crate) has_extended_keys: bool,
 }
 
@@ -42,7 +42,7 @@ impl Viewer {
         assert_eq!(read::<2>(&mut socket), [1, 1], "one security type, None");
         socket.write_all(&[1]).unwrap();
         assert_eq!(read::<4>(&mut socket), [0; 4]);
-        // Others may stay.
+        // // Share the screen with other viewers.
         socket.write_all(&[1]).unwrap();
         let init = read::<24>(&mut socket);
         let [width, height] = [[init[0], init[1]], [init[2], init[3]]].map(u16::from_be_bytes);
@@ -56,12 +56,12 @@ impl Viewer {
         Self { socket, name: String::from_utf8(name).unwrap(), picture, has_extended_keys: false }
     }
 
-    /// Asks for what has changed, or all of it.
+    /// Requests an update with the changes, or with the whole picture.
     pub(crate) fn ask(&mut self, all: bool) {
         self.socket.write_all(&[3, u8::from(!all), 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]).unwrap();
     }
 
-    /// The same, and waits for that.
+    /// The same, and waits for the update.
     pub(crate) fn update(&mut self, all: bool) {
         self.ask(all);
         let [kind, _, high, low] = read(&mut self.socket);
@@ -71,7 +71,7 @@ impl Viewer {
         }
     }
 
-    /// Looks until the picture is as `is_right` wants it.
+    /// Requests updates until `is_right` accepts the picture.
     pub(crate) fn until(&mut self, mut is_right: impl FnMut(&Picture) -> bool) {
         let start = Instant::now();
         self.update(true);
@@ -81,7 +81,7 @@ impl Viewer {
         }
     }
 
-    /// Presses a key by its place, or lets it go.
+    /// Presses or releases a key by its scancode.
     pub(crate) fn code(&mut self, code: u8, pressed: bool) {
         let message = [255, 0, 0, pressed.into(), 0, 0, 0, 0, 0, 0, 0, code];
         self.socket.write_all(&message).unwrap();
@@ -95,7 +95,7 @@ impl Viewer {
         }
     }
 
-    /// Moves the pointer to this place of the picture, and presses its buttons.
+    /// Moves the pointer to this position in the picture, and sets its buttons.
     pub(crate) fn pointer(&mut self, buttons: u8, x: u16, y: u16) {
         let ([a, b], [c, d]) = (x.to_be_bytes(), y.to_be_bytes());
         self.socket.write_all(&[5, buttons, a, b, c, d]).unwrap();

@@ -1,8 +1,8 @@
-//! The disk of a `blk_durable` that ended in the midst of its rounds.
+//! The check of a disk whose `blk_durable` ended in the middle of its rounds.
 
 use crate::{blk_plan::Round, images::Image, model::Model, stepped::Line};
 
-/// Checks the image by the lines that the guest has printed, the last of which may not be whole. Returns the number of rounds.
+/// Checks the image against the lines that the guest has printed, the last of which may be incomplete. Returns the number of rounds.
 pub(crate) fn check(seen: &str, image: &Image) -> u64 {
     let whole = seen.rfind('\n').map_or("", |end| &seen[..end]);
     let lines: Vec<_> = whole.lines().map(Line::parse).collect();
