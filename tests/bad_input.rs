@@ -1,4 +1,4 @@
-//! A machine that can't be run ends before the guest starts: one line that names what was given and what to do, and a status.
+//! A machine that can't run fails before the guest starts, with an exit status and one line that names the faulty input and the remedy.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -21,7 +21,7 @@ use support::{Running, expect, guest, no_kvm, nvmm};
 const USAGE: i32 = 2;
 const COULD_NOT: i32 = 1;
 
-/// Runs nvmm, and checks that it refuses with `status` and one line that has all of `parts`.
+/// Runs nvmm, and checks that it fails with `status` and one line that contains all of `parts`.
 #[track_caller]
 fn refused(options: &[&str], status: i32, parts: &[&str]) {
     let output = nvmm().args(options).output().unwrap();
@@ -215,7 +215,7 @@ fn sources_of_random_bytes() {
     }
 }
 
-/// Reports of `nest` go over nothing that its levels are made of.
+/// Reports of `nest` don't overwrite the files from which its levels are made.
 #[test]
 fn reports_over_other_files() {
     let folder = tempfile::tempdir().unwrap();
@@ -232,7 +232,7 @@ fn reports_over_other_files() {
             refused(&[&nest[..], &[option, &path]].concat(), COULD_NOT, &[&taken]);
             assert_eq!(fs::read(&path).unwrap(), [0; 4096]);
         }
-        // Found out before a level runs.
+        // // Detected before a level runs.
         let nowhere = at("no/such/report");
         refused(
             &["nest", "--kernel", &at("kernel"), option, &nowhere],
@@ -259,7 +259,7 @@ fn debug_exits_where_others_are() {
     }
 }
 
-/// A machine writes to no file that it reads, and a file that it would write to is left as it was if something after it is refused.
+/// A machine doesn't write to files that it reads. If a later step fails, an output file keeps its contents.
 #[test]
 fn outputs_that_keep_what_they_have() {
     if no_kvm() {
@@ -289,7 +289,7 @@ fn outputs_that_keep_what_they_have() {
         refused(&["--serial", output, "--stats", "/nowhere/x"], &["--stats /nowhere/x"]);
         refused(&["--serial", output, "--debug-exit", "0x3f8"], &["COM1"]);
     }
-    // A machine that runs starts with an empty file.
+    // // A machine that runs starts with an empty file.
     let output = nvmm().args(with_kernel(&kernel, &["--serial", &log])).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!fs::read_to_string(kept).unwrap().contains("text"));
@@ -321,7 +321,7 @@ fn more_devices_than_the_bus_has_room_for() {
         COULD_NOT,
         &[&format!("virtio-balloon can't be plugged in (leave out --balloon): {why}")],
     );
-    // The screen has the last place, and its tablet none.
+    // // The screen gets the last slot, and its tablet none.
     let fewer = [&options[..2 + 2 * (MOST - 1)], &["--rng", "off", "--display", "vga"]].concat();
     refused(
         &with_kernel(&kernel, &fewer),
@@ -340,7 +340,7 @@ fn a_disk_given_twice() {
     refused(&args, USAGE, &[&disk, "the image is given twice"]);
 }
 
-/// A program that could not be started at the last level is refused before anything is.
+/// A program that could not start at the last level is refused before any level starts.
 #[test]
 fn programs_for_nest() {
     let folder = tempfile::tempdir().unwrap();
@@ -373,7 +373,7 @@ fn programs_for_nest() {
     refused(&["nest", "--exec", &script, "--add", &own], COULD_NOT, &["--add", "/init is nvmm's own"]);
     refused(&["nest", "--exec", &script, "--add", "x:y"], USAGE, &["HOST:/y"]);
     refused(&["nest", "--exec-args", "x"], USAGE, &["--exec"]);
-    // nvmm itself is a static program, whose size is that of no level.
+    // // nvmm itself is a static program, but too large for a level of this size.
     let small = ["nest", "--levels", "1", "--memory", "64M", "--exec", env!("CARGO_BIN_EXE_nvmm")];
     refused(&small, COULD_NOT, &["--memory: level 1 has 64 MiB, and needs at least"]);
     let over =
@@ -381,7 +381,7 @@ fn programs_for_nest() {
     refused(&over, COULD_NOT, &[&format!("--json {script}: that is a file of --add {script} too")]);
 }
 
-/// Levels that can't be kept, or were not.
+/// Invalid uses of kept levels: levels that can't be kept, or were not kept.
 #[test]
 fn kept_levels_for_nest() {
     let folder = tempfile::tempdir().unwrap();
@@ -409,7 +409,7 @@ fn kept_levels_for_nest() {
     );
 }
 
-/// The status of `nest` says how it went, to a script that has read enough (`nvmm nest | head -1`), too.
+/// The exit status of `nest` is right even if its reader has closed the pipe (`nvmm nest | head -1`).
 #[test]
 fn nest_without_a_reader() {
     const SKIPPED: i32 = 77;

@@ -1,4 +1,4 @@
-//! The bounds of what a guest can make nvmm use, as the manual lists them.
+//! The limits on the resources that a guest can make nvmm use, as listed in the manual.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/control.rs"]
@@ -21,15 +21,15 @@ use serde_json::json;
 use support::{Running, expect, guest, no_kvm, nvmm, sanitizer_kib};
 use tempfile::TempDir;
 
-/// Rounds of the tests, unless a time is given.
+/// The number of the tests' rounds, unless a time is given.
 const ROUNDS: usize = 3;
-/// The most by which nvmm's memory may grow.
+/// The most by which nvmm's memory may grow, in KiB.
 const MOST_KIB: u64 = 1024;
 
-/// Bytes of a disk's image: no address in memory, wherever they are cut.
+/// The bytes of a disk's image: not a memory address at any offset.
 const FILLER: u8 = 0xa5;
 
-/// A machine that is stormed.
+/// A machine under a storm of requests.
 struct Machine {
     running: Running,
     stdin: ChildStdin,
@@ -37,9 +37,9 @@ struct Machine {
 }
 
 impl Machine {
-    /// Starts a guest; all of its memory is there from the start.
+    /// Starts a guest. All of its memory is allocated from the start.
     fn start(name: &str, words: &str, options: &[&str]) -> Self {
-        // That guest has its buffers up to the end of memory.
+        // // That guest's buffers reach up to the end of memory.
         let size = if name == "blk_flood" { "16M" } else { "32M" };
         let mut command = nvmm();
         command.arg("--kernel").arg(guest(name)).args(["--memory", &format!("size={size},prefault=on")]);
@@ -49,7 +49,7 @@ impl Machine {
         Self { running, stdin, stdout }
     }
 
-    /// The memory that it holds in KiB, without what is in files.
+    /// The memory that nvmm holds in KiB, without file mappings.
     fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.running.0.id())).unwrap();
         let field = |name| {
@@ -64,7 +64,7 @@ impl Machine {
             .map(|name| fs::read_dir(format!("/proc/{}/{name}", self.running.0.id())).unwrap().count())
     }
 
-    /// Has the guest storm on: for a few rounds, or as many seconds as `NVMM_STORM` says, and sees that nvmm does not grow.
+    /// Runs the guest's storm for a few rounds, or for `NVMM_STORM` seconds, and checks that nvmm does not grow.
     fn storm(mut self) {
         expect(&mut self.stdout, "round\n");
         let (before, start) = (self.memory(), Instant::now());
@@ -78,7 +78,7 @@ impl Machine {
             let (now, holdings) = (self.memory(), self.holdings());
             println!("{before} KiB, after {rounds} rounds {now} KiB; descriptors and threads: {holdings:?}");
             assert!(now <= before + MOST_KIB + sanitizer_kib(), "it has grown from {before} to {now} KiB");
-            // A thread and its descriptors for each queue, of which not all need be served at a time.
+            // // A thread and its descriptors per queue, not all of which are active at the same time.
             assert!(holdings[0] <= descriptors + 64 && holdings[1] <= threads + 32, "{holdings:?}");
         }
         self.stdin.write_all(b"q").unwrap();
@@ -91,7 +91,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
-/// The command line of a storm.
+/// The guest's command line for a storm.
 fn words(kind: char) -> String {
     format!("{kind}{}", number("NVMM_STORM_SEED").unwrap_or(1))
 }
@@ -137,7 +137,7 @@ fn a_mode_that_is_set_again_and_again_grows_nothing() {
     Machine::start("storm", "v", &["--display", "vga", "--rng", "off"]).storm();
 }
 
-/// 1 GiB in 256 requests, and once more after a reset.
+/// 1 GiB in 256 requests, and the same again after a reset.
 #[test]
 fn a_queue_full_of_requests_grows_nothing_the_second_time() {
     if no_kvm() {
@@ -156,7 +156,7 @@ fn a_queue_full_of_requests_grows_nothing_the_second_time() {
     assert!(after <= before + MOST_KIB + sanitizer_kib(), "it has grown from {before} to {after} KiB");
 }
 
-/// 2048 tables, of which half are read before nvmm's memory is looked at.
+/// 2048 tables, half of which are read before nvmm's memory is measured.
 #[test]
 fn tables_of_a_qcow2_image_are_not_all_kept() {
     if no_kvm() {
@@ -180,7 +180,7 @@ fn tables_of_a_qcow2_image_are_not_all_kept() {
     assert!(after <= before + MOST_KIB + sanitizer_kib(), "it has grown from {before} to {after} KiB");
 }
 
-/// Each fills nearly 1 GiB, and the vCPU can be stopped between two of them.
+/// Each transfer fills nearly 1 GiB, and the vCPU can be stopped between two of them.
 #[test]
 fn transfers_by_fw_cfg_do_not_keep_the_machine_from_stopping() {
     if no_kvm() {
@@ -204,7 +204,7 @@ fn transfers_by_fw_cfg_do_not_keep_the_machine_from_stopping() {
     assert_eq!(machine.nvmm.status_in_time(), Some(0));
 }
 
-/// The time, in nanoseconds, that processors have worked for a process.
+/// The processor time of a process in nanoseconds.
 fn worked(pid: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let times = tasks.map(|task| {
@@ -214,14 +214,14 @@ fn worked(pid: u32) -> u64 {
     times.sum()
 }
 
-/// Binds this thread, and all that it starts from now on, to one of its processors.
+/// Binds this thread, and the ones that it starts from now on, to one of its processors.
 fn bind(cpu: usize) {
     let mut only = CpuSet::new();
     only.set(cpu);
     sched_setaffinity(None, &only).unwrap();
 }
 
-/// Sets a flag when it is dropped, also by a panic.
+/// Sets a flag on drop, even after a panic.
 struct SetAtEnd<'a>(&'a AtomicBool);
 
 impl Drop for SetAtEnd<'_> {
@@ -230,8 +230,8 @@ impl Drop for SetAtEnd<'_> {
     }
 }
 
-/// The processors' time that the work of a guest takes, by itself and beside another in a storm, each on a processor of its own. Time that others
-/// have had on the machine is not in it.
+/// The processor time of a guest's work, alone and next to another guest in a storm, each on its own processor. Time used by other
+/// processes on the host is not included.
 #[test]
 #[ignore = "a measurement of a minute, best on a quiet machine: cargo test -p vmm --test bounds -- --ignored --nocapture beside"]
 fn a_guest_beside_a_storm_is_hardly_slower() {

@@ -1,4 +1,4 @@
-//! `nvmm check`, as people type it, on recorded hosts and on this one.
+//! `nvmm check` on recorded hosts and on this one, as users run it.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -15,7 +15,7 @@ fn host(name: &str) -> String {
     path.with_extension("json").to_str().unwrap().to_owned()
 }
 
-/// The exit status, and what it prints.
+/// Its exit status and its output.
 fn check(words: &[&str]) -> (i32, String) {
     let output = nvmm().arg("check").args(words).output().unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{words:?}");
@@ -66,7 +66,7 @@ fn what_json_prints_can_be_judged_again() {
     assert_eq!(check(&["--facts", file.to_str().unwrap(), "--json"]).1, json);
 }
 
-/// A recording may come from anybody.
+/// A recording may come from an untrusted source.
 #[test]
 fn what_a_recording_says_is_printed_safely() {
     let text = fs::read_to_string(host("intel-l0")).unwrap();

@@ -1,7 +1,7 @@
-//! The recipes for CI in resources/ci: they are YAML, each `nvmm` in them is a command line that nvmm takes, and its statuses mean
-//! what the recipes say.
+//! The recipes for CI in resources/ci: they are valid YAML, each `nvmm` in them is a valid command line, and its exit statuses have the
+//! described effect.
 //!
-//! Their scripts run as in a job, with an `nvmm` that writes down its words and ends with a status.
+//! The recipes' scripts run as in a job, with an `nvmm` that records its arguments and ends with a status.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -21,7 +21,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../resources/ci")
 }
 
-/// A recipe as Python's YAML reads it; none where that is missing, which is said.
+/// A recipe as parsed by Python's YAML module. If that is missing, prints it and returns none.
 fn recipe(name: &str) -> Option<Value> {
     let has_yaml = Command::new("python3").args(["-c", "import yaml"]).output();
     if !has_yaml.is_ok_and(|output| output.status.success()) {
@@ -34,7 +34,7 @@ fn recipe(name: &str) -> Option<Value> {
     Some(serde_json::from_slice(&output.stdout).unwrap())
 }
 
-/// A place where scripts run: its commands write their words down instead of doing anything.
+/// A directory in which scripts run: its commands record their arguments instead of doing anything.
 struct Job {
     folder: tempfile::TempDir,
 }
@@ -44,14 +44,14 @@ struct Ran {
     status: i32,
     /// What it printed.
     output: String,
-    /// The words of each `nvmm`, its name first.
+    /// The arguments of each `nvmm`, with its name first.
     nvmm: Vec<Vec<OsString>>,
-    /// The words of each other command.
+    /// The arguments of other commands.
     others: String,
 }
 
 impl Job {
-    /// An `nvmm nest` ends with `status` here.
+    /// A job in which `nvmm nest` ends with `status`.
     fn new(status: i32) -> Self {
         let job = Self { folder: tempfile::tempdir().unwrap() };
         let nvmm = format!(
@@ -103,7 +103,7 @@ impl Job {
     }
 }
 
-/// Each line is one that nvmm takes.
+/// Checks that nvmm accepts each command line.
 fn are_taken(lines: &[Vec<OsString>]) {
     for words in lines {
         let cli = Cli::of(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
@@ -111,7 +111,7 @@ fn are_taken(lines: &[Vec<OsString>]) {
     }
 }
 
-/// The values of a step's `env`, with the action's inputs in them.
+/// The values of a step's `env`, with the action's inputs filled in.
 fn environment(step: &Value, place: &Path, inputs: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let values = step["env"].as_object().into_iter().flatten();
     values
@@ -127,7 +127,7 @@ fn environment(step: &Value, place: &Path, inputs: &BTreeMap<String, String>) ->
         .collect()
 }
 
-/// Runs GitHub's action, whose inputs have their defaults except those given, in a place where `nvmm nest` ends with `status`.
+/// Runs GitHub's action with default inputs except those given, in a directory where `nvmm nest` ends with `status`.
 fn action(status: i32, given: &[(&str, &str)]) -> Option<Ran> {
     let action = recipe("action.yml")?;
     let defaults = action["inputs"].as_object().unwrap().iter();
@@ -163,7 +163,7 @@ fn the_action_for_github() {
     are_taken(&ran.nvmm);
     assert_eq!(ran.nvmm.len(), 3, "{:?}", ran.nvmm);
     assert_eq!(ran.nvmm[2][1..4], ["nest", "--levels", "2"]);
-    // Built from its own source.
+    // // Built from the action's own source.
     assert!(ran.others.contains("cargo build --release --locked --package vmm\n"), "{}", ran.others);
 
     let given = [("nvmm", "/opt/nvmm"), ("exec", "./my test"), ("levels", "3")];
@@ -219,17 +219,17 @@ fn the_job_for_kubernetes() {
         are_taken(&ran.nvmm);
     }
     assert_eq!(container["resources"]["limits"]["devices.kubevirt.io/kvm"], "1");
-    // A Job that failed is not tried again: a level fails for a reason.
+    // // A failed Job is not retried: a level doesn't fail by chance.
     assert_eq!(job["spec"]["backoffLimit"], 0);
 }
 
-/// The other way, in a comment, is what it would be without the marks.
+/// The alternative in a comment is valid without the comment marks.
 #[test]
 fn the_comment_for_kubernetes_is_yaml() {
     let text = fs::read_to_string(folder().join("kubernetes-job.yaml")).unwrap();
     let comment = text.lines().skip_while(|line| !line.contains("limit devices.kubevirt.io/kvm"));
     let lines = comment.filter_map(|line| line.strip_prefix("      #     "));
-    // One level of lists less: the container's keys stand beside its name.
+    // // One list level less: the container's keys are on the line of its name.
     let yaml: String = lines.map(|line| format!("{line}\n")).collect();
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("comment.yaml");

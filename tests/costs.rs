@@ -1,7 +1,8 @@
-//! The cost of a machine beside the least that KVM asks for: `cargo bench -p vmm --bench costs [start] [restore] [save] [clones] [exits] [viewer]`.
+//! The cost of a machine compared with the least that KVM needs: `cargo bench -p vmm --bench costs [start] [restore] [save] [clones]
+//! [exits] [viewer]`.
 //!
-//! Every row is nvmm and a bare KVM program, run in turn as whole processes on the same guest; the ratio is that of
-//! their medians. The bare program is this one, started again with `bare`.
+//! Every row runs nvmm and a bare KVM program in turn, as whole processes with the same guest; the ratio is that of their medians. The bare
+//! program is this one, started again with the argument `bare`.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![expect(unsafe_code, reason = "wait4 and the bare program's ioctls")]
 
@@ -52,7 +53,7 @@ fn main() {
         ("viewer", viewer),
     ];
     for (name, part) in parts {
-        // cargo adds `--bench`; any other word picks a part.
+        // // cargo adds `--bench`; any other word selects a part.
         let picked: Vec<_> = args.iter().skip(1).filter(|word| !word.starts_with('-')).collect();
         if picked.is_empty() || picked.iter().any(|word| *word == name) {
             part();
@@ -60,7 +61,7 @@ fn main() {
     }
 }
 
-/// Its name, its unit, and how it is read off a run.
+/// A figure's name, its unit, and the function that extracts it from a run.
 type Figure = (&'static str, &'static str, fn(&Run) -> f64);
 
 /// A guest that powers off at once.
@@ -103,7 +104,7 @@ fn restore() {
     first_instruction();
 }
 
-/// The time from exec to what the guest's first instructions print, of a machine that was saved before these.
+/// The time from exec to the output of the guest's first instructions, for a machine that was saved before them.
 fn first_instruction() {
     let saved = Restorable::save_before_start("hello", "128M");
     let mut rows = [const { Vec::new() }; 3];
@@ -133,7 +134,7 @@ fn first_instruction() {
     }
 }
 
-/// The time for which a machine stands still while it is saved, and the time of the whole save.
+/// The time for which a machine is paused while it is saved, and the time of the whole save.
 fn save() {
     for (memory, filled) in [("128M", 0), ("8G", 0), ("512M", 64), ("512M", 256), ("2G", 1024)] {
         let folder = tempfile::tempdir().unwrap();
@@ -163,7 +164,7 @@ fn save() {
     }
 }
 
-/// A time as it is in messages.
+/// A time in a message, in milliseconds.
 fn milliseconds(text: &str) -> f64 {
     let (number, unit) = text.split_at(text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap());
     let number: f64 = number.parse().unwrap();
@@ -175,7 +176,7 @@ fn milliseconds(text: &str) -> f64 {
     }
 }
 
-/// The host's memory for ten machines of which each has a quarter of a GiB written, and writes no more.
+/// The host's memory for ten machines, each with a quarter of a GiB written and nothing written after that.
 fn clones() {
     const CLONES: usize = 10;
     const WRITTEN: u32 = 256;
@@ -188,7 +189,7 @@ fn clones() {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut all: Vec<_> = (0..CLONES).map(|_| support::Running::start(&mut command)).collect();
         for machine in &mut all {
-            // Another byte than it waits for has it run, and a restored one has nothing to say.
+            // // A byte that it doesn't wait for keeps it running, and a restored guest prints nothing.
             if way == "cold starts" {
                 support::expect(machine.0.stdout.as_mut().unwrap(), "ready\n");
             } else {
@@ -206,7 +207,7 @@ fn clones() {
     }
 }
 
-/// The memory of a process in KiB, of which it has a part of what it shares.
+/// The memory of a process in KiB, with its share of shared pages.
 fn shared(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
@@ -229,7 +230,7 @@ impl Restorable {
         }
     }
 
-    /// A guest that has not begun.
+    /// Saves a guest before its first instruction.
     fn save_before_start(guest: &str, memory: &'static str) -> Self {
         let mut command = support::nvmm();
         command.arg("--kernel").arg(support::guest(guest)).args(["--paused", "--debug-exit", "0xf4"]);
@@ -239,7 +240,7 @@ impl Restorable {
         Self::save_by(command, memory, false)
     }
 
-    /// A guest that has written as many MiB.
+    /// Saves a guest that has written this many MiB.
     fn save_written(memory: &'static str, filled: u32) -> Self {
         let mut command = support::nvmm();
         command.arg("--kernel").arg(support::guest("filled")).args(["--cmdline", &filled.to_string()]);
@@ -268,14 +269,14 @@ impl Restorable {
         Self { folder, memory, filled }
     }
 
-    /// The command that restores it.
+    /// The command to restore it.
     fn restore(&self, way: &str) -> Command {
         let mut command = support::nvmm();
         command.arg("--restore").arg(self.folder.path().join("snap")).args(["--restore-memory", way]);
         command
     }
 
-    /// Restores it by `map` and by `copy`, starts a machine that powers off at once, and the bare program, in turn.
+    /// Runs in turn: the restore by `map` and by `copy`, a machine that powers off at once, and the bare program.
     fn measure(&self, runs: usize) -> [Vec<Run>; 4] {
         let mut rows = [const { Vec::new() }; 4];
         let guest = support::guest("power_off");
@@ -310,17 +311,17 @@ fn exits() {
     println!("{:<40} {nvmm:>8.0} /s  {bare:>8.0} /s  {:>5.2}", "port round trips a CPU second", nvmm / bare);
 }
 
-/// A guest that waits for ever, and a viewer that waits for its screen to change.
+/// A guest that waits forever, and a viewer that waits for its screen to change.
 fn viewer() {
     const SECONDS: u32 = 30;
-    // Of x86 Linux, whatever its own clock ticks at.
+    // // The value of x86 Linux, whatever the rate of its own clock.
     const USER_HZ: f64 = 100.0;
     let machine = control::Machine::start("idle", &["--display", "vnc=unix:vnc"]);
     let mut viewer = viewer::Viewer::connect(&machine.folder.path().join("vnc"));
     viewer.update(true);
     viewer.ask(false);
     let stat = format!("/proc/{}/stat", machine.nvmm.0.id());
-    // proc(5): the program's name, in parentheses, is the second of its words; utime and stime are the 14th and 15th.
+    // // proc(5): the second field is the program's name, in parentheses; utime and stime are the 14th and 15th.
     let ticks = || {
         let stat = std::fs::read_to_string(&stat).unwrap();
         let words = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
@@ -341,7 +342,7 @@ struct Run {
     resident_kib: f64,
 }
 
-/// Runs nvmm and the bare program in turn, so that a machine that changes its speed does so for both.
+/// Runs nvmm and the bare program in turn, so that a change in the host's speed affects both.
 fn measure(guest: &str, runs: usize) -> [Vec<Run>; 2] {
     let guest = support::guest(guest);
     let mut rows = [Vec::new(), Vec::new()];
@@ -352,7 +353,7 @@ fn measure(guest: &str, runs: usize) -> [Vec<Run>; 2] {
         bare.arg("bare").arg(&guest);
         for (row, mut command) in rows.iter_mut().zip([nvmm, bare]) {
             let run = time(command.stdin(Stdio::null()));
-            // The first of each warms caches up.
+            // // The first run of each fills caches.
             if n > 0 {
                 row.push(run);
             }
@@ -368,10 +369,10 @@ fn time(command: &mut Command) -> Run {
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     let pid = i32::try_from(child.id()).unwrap();
-    // SAFETY: the pointers are to locals, and the child is ours and not waited for by anything else.
+    // // SAFETY: the pointers are to locals, and nothing else waits for our child.
     let waited = unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) };
     assert_eq!((waited, status), (pid, 0), "{command:?} failed");
-    // SAFETY: zeroed is a valid value of it, and wait4 has filled it in.
+    // // SAFETY: any bytes, such as zeros, are a valid value, and wait4 has filled it in.
     let usage = unsafe { usage.assume_init() };
     let duration = |time: libc::timeval| {
         Duration::from_micros(u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap())

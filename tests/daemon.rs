@@ -1,4 +1,4 @@
-//! Machines in the background, and the files with their numbers.
+//! Machines in the background, and their PID files.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/control.rs"]
@@ -23,7 +23,7 @@ use serde_json::json;
 use support::{Running, expect_end, guest, in_time, no_kvm, nvmm, run};
 use terminal::Terminal;
 
-/// The command for a machine in the background that goes on for ever.
+/// The command for a machine in the background that runs forever.
 fn in_background(pid_file: &Path) -> Command {
     let mut command = nvmm();
     command
@@ -34,7 +34,7 @@ fn in_background(pid_file: &Path) -> Command {
     command
 }
 
-/// A process in the background, which ends with the test.
+/// A process in the background, which is killed at the end of the test.
 struct Background(Pid);
 
 impl Background {
@@ -44,7 +44,7 @@ impl Background {
         Self(Pid::from_raw(number).unwrap())
     }
 
-    /// The file that a descriptor leads to.
+    /// The file behind a descriptor.
     fn file(&self, descriptor: u32) -> PathBuf {
         fs::read_link(format!("/proc/{}/fd/{descriptor}", self.0.as_raw_nonzero())).unwrap()
     }
@@ -53,7 +53,7 @@ impl Background {
         test_kill_process(self.0).is_ok()
     }
 
-    /// Waits for its end. It has a minute, and nobody may have asked for its status yet.
+    /// Waits up to a minute for its end. Its status must not have been read before.
     fn ends(&self) {
         let is_dead = || match fs::read_to_string(format!("/proc/{}/stat", self.0.as_raw_nonzero())) {
             Ok(stat) => stat.contains(") Z "),
@@ -78,7 +78,7 @@ fn the_command_returns_once_the_machine_is_there() {
     assert_eq!(machine.nvmm.status_in_time(), Some(0));
     let pid_file = machine.folder.path().join("pid");
     let nvmm = Background::of(&pid_file);
-    // Nothing of the machine holds what the command had for its output.
+    // // The machine no longer holds the command's output open.
     assert_eq!(expect_end(machine.process().stdout.as_mut().unwrap()), "");
     assert_eq!(expect_end(machine.process().stderr.as_mut().unwrap()), "");
     for descriptor in 0..3 {
@@ -130,7 +130,7 @@ fn it_outlives_its_terminal() {
     assert_eq!(terminal.program.status_in_time(), Some(0));
     drop(terminal);
     let nvmm = Background::of(&pid_file);
-    // A hangup would have come by now.
+    // // A hangup would have arrived by now.
     thread::sleep(Duration::from_millis(300));
     assert!(nvmm.runs());
 }
@@ -200,7 +200,7 @@ fn a_command_that_is_interrupted_leaves_no_machine() {
     kill_process(Pid::from_child(&nvmm.0), Signal::TERM).unwrap();
     nvmm.status();
     let mut client = UnixStream::connect(&port).unwrap();
-    // Its machine ends as soon as it would start.
+    // // Its machine ends immediately after the start.
     expect_end(&mut client);
     assert!(in_time(|| !pid_file.exists()));
 }

@@ -1,6 +1,6 @@
-//! No write is lost that a flush has confirmed: not when nvmm is killed, and not when its host fails it for a while.
+//! No write is lost that a flush has confirmed: neither when nvmm is killed, nor when its host fails writes for a while.
 //!
-//! `NVMM_KILLS` is how often nvmm is killed for each kind of disk (50), `NVMM_SEED` what its moments are taken from (1).
+//! `NVMM_KILLS` is the number of kills for each kind of disk (50), `NVMM_SEED` the seed for their moments (1).
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![expect(unsafe_code, reason = "a thread gets mounts of its own")]
 
@@ -72,11 +72,10 @@ fn killed_on_an_overlay_of_a_vmdk() {
     kill_often(ImageKind::OverlayOfVmdk, "");
 }
 
-/// The image's cluster size and the guest's mode, one set for every ten kills.
+/// The image's cluster size and the guest's mode; a new pair for every ten kills.
 const VARIANTS: [(&str, &str); 5] = [("64k", "j"), ("4k", "j"), ("64k", "jt"), ("2M", "j"), ("512", "jr")];
 
-/// Kills nvmm again and again while a guest writes and flushes, most of the time going on with the image that the last kill
-/// left behind.
+/// Kills nvmm repeatedly while a guest writes and flushes, mostly continuing with the image that the last kill left behind.
 fn kill_often(kind: ImageKind, options: &str) {
     if no_kvm() || no_qemu_img(kind) {
         return;
@@ -100,11 +99,11 @@ fn kill_often(kind: ImageKind, options: &str) {
             let (seen, said) = run_and_kill(&mut command, &mut random);
             assert_eq!(said, "");
 
-            // The journal may be from before.
+            // // The journal may be older.
             let confirmed = last_confirmed(&journal).max(first - 1);
             let lines: Vec<_> = seen.lines().skip(1).map(Line::parse).collect();
             for (round, line) in (first..).zip(&lines) {
-                // The first one reads what nobody has confirmed.
+                // // The first round reads data that no flush has confirmed.
                 let differing = if round == first { line.differing } else { 0 };
                 assert_eq!(*line, Line { round, differing, ..Line::default() });
             }
@@ -115,7 +114,7 @@ fn kill_often(kind: ImageKind, options: &str) {
                 model.write(round, 0);
                 model.flush();
             }
-            // All that can have been begun besides: the round after, and with its flush some of one more.
+            // // At most this can have started besides: the next round, and if its flush was done, a part of one more.
             model.begin(confirmed + 1, Round(confirmed + 1).writes());
             model.begin(confirmed + 2, Round(confirmed + 2).early());
             model.verify(&image.read(true)).unwrap();
@@ -127,7 +126,7 @@ fn kill_often(kind: ImageKind, options: &str) {
     assert_ne!(flushes, 0);
 }
 
-/// The most lines that nvmm says on an image that fails: for writes and flushes, or for reads.
+/// The most lines that nvmm prints about an image that fails, for writes and flushes or for reads.
 const SAID: usize = 2;
 
 #[test]
@@ -147,7 +146,7 @@ fn a_full_host_on_an_overlay_of_raw() {
     full_host(ImageKind::OverlayOfRaw, "4k", 6, |random| random.below(40));
 }
 
-/// An image of holes, whose first write is one to each of its tables too.
+/// An image of holes, in which the first write also goes to each of its tables.
 #[test]
 fn a_host_that_gets_full_at_each_of_the_first_pages() {
     for left in 0..8 {
@@ -191,7 +190,7 @@ fn a_file_that_is_cut_fails_what_reads_past_its_end() {
     }
 }
 
-/// A guest writes while the file system of its image has only so many pages `left` now and then.
+/// A guest writes while the file system of its image at times has only this many pages `left`.
 fn full_host(kind: ImageKind, cluster_size: &str, times: u64, left: impl Fn(&mut Random) -> u64 + Sync) {
     if no_kvm() || no_qemu_img(kind) {
         return;
@@ -218,14 +217,14 @@ fn full_host(kind: ImageKind, cluster_size: &str, times: u64, left: impl Fn(&mut
             },
             |_| fs::remove_file(&filler).unwrap(),
         );
-        // Clusters that imago wants to give back take room too, where the image has holes.
+        // // Clusters that imago frees also take space, if the image has holes there.
         model.verify(&image.read(true)).unwrap();
     };
-    // A thread's own mounts are also those of threads that it starts. They are gone with it.
+    // // Threads that a thread starts share its private mounts. These end with them.
     thread::scope(|scope| scope.spawn(test).join().unwrap());
 }
 
-/// Mounts a tmpfs that nobody sees but this thread, and what it starts.
+/// Mounts a tmpfs that only this thread and its children can see.
 fn own_tmpfs(folder: &Path) -> rustix::io::Result<()> {
     // SAFETY: The thread keeps its file descriptors.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS)? };
@@ -233,7 +232,7 @@ fn own_tmpfs(folder: &Path) -> rustix::io::Result<()> {
     mount("tmpfs", folder, "tmpfs", MountFlags::empty(), c"size=96M")
 }
 
-/// A guest writes while the image must not be longer than `limit` says, by its present length, now and then.
+/// A guest writes while the image at times must not exceed the `limit` for its current length.
 fn limited(kind: ImageKind, cluster_size: &str, limit: impl Fn(&mut Random, u64) -> u64) {
     if no_kvm() || no_qemu_img(kind) {
         return;
@@ -252,7 +251,7 @@ fn limited(kind: ImageKind, cluster_size: &str, limit: impl Fn(&mut Random, u64)
     model.verify(&image.read(false)).unwrap();
 }
 
-/// A guest writes, and so many times, from `begin` to `end`, fails to. Returns what the disk holds.
+/// A guest writes, and its writes fail this many times, between `begin` and `end`. Returns the contents of the disk.
 fn fail_at_times(
     image: &Image,
     times: u64,
@@ -289,13 +288,13 @@ fn fail_at_times(
     model
 }
 
-/// A folder for images: on a disk, or in memory, where much more happens in the time.
+/// A directory for images: on a disk, or in memory, where many more writes fit in the same time.
 fn folder(in_memory: bool) -> TempDir {
     let memory = Path::new("/dev/shm");
     if in_memory && memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap()
 }
 
-/// A machine with `blk_durable` in it.
+/// A machine with the guest `blk_durable`.
 fn machine(image: &Image, options: &str) -> Command {
     let mut command = nvmm();
     command.arg("--kernel").arg(guest("blk_durable")).args(["--debug-exit", "0xf4", "--memory", "16M"]);
@@ -304,7 +303,7 @@ fn machine(image: &Image, options: &str) -> Command {
     command
 }
 
-/// Returns whole lines of what the guest said, and what nvmm said.
+/// Returns the complete lines of the guest's output, and nvmm's messages.
 fn run_and_kill(command: &mut Command, random: &mut Random) -> (String, String) {
     let mut child = Running::start(command);
     let mut stdout = child.0.stdout.take().unwrap();
@@ -339,7 +338,7 @@ fn last_confirmed(journal: &Path) -> u64 {
     round
 }
 
-/// Numbers that are the same in every run.
+/// A deterministic random number generator.
 struct Random(u64);
 
 impl Random {

@@ -1,5 +1,5 @@
-//! The end of a machine, whatever keeps nvmm busy: output that nobody reads, a file that does not open, a reset, a guest that
-//! does not listen.
+//! The end of a machine, whatever nvmm is waiting for: output that nothing reads, a file that does not open, a reset, a guest that ignores
+//! its power button.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![expect(unsafe_code, reason = "system calls that no crate has")]
 
@@ -34,18 +34,18 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
-/// Longer than signals of one wish are apart.
+/// Waits long enough that the next signal counts as a new one.
 fn a_while() {
     thread::sleep(Duration::from_millis(1300));
 }
 
-/// A pipe that takes nothing more, and its other end.
+/// A full pipe, and its other end.
 fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
     let (reader, mut writer) = io::pipe().unwrap();
     fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
     while writer.write(&[b'.'; 4096]).is_ok() {}
     while writer.write(b".").is_ok() {}
-    // Those who get this share the flag.
+    // // The flag is shared with the processes that inherit this end.
     fcntl_setfl(&writer, OFlags::empty()).unwrap();
     (reader, writer)
 }
@@ -100,7 +100,7 @@ fn ctrl_a_x_works_on_a_terminal_that_takes_no_output() {
     command.args(["--cmdline", "."]);
     let mut terminal = Terminal::start(command);
     expect(&mut terminal.user, "00000010");
-    // By now the terminal is full: a guest prints faster than this.
+    // // By now the terminal is full: a guest prints faster than this.
     thread::sleep(Duration::from_millis(300));
     terminal.user.write_all(b"\x01x").unwrap();
     assert_eq!(terminal.program.status_in_time(), Some(0));
@@ -127,7 +127,7 @@ fn a_slow_reader_misses_nothing() {
         machine("flood").args(["--cmdline", "b"]).stdin(Stdio::piped()).stdout(Stdio::piped()),
     );
     child.0.stdin.take().unwrap().write_all(b".").unwrap();
-    // The pipe takes 64 KiB of it.
+    // // The pipe takes 64 KiB of it.
     a_while();
     let mut text = String::new();
     child.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
@@ -178,7 +178,7 @@ fn signals_end_nvmm_while_the_machine_is_built() {
     }
 }
 
-/// Waits until a thread of the process waits for a FIFO's other end.
+/// Waits until a thread of the process blocks on opening a FIFO.
 fn wait_until_blocked(child: &Child) {
     let blocked = || {
         let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).into_iter().flatten().flatten();
@@ -190,7 +190,7 @@ fn wait_until_blocked(child: &Child) {
     wait_until(blocked);
 }
 
-/// Waits for a minute: what has not come by then never will.
+/// Waits until the condition holds. Fails after a minute.
 fn wait_until(condition: impl Fn() -> bool) {
     for _ in 0..6000 {
         if condition() {
@@ -216,13 +216,13 @@ fn sigterm_ends_a_guest_that_listens_to_no_button() {
     }
 }
 
-/// A guest that resets the machine as fast as it can, so that signals come at any moment of a reset.
+/// A guest that resets the machine as fast as it can, so that signals arrive at any moment of a reset.
 fn endlessly_reset() -> Running {
     let mut child = Running::start(
         machine("reboot").args(["--cmdline", "a"]).stdout(Stdio::piped()).stderr(Stdio::piped()),
     );
     expect(child.0.stdout.as_mut().unwrap(), "boot\nboot\n");
-    // Output that is not read is lost, and stops nothing.
+    // // Unread output is lost, and blocks nothing.
     child
 }
 
@@ -284,7 +284,7 @@ fn questions_are_answered_once_the_machine_runs() {
     assert_eq!(child.status_in_time(), Some(130));
 }
 
-/// `late` with the button pressed, and its output.
+/// The guest `late` after the power button was pressed, and its output.
 fn pressed(options: &[&str]) -> (Running, std::process::ChildStdout) {
     let mut child =
         Running::start(machine("late").args(options).stdin(Stdio::piped()).stdout(Stdio::piped()));
@@ -346,7 +346,7 @@ fn grace_bounds_the_wait_for_the_guest() {
     }
     let (mut child, _stdout) = pressed(&["--grace", "1"]);
     assert_eq!(child.status_in_time(), Some(143));
-    // Not by a reset, either.
+    // // A reset doesn't change that either.
     let (mut child, _stdout) = pressed(&["--grace", "2"]);
     send(&mut child, b"R");
     assert_eq!(child.status_in_time(), Some(143));
@@ -383,7 +383,7 @@ fn input_that_came_before_a_reset_waits_for_no_key() {
     let mut child = Running::start(machine("late").stdin(Stdio::piped()).stdout(Stdio::piped()));
     let mut stdout = child.0.stdout.take().unwrap();
     expect(&mut stdout, "ready\n");
-    // Bytes that the port has taken are lost with it; the rest is not.
+    // // Bytes that the port has taken are lost with it; the rest is kept.
     let mut text = vec![b'.'; 200];
     text[0] = b'R';
     text.push(b'e');
@@ -457,7 +457,7 @@ fn the_terminal_is_given_back_after_every_signal_that_can_be_caught() {
     }
 }
 
-/// A shell with job control that starts nvmm, says that it has stopped, and at a line of input continues it.
+/// A shell with job control that starts nvmm, reports when nvmm has stopped, and continues it after a line of input.
 fn in_a_shell() -> (Terminal, Pid) {
     let script = "\"$@\"; echo stopped; read line; fg; echo status $?";
     let command = machine("echo");
@@ -485,7 +485,7 @@ fn a_stopped_nvmm_lets_go_of_the_terminal_and_takes_it_again() {
         if stop == Signal::TSTP {
             assert!(!terminal.is_raw(), "stopped");
         } else {
-            // It could not know; shells see to that.
+            // // nvmm could not know about this change; shells handle it.
             modes.local_modes |= LocalModes::ICANON | LocalModes::ECHO;
             modes.input_modes |= rustix::termios::InputModes::ICRNL;
             modes.output_modes |= OutputModes::OPOST;
@@ -501,7 +501,7 @@ fn a_stopped_nvmm_lets_go_of_the_terminal_and_takes_it_again() {
     }
 }
 
-/// As the leader of its session, which nobody can continue.
+/// nvmm leads its session, so that no shell could continue it.
 #[test]
 fn an_nvmm_that_can_not_be_stopped_keeps_the_terminal() {
     if no_kvm() {
@@ -518,7 +518,7 @@ fn an_nvmm_that_can_not_be_stopped_keeps_the_terminal() {
     assert_eq!(terminal.program.status_in_time(), Some(0));
 }
 
-/// The warning is about what the file asks for and can't be had, and it comes before anything else.
+/// The warning is about settings in the file that are not supported, and it comes before anything else.
 #[test]
 fn a_warning_before_the_start_takes_no_signal_away() {
     if no_kvm() {
@@ -539,7 +539,7 @@ fn a_warning_before_the_start_takes_no_signal_away() {
     expect(&mut messages, "Hyper-V");
     let mut stdout = child.0.stdout.take().unwrap();
     expect(&mut stdout, "ready\n");
-    // Each may go to any thread that does not block it.
+    // // Each signal may go to any thread that does not block it.
     for _ in 0..20 {
         signal(&child.0, Signal::USR1);
         signal(&child.0, Signal::HUP);

@@ -13,9 +13,9 @@ use std::{
 
 use support::{Running, expect, guest, no_kvm, nvmm};
 
-/// The status of what was not met.
+/// The status if the expected output didn't come.
 const UNMET: i32 = 3;
-/// The steps that log in.
+/// The steps of a login.
 const LOGIN: [&str; 8] =
     ["--expect", "tiny login: ", "--send", "root", "--expect", "Password:", "--send", "secret"];
 
@@ -29,7 +29,7 @@ fn run(steps: &[&str]) -> Output {
     machine(steps).output().unwrap()
 }
 
-/// The status, what the guest printed, and what nvmm said.
+/// The status, the guest's output, and nvmm's messages.
 fn end(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
@@ -83,10 +83,10 @@ fn a_guest_that_ends_early_has_not_met_it() {
         let rest = ["--expect", "$ ", "--send", last, "--expect", "more", "--on-reboot", "exit"];
         let (status, shown, said) = end(&run(&[&LOGIN[..], &rest].concat()));
         assert_eq!(status, Some(expected), "{last}: {shown}{said}");
-        // The report of a crash comes before or after it.
+        // // The report of a crash comes before or after it.
         assert!(said.contains(unmet), "{last}: {said}");
     }
-    // That it has nothing to type any more is no fault.
+    // // Having nothing more to type is no error.
     let rest = ["--expect", "$ ", "--send", "off", "--expect", "\n", "--send", "never"];
     let (status, shown, said) = end(&run(&[&LOGIN[..], &rest].concat()));
     assert_eq!((status, said.as_str()), (Some(0), ""), "{shown}");

@@ -1,4 +1,4 @@
-//! Machines that firmware starts: Debian's SeaBIOS, on any /dev/kvm.
+//! Machines that start with firmware: Debian's SeaBIOS, on any /dev/kvm.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/mod.rs"]
@@ -19,10 +19,10 @@ use tempfile::TempDir;
 use variables::variables;
 
 const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
-/// The status of a guest that ends by [`exit`] with 21.
+/// nvmm's status if a guest ends by [`exit`] with 21.
 const DONE: Option<i32> = Some(21 << 1 | 1);
 
-/// Says that a test is skipped, and why, where it can't run.
+/// Returns true if SeaBIOS can't run here, and prints that the test is skipped, and why.
 fn cannot_run() -> bool {
     if !Path::new(SEABIOS).exists() {
         println!("skipped: no SeaBIOS (apt install seabios)");
@@ -36,7 +36,7 @@ fn exit(value: u8) -> Vec<u8> {
     vec![0xba, 0xf4, 0x00, 0xb0, value, 0xee, 0xf4]
 }
 
-/// Makes a disk with this code in its boot sector.
+/// Creates a disk with this code in its boot sector.
 fn disk(folder: &TempDir, name: &str, code: &[u8]) -> PathBuf {
     let mut bytes = vec![0; 1 << 20];
     bytes[..code.len()].copy_from_slice(code);
@@ -89,12 +89,11 @@ fn seabios_starts_the_boot_sector_of_a_disk() {
         assert!(messages.contains(expected), "no {expected:?} in\n{messages}");
     }
     let console = String::from_utf8_lossy(&output.stdout).into_owned();
-    // Its last characters may still be on their way.
+    // // The last characters may not have arrived yet.
     assert!(console.contains("Booting from Hard Disk"), "{console}");
 }
 
-/// APM's "Set Power State" of all devices to off, as DOS and syslinux call it: SeaBIOS writes `SLP_TYP` 0, QEMU's, and does not read
-/// `_S5`.
+/// APM's "Set Power State" of all devices to off, as DOS and syslinux call it: SeaBIOS writes QEMU's `SLP_TYP`, 0, and does not read `_S5`.
 #[test]
 fn power_off_by_apm() {
     if cannot_run() {
@@ -137,7 +136,7 @@ fn seabios_starts_the_boot_sector_of_a_sata_disk() {
     }
     let folder = TempDir::new().unwrap();
     let [a, b] = [("a.img", 21), ("b.img", 1)].map(|(name, value)| disk(&folder, name, &exit(value)));
-    // By its place among the disks, whatever the order of their PCI addresses.
+    // // By its position among the disks, whatever the order of their PCI addresses.
     let sata = format!("path={},bus=sata", a.display());
     let output = run(&[], &["-vv", "--disk", &sata, "--disk", b.to_str().unwrap(), "--boot", "disk1"]);
     let messages = stderr(&output);
@@ -145,7 +144,7 @@ fn seabios_starts_the_boot_sector_of_a_sata_disk() {
     assert!(messages.contains("NVMM HARDDISK ATA-9 Hard-Disk (1 MiBytes)"), "{messages}");
 }
 
-/// Makes a CD that starts `code`: ECMA-119, and El Torito's boot record, catalogue and image, without emulation.
+/// Creates a CD that starts `code`: ECMA-119, and El Torito's boot record, catalogue and image, without emulation.
 fn cd(folder: &TempDir, name: &str, code: &[u8]) -> PathBuf {
     const BLOCK: usize = 2048;
     let mut bytes = vec![0; 64 * BLOCK];
@@ -156,7 +155,7 @@ fn cd(folder: &TempDir, name: &str, code: &[u8]) -> PathBuf {
     put(17, 0, b"\x00CD001\x01EL TORITO SPECIFICATION");
     put(17, 0x47, &19_u32.to_le_bytes());
     put(18, 0, b"\xffCD001\x01");
-    // The validation entry, whose words have the sum 0, and the entry of the image: 4 sectors of 512 bytes at block 20.
+    // // The validation entry, whose words have the sum 0, and the entry of the image: 4 sectors of 512 bytes at block 20.
     put(19, 0, &[1]);
     put(19, 28, &[0xaa, 0x55, 0x55, 0xaa]);
     put(19, 32, &[0x88, 0, 0, 0, 0, 0, 4, 0, 20, 0, 0, 0]);
@@ -180,7 +179,7 @@ fn seabios_starts_a_cd() {
     assert!(messages.contains("DVD/CD [AHCI/0: NVMM DVD-ROM ATAPI-9 DVD/CD]"), "{messages}");
 }
 
-/// Each reset begins with the firmware as it is in its file. A byte of CMOS memory counts them.
+/// Each reset starts with the firmware as it is in its file. A byte of CMOS memory counts the resets.
 #[test]
 fn a_reset_starts_firmware_again() {
     if cannot_run() {
@@ -205,7 +204,7 @@ fn disks_start_in_the_order_that_is_asked_for() {
     }
     let folder = TempDir::new().unwrap();
     let [a, b] = [("a.img", 1), ("b.img", 2)].map(|(name, value)| disk(&folder, name, &exit(value)));
-    // Without one the first disk is the first, whatever it is on.
+    // // Without `bootindex=`, the first disk comes first, whatever its bus is.
     let sata = format!("path={},bus=sata", b.display());
     let output = run(&[&a], &["--disk", &sata, "--net", "none", "-v"]);
     assert_eq!(output.status.code(), Some(1 << 1 | 1), "{}", stderr(&output));
@@ -329,7 +328,7 @@ fn what_can_not_start_is_refused() {
     }
 }
 
-/// Code that runs from the reset vector on: it tells flash from RAM and ROM as OVMF does, counts up a byte of it, and ends with the count.
+/// Code that runs from the reset vector on: it detects flash as OVMF does, increments a byte of it, and ends with the count.
 fn counter(flash: u32) -> Vec<u8> {
     const LEN: usize = 64 << 10;
     const FAIL: u16 = 0xe100;

@@ -1,8 +1,8 @@
-//! SeaBIOS and GRUB from a disk as `grub-install` makes one, on any /dev/kvm, with GRUB's menu and command line driven over COM1, and by
-//! the keyboard.
+//! SeaBIOS and GRUB from a disk like the ones of `grub-install`, on any /dev/kvm. GRUB's menu and command line are controlled over COM1,
+//! and by the keyboard.
 //!
-//! On a KVM that runs 16-bit and 32-bit code by emulation most of the time goes into unpacking GRUB's core image and loading `normal`, so
-//! that both have no more modules than the test uses.
+//! On a KVM that emulates 16-bit and 32-bit code, most of the time is spent on unpacking GRUB's core image and loading `normal`, so both
+//! have only the modules that the test uses.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/control.rs"]
@@ -30,9 +30,9 @@ const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
 const VGA_ROM: &str = "/usr/share/seabios/vgabios-stdvga.bin";
 /// GRUB's modules for BIOS, at Debian's path.
 const MODULES: &str = "/usr/lib/grub/i386-pc";
-/// The modules of the core image: the way to the partition.
+/// The modules of the core image, which are needed to read the partition.
 const CORE: [&str; 3] = ["biosdisk", "part_msdos", "ext2"];
-/// The modules in the partition, with those that they need.
+/// The modules in the partition, with those that they depend on.
 const IN_PARTITION: [&str; 18] = [
     "acpi",
     "boot",
@@ -53,7 +53,7 @@ const IN_PARTITION: [&str; 18] = [
     "terminfo",
     "verifiers",
 ];
-/// The time that GRUB has for each step.
+/// The time for each step of GRUB, in minutes.
 const MINUTES: i64 = 10;
 const TERMINALS: &str = "terminal_input serial\nterminal_output serial";
 const MENU: &str = "\
@@ -74,11 +74,11 @@ const BELOW_VERSION: (usize, usize) = (0, 48);
 
 const SECTOR: usize = 512;
 const MIB: usize = 1 << 20;
-/// The partition's place, and the disk's end.
+/// The partition's start, and the disk's end.
 const PARTITION: usize = MIB;
 const LEN: usize = 4 * MIB;
 
-/// Runs a program that makes a part of the disk. False, after a line that says so, where it is not installed.
+/// Runs a program that creates a part of the disk. If it is not installed, prints that and returns false.
 fn made(command: &mut Command) -> bool {
     let output = match command.output() {
         Ok(output) => output,
@@ -91,7 +91,7 @@ fn made(command: &mut Command) -> bool {
     true
 }
 
-/// Makes the disk: boot.img in its first sector, the core image behind it, and an ext2 partition with the rest of GRUB, which has `menu`.
+/// Creates the disk: boot.img in its first sector, the core image after it, and an ext2 partition with the rest of GRUB and `menu`.
 fn disk(folder: &Path, menu: &str) -> Option<()> {
     let [core, root, partition] = ["core.img", "root", "partition.img"].map(|name| folder.join(name));
     let grub = root.join("boot/grub");
@@ -110,7 +110,7 @@ fn disk(folder: &Path, menu: &str) -> Option<()> {
     fs::OpenOptions::new().write(true).open(&partition).unwrap().set_len((LEN - PARTITION) as u64).unwrap();
     let mut mke2fs = Command::new("mke2fs");
     mke2fs.args(["-q", "-t", "ext2", "-d"]).arg(&root).arg(&partition);
-    // Debian has it where only root's PATH leads.
+    // // On Debian it is only in root's PATH.
     mke2fs.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
     if !made(&mut mkimage) || !made(&mut mke2fs) {
         return None;
@@ -118,13 +118,13 @@ fn disk(folder: &Path, menu: &str) -> Option<()> {
     let mut bytes = vec![0; LEN];
     let mut put = |at: usize, from: &[u8]| bytes[at..at + from.len()].copy_from_slice(from);
     put(0, &fs::read(Path::new(MODULES).join("boot.img")).unwrap()[..440]);
-    // Bootable, of Linux's type, with the place and the length in sectors.
+    // // Bootable, with Linux's type, the start and the length in sectors.
     let sectors = |bytes: usize| u32::try_from(bytes / SECTOR).unwrap().to_le_bytes();
     put(446, &[0x80, 0, 0, 0, 0x83]);
     put(446 + 8, &sectors(PARTITION));
     put(446 + 12, &sectors(LEN - PARTITION));
     put(510, &[0x55, 0xaa]);
-    // The sector in which boot.img expects it without being told.
+    // // The sector where boot.img expects it by default.
     let core = fs::read(&core).unwrap();
     assert!(SECTOR + core.len() <= PARTITION, "the core image has {} bytes", core.len());
     put(SECTOR, &core);
@@ -133,7 +133,7 @@ fn disk(folder: &Path, menu: &str) -> Option<()> {
     Some(())
 }
 
-/// A folder with a disk that has GRUB with `menu`. None, after a line that says why, where such a test can't run.
+/// A directory with a disk that has GRUB with `menu`. If such a test can't run, prints the reason and returns none.
 fn folder(menu: &str) -> Option<TempDir> {
     for (path, package) in [(SEABIOS, "seabios"), (VGA_ROM, "seabios"), (MODULES, "grub-pc-bin")] {
         if !Path::new(path).exists() {
@@ -157,7 +157,7 @@ fn grubs_menu_and_command_line_are_driven_and_halt_powers_off() {
         ("halt.mod", "\\c"),
         ("grub> ", "echo \"<$root> <$grub_platform>\""),
         ("<hd0,msdos1> <pc>", "\\c"),
-        // Back to the menu, and down.
+        // // Back to the menu, and down.
         ("grub> ", "\\x1b\\c"),
         ("is highlighted", "\\x1b[B\\c"),
         ("*The second entry", ""),
@@ -172,14 +172,14 @@ fn grubs_menu_and_command_line_are_driven_and_halt_powers_off() {
     let output = command.args(["--expect", "the second has started"]).output().unwrap();
     let [console, said] =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    // The machine powered off: GRUB found ACPI's tables, and _S5 in the DSDT.
+    // // The machine powered off: GRUB found ACPI's tables, and _S5 in the DSDT.
     assert_eq!(output.status.code(), Some(0), "{said}\n{console}");
     assert!(!console.contains("wrong"), "{console}");
 }
 
 #[test]
 fn keys_typed_into_grubs_command_line_come_out_on_the_serial_port() {
-    // By the BIOS's keyboard, and on the BIOS's screen as well.
+    // // With the BIOS's keyboard, and also on the BIOS's screen.
     assert!(MENU.contains(TERMINALS));
     let menu = MENU.replace(TERMINALS, "terminal_input console\nterminal_output serial console");
     let Some(folder) = folder(&menu) else { return };
@@ -192,7 +192,7 @@ fn keys_typed_into_grubs_command_line_come_out_on_the_serial_port() {
     let menu = Picture::read_png(PICTURE);
     Viewer::connect(&folder.path().join("vnc")).until(|picture| picture.has(BELOW_VERSION, &menu));
 
-    // A KVM that emulates the BIOS takes seconds for a key, and a keyboard keeps no more than a few: each waits for the one before.
+    // // A KVM that emulates the BIOS takes seconds per key, and a keyboard buffers only a few: wait for each before the next.
     for (text, key) in
         [("", "down"), ("*The second entry", "c"), ("grub> ", "s"), ("s", "e"), ("e", "t"), ("t", "ret")]
     {
@@ -200,6 +200,6 @@ fn keys_typed_into_grubs_command_line_come_out_on_the_serial_port() {
         let output = ctl(&folder.path().join("qmp"), &["send-key", key]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    // All variables.
+    // // All variables.
     expect_for(MINUTES, &mut console, "root=hd0,msdos1");
 }

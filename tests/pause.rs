@@ -1,4 +1,4 @@
-//! A machine that is paused and goes on, by Ctrl-A p.
+//! A machine that is paused and continued by Ctrl-A p.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/remote.rs"]
@@ -30,7 +30,7 @@ const TIMES: usize = 100;
 const PAUSED: &str = "the machine is paused";
 const GOES_ON: &str = "the machine goes on";
 
-/// A machine whose console is a terminal, which is read all the time, and whose messages go to a file.
+/// A machine whose console is a terminal that is read all the time. Its messages go to a file.
 struct Machine {
     terminal: Terminal,
     output: Arc<Mutex<Vec<u8>>>,
@@ -42,7 +42,7 @@ impl Machine {
     fn start(folder: &TempDir, name: &str, options: &[&str]) -> Self {
         let messages = folder.path().join("messages");
         let mut command = Command::new("sh");
-        // Only a shell can tell the two streams of a terminal apart.
+        // // Only a shell can separate the two output streams of a terminal.
         command.args(["-c", "messages=$1; shift; exec \"$@\" 2>\"$messages\"", "sh"]).arg(&messages);
         command.arg(nvmm().get_program()).arg("--kernel").arg(guest(name));
         command.args(["--debug-exit", "0xf4", "--memory", "16M"]).args(options);
@@ -51,24 +51,24 @@ impl Machine {
         let seen: Arc<Mutex<Vec<u8>>> = Arc::clone(&output);
         let reader = thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // The terminal's end is an error.
+            // // The end of a terminal is reported as an error.
             while let Ok(len) = user.read(&mut bytes) {
                 seen.lock().unwrap().extend(&bytes[..len]);
             }
         });
-        // The terminal itself would answer to what is typed before.
+        // // Before that, the terminal itself would echo the input.
         while !terminal.is_raw() {
             thread::sleep(Duration::from_millis(1));
         }
         Self { terminal, output, reader, messages }
     }
 
-    /// Counts how often nvmm has said `message`.
+    /// Counts the occurrences of nvmm's `message`.
     fn count(&self, message: &str) -> usize {
         fs::read_to_string(&self.messages).unwrap_or_default().matches(message).count()
     }
 
-    /// Pauses the machine, or lets it go on, and waits for the answer.
+    /// Pauses or continues the machine, and waits for the answer.
     fn press(&mut self, answer: &str) {
         let before = self.count(answer);
         self.terminal.user.write_all(PAUSE_KEY).unwrap();
@@ -79,7 +79,7 @@ impl Machine {
         }
     }
 
-    /// Pauses it so often, and lets it run for a moment each time.
+    /// Pauses it this many times, and lets it run for a moment in between.
     fn pause_often(&mut self) {
         for time in 0..TIMES {
             self.press(PAUSED);
@@ -98,7 +98,7 @@ impl Machine {
         (status, String::from_utf8(output).unwrap().replace("\r\n", "\n"))
     }
 
-    /// Sends a byte, and returns the `number`th line that the guest answers with.
+    /// Sends a byte, and returns the guest's `number`th line after that.
     fn ask(&mut self, number: usize) -> String {
         self.terminal.user.write_all(b".").unwrap();
         let asked = Instant::now();
@@ -113,7 +113,7 @@ impl Machine {
     }
 }
 
-/// Ticks of processor time that a process has used, all threads together.
+/// The processor time of all threads of a process, in ticks.
 fn cpu_ticks(running: &Running) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", running.0.id())).unwrap();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
@@ -123,7 +123,7 @@ fn cpu_ticks(running: &Running) -> u64 {
 /// The names of a process's threads.
 fn threads(running: &Running) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", running.0.id())).unwrap();
-    // One may have ended meanwhile.
+    // // A thread may have ended meanwhile.
     tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok()).collect()
 }
 
@@ -137,7 +137,7 @@ fn a_paused_machine_takes_no_time_and_what_is_typed_waits() {
     machine.press(PAUSED);
     let before = cpu_ticks(&machine.terminal.program);
     thread::sleep(Duration::from_millis(300));
-    // The guest does nothing but loop.
+    // // The guest only runs a loop.
     assert!(cpu_ticks(&machine.terminal.program) <= before + 1);
     machine.terminal.user.write_all(b"typed").unwrap();
     machine.press(GOES_ON);
@@ -158,7 +158,7 @@ fn a_machine_that_starts_paused_waits_for_the_key() {
         assert!(asked.elapsed() < Duration::from_secs(60), "nvmm does not say that it waits");
         thread::sleep(Duration::from_millis(1));
     }
-    // It would be there by then.
+    // // The output would have arrived by then.
     thread::sleep(Duration::from_millis(20));
     assert!(machine.output.lock().unwrap().is_empty());
     assert!(threads(&machine.terminal.program).iter().all(|name| !name.starts_with("vcpu")));
@@ -185,7 +185,7 @@ fn the_key_is_refused_while_a_debugger_has_the_machine() {
         thread::sleep(Duration::from_millis(1));
     }
     machine.press(PAUSED);
-    // It can be interrupted all the same, and goes on as the debugger says.
+    // // It can still be interrupted, and continues as the debugger asks.
     debugger.send(b"\x03").unwrap();
     assert!(debugger.answer().unwrap().starts_with("T02"));
     machine.press("the debugger has stopped the machine");
@@ -204,14 +204,14 @@ fn a_paused_machine_ends_when_it_is_told_to() {
     machine.press(PAUSED);
     machine.terminal.user.write_all(QUIT_KEY).unwrap();
     assert_eq!(machine.end().0, Some(0));
-    // A guest that would hear of its power button, if it ran.
+    // // A guest that would notice its power button, if it ran.
     let mut machine = Machine::start(&folder, "button", &[]);
     machine.press(PAUSED);
     kill_process(Pid::from_child(&machine.terminal.program.0), Signal::TERM).unwrap();
     assert_eq!(machine.end().0, Some(143));
 }
 
-/// A reset that comes as the machine is paused waits for the pause's end.
+/// A reset at the moment of a pause waits for the end of the pause.
 #[test]
 fn a_guest_that_resets_all_the_time_is_paused_all_the_same() {
     if no_kvm() {
@@ -221,7 +221,7 @@ fn a_guest_that_resets_all_the_time_is_paused_all_the_same() {
     let mut machine = Machine::start(&folder, "reboot", &["--cmdline", "a", "--smp", "2"]);
     for _ in 0..TIMES {
         machine.press(PAUSED);
-        // The next machine would be there by then.
+        // // The next machine would run by then.
         thread::sleep(Duration::from_millis(20));
         let vcpus = threads(&machine.terminal.program).into_iter().filter(|name| name.starts_with("vcpu"));
         assert_eq!(vcpus.count(), 0);
@@ -265,7 +265,7 @@ fn pauses_lose_nothing_of_a_flood() {
     let folder = TempDir::new().unwrap();
     let mut machine = Machine::start(&folder, "flood", &["--cmdline", "h"]);
     machine.pause_often();
-    // Only read once the flood is over.
+    // // Read only after the flood.
     machine.terminal.user.write_all(b"x").unwrap();
     let (status, output) = machine.end();
     assert_eq!(status, Some(0));
@@ -276,10 +276,10 @@ fn pauses_lose_nothing_of_a_flood() {
     assert_eq!(lines.next(), Some("end"));
 }
 
-/// The guest's clock goes on through a pause, and no further than the host's; and the guest can know of it.
+/// The guest's clock continues during a pause, no further than the host's; and the guest can detect the pause.
 #[test]
 fn a_pause_is_no_jump_of_the_guest_s_clock() {
-    /// By how much two clocks of one host may differ.
+    /// The most by which the rates of two clocks of one host may differ.
     const RATE: f64 = 1.001;
     if no_kvm() {
         return;

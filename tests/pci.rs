@@ -1,4 +1,4 @@
-//! PCI as a guest meets it: tiny guests that share interrupts, move BARs and count functions.
+//! PCI as a guest sees it: tiny guests that share interrupts, move BARs and count functions.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/mod.rs"]

@@ -1,4 +1,4 @@
-//! The platform's devices, as tiny guests on any /dev/kvm find them.
+//! The platform's devices, as tiny guests on any /dev/kvm see them.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -11,7 +11,7 @@ use support::{expect, guest, no_kvm, nvmm, run};
 use terminal::Terminal;
 use time::OffsetDateTime;
 
-/// Runs the guest `clocks`, and returns what it prints.
+/// Runs the guest `clocks`, and returns its output.
 fn clocks(cmdline: &str) -> String {
     let output = run("clocks", &["--cmdline", cmdline]);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -41,7 +41,7 @@ fn the_date_is_the_hosts_in_utc() {
     let before = now();
     let printed = clocks("date");
     let (date, rest) = printed.split_once('\n').unwrap();
-    // Unless somebody sets the host's clock meanwhile.
+    // // Fails if the host's clock is set meanwhile.
     let after = now();
     assert!(before.as_str() <= date && date <= after.as_str() || after < before, "{before} {date} {after}");
     assert_eq!(rest, "updated\n");
@@ -63,7 +63,7 @@ fn a_time_that_was_set_outlives_a_reset() {
     assert_eq!(clocks("kept"), "19990716 5a 2\n");
 }
 
-/// Runs the guest `panic`: its status, what it prints and what nvmm says.
+/// Runs the guest `panic`, and returns its status, its output and nvmm's messages.
 fn panics(cmdline: &str, options: &[&str]) -> (Option<i32>, String, String) {
     let output = run("panic", &[&["--cmdline", cmdline], options].concat());
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -78,7 +78,7 @@ fn a_panic_ends_nvmm_with_its_own_status_or_resets_the_machine() {
     let (status, printed, said) = panics("panic", &["--on-panic", "exit"]);
     assert_eq!((status, printed.as_str()), (Some(12), "pvpanic 7\n"));
     assert_eq!(said, "nvmm: the guest's kernel panicked\n");
-    // Until it is the third in ten seconds.
+    // // Until the third panic within ten seconds.
     let (status, printed, said) = panics("panic", &["--on-panic", "reset", "--on-reboot", "exit"]);
     assert_eq!((status, printed.as_str()), (Some(12), "pvpanic 7\npvpanic 7\npvpanic 7\n"), "{said}");
     assert!(said.contains("the machine is reset") && said.contains("third panic"), "{said}");
@@ -114,7 +114,7 @@ fn a_panic_pauses_the_machine_and_the_user_lets_it_go_on() {
     command.args(["--cmdline", "panic", "--on-panic", "pause"]);
     let mut terminal = Terminal::start(command);
     let seen = expect(&mut terminal.user, "the machine is paused\r\n");
-    // The guest's own output may come later.
+    // // The guest's own output may come later.
     assert!(seen.contains("the guest's kernel panicked") && !seen.contains("goes on"), "{seen}");
     terminal.user.write_all(b"\x01p").unwrap();
     // The guest's debug exit of 0.
@@ -147,6 +147,6 @@ fn a_kernel_finds_the_users_files_in_fw_cfg() {
     let (printed, said) = told(&files);
     assert_eq!(printed, "acpi 1\nopt/io.systemd.credentials/motd=a,b\netc/x=\n");
     assert!(said.contains("name=etc/x,string=: names outside opt/ are firmware's"), "{said}");
-    // Nothing is there otherwise.
+    // // Otherwise there is no fw_cfg.
     assert_eq!(told(&[]).0, "acpi 0\nno fw_cfg\n");
 }

@@ -1,4 +1,4 @@
-//! Several serial ports at once: none keeps another, a vCPU or the main thread waiting.
+//! Several serial ports at once: none blocks another, a vCPU or the main thread.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/mod.rs"]
@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use support::{Running, expect, guest, no_kvm, nvmm};
 use tempfile::TempDir;
 
-/// A guest with COM1 on pipes, and sockets for the others.
+/// A guest with COM1 on pipes, and sockets for the other ports.
 struct Machine {
     nvmm: Running,
     stdin: ChildStdin,
@@ -40,7 +40,7 @@ impl Machine {
         }
         let mut nvmm = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let (stdin, mut stdout) = (nvmm.0.stdin.take().unwrap(), nvmm.0.stdout.take().unwrap());
-        // The sockets are there before the guest is.
+        // // The sockets exist before the guest runs.
         expect(&mut stdout, "ready\n");
         Self { nvmm, stdin, stdout, sockets, _folder: folder }
     }
@@ -53,7 +53,7 @@ impl Machine {
         self.stdin.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Has the guest say something back on COM1.
+    /// Makes the guest echo a line on COM1.
     fn echo(&mut self, text: &str) {
         self.send(text);
         assert!(expect(&mut self.stdout, text).ends_with(text));
@@ -64,7 +64,7 @@ impl Machine {
         assert_eq!(self.nvmm.status_in_time(), Some(1));
     }
 
-    /// Waits until nvmm has so many descriptors and threads: a thread that has been joined can be there for a moment longer.
+    /// Waits until nvmm has this many descriptors and threads: a thread that was joined may exist for a moment longer.
     fn wait_until_it_holds(&self, held: (usize, usize)) {
         let start = Instant::now();
         while self.holds() != held {
@@ -86,7 +86,7 @@ fn output_that_nobody_takes_stops_no_other_port() {
         return;
     }
     let mut machine = Machine::start("port_flood", 1);
-    // First nobody is there, then one who never reads.
+    // // First without a peer, then with one that never reads.
     (0..50).for_each(|n| machine.echo(&format!("line {n}\n")));
     let unread = machine.connect();
     (0..50).for_each(|n| machine.echo(&format!("more {n}\n")));
@@ -107,10 +107,10 @@ fn signals_are_heard_through_a_flood() {
     assert_eq!(machine.nvmm.status_in_time(), Some(130));
 }
 
-/// Sends without end, until `done`, and reads what the guest says back. Returns how many bytes came back.
+/// Sends constantly until `done`, and reads the echo. Returns the number of bytes that came back.
 fn flood(mut peer: UnixStream, done: &AtomicBool) -> usize {
     let mut reader = peer.try_clone().unwrap();
-    // Neither waits for a guest that is busy with another port.
+    // // Don't block on a guest that is busy with another port.
     reader.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     peer.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
     let (mut back, mut buffer) = (0, [0; 4096]);
@@ -144,7 +144,7 @@ fn input_without_end_starves_no_other_port() {
     machine.end();
 }
 
-/// A guest that sleeps would not wake from an interrupt that is lost.
+/// A sleeping guest would not wake up if an interrupt were lost.
 #[test]
 fn ports_share_interrupt_lines_and_lose_no_interrupt() {
     if no_kvm() {
@@ -187,7 +187,7 @@ fn ports_outlive_resets_and_nothing_grows() {
             assert_eq!(said.len(), "COM2 ready\n".len(), "after reset {n}: {said:?}");
             echo(peer, &format!("COM{com}, {n}\n"));
         }
-        // All outputs have their threads by now.
+        // // All outputs have started their threads by now.
         match held {
             None => held = Some(machine.holds()),
             Some(held) => machine.wait_until_it_holds(held),

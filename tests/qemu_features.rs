@@ -1,7 +1,7 @@
-//! The installed QEMU has each feature at the bit where nvmm has it, and none that nvmm doesn't know.
+//! The installed QEMU has each feature at nvmm's bit, and none that nvmm doesn't know.
 //!
-//! It runs no guest: it is asked what it made of `-cpu base,+feature...`, over QMP and by its warnings. Features that this
-//! QEMU is too old for are left out. Bits of the KVM leaf take a KVM.
+//! No guest runs: QEMU reports the result of `-cpu base,+feature...` over QMP and by its warnings. Features that this QEMU is too old for
+//! are left out. Bits of the KVM leaf need a KVM.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -14,7 +14,7 @@ use arch::cpu::feature::{FeatureId, FeatureSet, Place};
 use qmp::Qemu;
 use serde_json::{Value, json};
 
-/// Switches of QEMU's CPUs that are no feature of a CPU.
+/// Switches of QEMU's CPUs that are not CPU features.
 const NO_FEATURES: [(&str, &str); 21] = [
     ("check", "what to do about unmet features"),
     ("cpuid-0xb", "leaf 0BH of old machines"),
@@ -38,10 +38,10 @@ const NO_FEATURES: [(&str, &str); 21] = [
     ("vmware-cpuid-freq", "leaf of VMware"),
     ("xen-vapic", "leaf of Xen"),
 ];
-/// More of them, by prefix: Hyper-V's leaves, and what QEMU doesn't promise to keep.
+/// More of them, by prefix: Hyper-V's leaves, and switches that QEMU doesn't guarantee to keep.
 const NO_FEATURE_PREFIXES: [&str; 2] = ["hv-", "x-"];
 
-/// Leaf 0DH follows from what is in it: it is nobody's feature but for EAX of its subleaf 1.
+/// Leaf 0DH follows from its contents: it has no features of its own, except in EAX of its subleaf 1.
 const XSAVE: &str = "CPUID.(EAX=0DH,ECX=";
 const KVM_LEAF: u32 = 0x4000_0001;
 
@@ -54,7 +54,7 @@ fn switches() -> Option<BTreeSet<String>> {
     Some(properties.iter().filter(|(_, value)| value.is_boolean()).map(|(name, _)| name.clone()).collect())
 }
 
-/// The features of some places that this QEMU knows.
+/// The features at some places that this QEMU knows.
 fn known(switches: &BTreeSet<String>, place: impl Fn(Place) -> bool) -> Vec<FeatureId> {
     let here: Vec<_> = FeatureId::all().filter(|id| place(id.feature().place)).collect();
     let (known, unknown): (Vec<_>, Vec<_>) = here.into_iter().partition(|id| switches.contains(id.name()));
@@ -62,13 +62,13 @@ fn known(switches: &BTreeSet<String>, place: impl Fn(Place) -> bool) -> Vec<Feat
     known
 }
 
-/// A CPU with some features and no others.
+/// A CPU with these features and no others.
 fn cpu<'a>(features: impl Iterator<Item = &'a FeatureId>) -> String {
     features.fold("base,pmu=on".to_owned(), |cpu, id| format!("{cpu},{id}=on"))
 }
 
-/// Finds where QEMU has the bits of each of the features, by few runs: in run `k` there are the features with bit `k` in their
-/// number, so that the runs which have a bit spell the number of its feature.
+/// Finds QEMU's bits of each of the features with few runs: run `k` enables the features with bit `k` in their number, so that the runs in
+/// which a bit is set give the number of its feature.
 fn places(features: &[FeatureId], accelerator: &str) -> Result<BTreeMap<String, Option<FeatureId>>, String> {
     let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
     for run in 0..=features.len().ilog2() {
@@ -81,7 +81,7 @@ fn places(features: &[FeatureId], accelerator: &str) -> Result<BTreeMap<String, 
     Ok(numbers.into_iter().map(|(bit, number)| (bit, features.get(number - 1).copied())).collect())
 }
 
-/// The CPUID bits that were asked for: those that the CPU has, and those that the accelerator doesn't support.
+/// The requested CPUID bits: those that the CPU has, and those that the accelerator doesn't support.
 fn bits(args: &[&str]) -> Result<BTreeSet<String>, String> {
     let mut qemu = Qemu::start(args)?;
     let mut bits = BTreeSet::new();
@@ -97,7 +97,7 @@ fn bits(args: &[&str]) -> Result<BTreeSet<String>, String> {
     Ok(bits)
 }
 
-/// A leaf as nvmm writes it.
+/// A leaf in nvmm's notation.
 fn leaf(word: &Value) -> String {
     let function = word["cpuid-input-eax"].as_u64().unwrap();
     match word["cpuid-input-ecx"].as_u64() {
@@ -152,7 +152,7 @@ fn kvm_features_are_where_qemu_has_them() {
     }
 }
 
-/// QEMU keeps its MSRs to itself, but not what it takes out for lack of what it needs.
+/// QEMU doesn't show its MSRs, but it shows the features it removes because another is missing.
 #[test]
 fn msr_features_are_where_qemu_has_them() {
     let Some(switches) = switches() else { return };
@@ -172,13 +172,13 @@ fn msr_features_are_where_qemu_has_them() {
     assert_eq!(places, expected(&features));
 }
 
-/// Features that QEMU takes out for lack of another have to go in nvmm too.
+/// Features that QEMU removes because another is missing must also be removed in nvmm.
 #[test]
 fn features_need_what_they_need_in_qemu() {
     let Some(switches) = switches() else { return };
     let features =
         known(&switches, |place| !matches!(place, Place::Cpuid(leaf, ..) if leaf.function == KVM_LEAF));
-    // Those that nothing needs, as nvmm has it, go many at a time: for any two there is a run with one and without the other.
+    // // Features that no other needs in nvmm are tested many at a time: for any two there is a run with one and without the other.
     let (needed, free): (Vec<FeatureId>, Vec<_>) =
         features.iter().partition(|id| !id.dependents().is_empty());
     let halves = (0..=free.len().ilog2()).flat_map(|run| {
@@ -206,7 +206,7 @@ fn features_need_what_they_need_in_qemu() {
         let carried = without.iter().fold(FeatureSet::default(), |set, id| set | id.dependents());
         let kept = lost.iter().filter(|id| (id.together() & carried).is_empty()).map(|id| id.name());
         let kept: Vec<_> = kept.collect();
-        // The lengths of AVX10 hang on each other, and AVX10 on having one: without the shortest all of it goes.
+        // // AVX10's lengths depend on each other, and AVX10 on having one: without the shortest, all of it is removed.
         if without.iter().eq(FeatureId::find("avx10-128")) {
             assert_eq!(kept, ["avx10", "avx10-vnni-int"]);
         } else {

@@ -1,4 +1,4 @@
-//! nvmm's named models are QEMU's: what the installed QEMU says of each, and how the record of another one is made.
+//! nvmm's named models equal QEMU's: a comparison with the installed QEMU, and the recorder for another one.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/definitions.rs"]
@@ -20,11 +20,11 @@ use definitions::{Definition, Definitions};
 use qmp::Qemu;
 use serde_json::json;
 
-/// Switches of QEMU's models that are no features of a CPU.
+/// Switches of QEMU's models that are not CPU features.
 const NO_FEATURES: [(&str, &str); 1] = [("x-force-cpuid-0x1f", "whether leaf 1FH tells the topology")];
-/// A feature that TCG takes from every model: it emulates no extensions of virtual 8086 mode.
+/// A feature that TCG removes from every model: it doesn't emulate virtual 8086 mode extensions.
 const TCG_LACKS: &str = "vme";
-/// A feature that it brings: a guest is always told that it is one.
+/// A feature that TCG adds: a guest always sees that it runs under a hypervisor.
 const TCG_BRINGS: &str = "hypervisor";
 
 #[test]
@@ -54,7 +54,7 @@ fn the_installed_qemu_has_the_same_models_on_kvm() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// Values of properties, and whether they can be given. The last that can and the first that can't stand side by side.
+/// Values of properties, and whether they are valid. The last valid and the first invalid one are next to each other.
 const VALUES: [(&str, &str, bool); 22] = [
     ("vendor", "GenuineIntel", true),
     ("vendor", "GenuineInte", false),
@@ -79,7 +79,7 @@ const VALUES: [(&str, &str, bool); 22] = [
     ("l3-cache", "off", true),
     ("migratable", "on", true),
 ];
-/// Those with a number as value, and not a text.
+/// The properties with a number as value instead of a text.
 const NUMBERS: [&str; 8] =
     ["family", "model", "stepping", "level", "min-level", "xlevel", "min-xlevel", "tsc-frequency"];
 
@@ -104,7 +104,7 @@ fn the_installed_qemu_takes_the_same_values() {
     }
 }
 
-/// QEMU's properties that are no features of a CPU and that nvmm has not. A line that has one is told so.
+/// QEMU's properties that are not CPU features and that nvmm lacks. A command line that has one is refused with a message about it.
 #[test]
 fn every_property_of_the_installed_qemu_is_known_or_named() {
     let mut qemu = match Qemu::start(&["-machine", "none", "-accel", "tcg"]) {
@@ -125,14 +125,14 @@ fn every_property_of_the_installed_qemu_is_known_or_named() {
     }
 }
 
-/// Writes resources/qemu/expansions.json anew, from the first qemu-system-x86_64 of the path.
+/// Rewrites resources/qemu/expansions.json with the answers of the first qemu-system-x86_64 in PATH.
 #[test]
 #[ignore = "it writes the record that other tests read"]
 fn record_qemu() {
     record::write(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../resources/qemu/expansions.json"));
 }
 
-/// Lists the differences between QEMU's models and nvmm's, which have `features` of the model.
+/// Lists the differences between QEMU's models and nvmm's, whose features `features` returns.
 fn compare(qemu: &Definitions, features: impl Fn(&NamedModel) -> FeatureSet) -> Vec<String> {
     let known: FeatureSet = qemu.switches.iter().filter_map(|name| FeatureId::find(name)).collect();
     let mut differences = Vec::new();
@@ -167,14 +167,14 @@ fn compare(qemu: &Definitions, features: impl Fn(&NamedModel) -> FeatureSet) -> 
     differences
 }
 
-/// A model's features as nvmm names them, but for [`NO_FEATURES`].
+/// A model's features by nvmm's names, except [`NO_FEATURES`].
 fn named_features(model: &Definition) -> FeatureSet {
     let none: BTreeSet<_> = NO_FEATURES.iter().map(|(name, _)| *name).collect();
     let names = model.features.iter().filter(|name| !none.contains(name.as_str()));
     names.map(|name| FeatureId::find(name).unwrap_or_else(|| panic!("nvmm has no feature {name}"))).collect()
 }
 
-/// The last leaves, raised by features as QEMU does.
+/// The highest leaves, raised by features as in QEMU.
 fn levels(model: &NamedModel, features: FeatureSet) -> [u32; 2] {
     let functions = features.iter().filter_map(|id| match id.feature().place {
         Place::Cpuid(..) if id.name() == "svm" => Some(0x8000_000a),

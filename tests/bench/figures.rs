@@ -1,4 +1,4 @@
-//! The figures of a row: those of the device, those of a plain loop, and their ratios.
+//! The figures of a row: the device's, the plain loop's, and their ratios.
 
 use std::{
     fmt::Display,
@@ -12,13 +12,13 @@ pub(crate) const ROUND: Duration = Duration::from_millis(250);
 
 /// The result of a round.
 pub(crate) struct Run {
-    /// Transfers a second.
+    /// Transfers per second.
     rate: f64,
-    /// Seconds of processor time for a transfer.
+    /// Processor time per transfer, in seconds.
     cpu: f64,
 }
 
-/// Takes the time of a round, in one piece or several.
+/// Measures the time of a round, in one interval or several.
 #[derive(Default)]
 pub(crate) struct Watch {
     elapsed: Duration,
@@ -27,7 +27,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Takes the time of `work`, which returns the number of its transfers. Returns the time so far.
+    /// Measures `work`, which returns the number of its transfers. Returns the total time so far.
     pub(crate) fn time(&mut self, work: impl FnOnce() -> u64) -> Duration {
         let (start, cpu) = (Instant::now(), process_time());
         self.done += work();
@@ -42,12 +42,12 @@ impl Watch {
     }
 }
 
-/// Prints the head of rows whose names have `width` characters.
+/// Prints the heading for rows whose names have `width` characters.
 pub(crate) fn head(width: usize) {
     line(width, "", ["nvmm", "plain loop", "ratio"], ["CPU", "plain", "ratio"]);
 }
 
-/// Does the rounds of a row in turn, and prints their medians: thousands of transfers a second, or MiB if they are of `large`
+/// Runs the rounds of a row in turn, and prints their medians: thousands of transfers per second, or MiB per second if they are of `large`
 /// bytes.
 pub(crate) fn row(
     width: usize,

@@ -19,13 +19,13 @@ use vmm_sys_util::eventfd::EventFd;
 pub(crate) const NEXT: u16 = 1;
 pub(crate) const WRITE: u16 = 2;
 
-/// The offsets of a queue's parts from its base, and of what its chains are of.
+/// The offsets of a queue's parts from its base, and of the data of its chains.
 const DESCRIPTORS: u64 = 0;
 const AVAILABLE: u64 = 0x1_0000;
 const USED: u64 = 0x2_0000;
 pub(crate) const DATA: u64 = 0x10_0000;
 
-/// An event for each queue that the device interrupts for.
+/// An event for each queue, which the device signals as an interrupt.
 #[derive(Debug)]
 pub(crate) struct Interrupts(Vec<OwnedFd>);
 
@@ -50,12 +50,12 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// One of `queues` queues with `data` bytes at [`DATA`] of each.
+    /// A driver's memory with `queues` queues, and `data` bytes at [`DATA`] for each.
     pub(crate) fn new(queues: u16, data: u64) -> Self {
         let per_queue = (DATA + data).next_multiple_of(2 << 20);
         let len = usize::try_from(per_queue * u64::from(queues)).unwrap();
         let memory = GuestRam::from_ranges(&[(GuestAddress(0), len)]).unwrap();
-        // Memory that a guest has used before costs no page fault.
+        // // Touch all memory first, so that it causes no page faults later.
         for page in (0..len as u64).step_by(4096) {
             memory.write_obj(0_u8, GuestAddress(page)).unwrap();
         }
@@ -92,7 +92,7 @@ pub(crate) struct Ring<'m> {
 }
 
 impl Ring<'_> {
-    /// The queue as its device gets it.
+    /// The queue in the form for its device.
     pub(crate) fn active(&self) -> ActiveQueue {
         let mut queue = Queue::new(self.size).unwrap();
         queue.try_set_desc_table_address(self.at(DESCRIPTORS)).unwrap();
@@ -118,7 +118,7 @@ impl Ring<'_> {
         self.available = self.available.wrapping_add(1);
     }
 
-    /// Makes available what was put there since `before`.
+    /// Publishes the entries added since `before`.
     pub(crate) fn publish(&self, before: u16) {
         self.memory.store(self.available, self.at(AVAILABLE + 2), Ordering::Release).unwrap();
         fence(Ordering::SeqCst);
@@ -133,19 +133,19 @@ impl Ring<'_> {
         self.memory.load(self.at(USED + 2), Ordering::Acquire).unwrap()
     }
 
-    /// Returns the head of the chain that was used as the one of this number.
+    /// Returns the head of the chain with this number among the used ones.
     pub(crate) fn used_head(&self, number: u16) -> u16 {
         let head: u32 = self.read(USED + 4 + 8 * u64::from(number % self.size));
         u16::try_from(head).unwrap()
     }
 
-    /// Asks for an interrupt once `until` chains were used, counted from the start.
+    /// Requests an interrupt once `until` chains were used, counted from the start.
     pub(crate) fn interrupt_at(&self, until: u16) {
         self.write(AVAILABLE + 4 + 2 * u64::from(self.size), until.wrapping_sub(1));
         fence(Ordering::SeqCst);
     }
 
-    /// Returns whether so many chains were used.
+    /// Returns whether that many chains were used.
     pub(crate) fn has_used(&self, until: u16) -> bool {
         self.used().wrapping_sub(until) < 1 << 15
     }

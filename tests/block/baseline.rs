@@ -1,4 +1,4 @@
-//! The plain loop: one thread a queue, one ring a thread, transfers of one buffer each on a registered file.
+//! The plain loop: one thread per queue, one ring per thread, transfers of one buffer each on a registered file.
 #![expect(unsafe_code, reason = "the kernel uses the buffers while transfers are on their way")]
 
 use std::{
@@ -18,7 +18,7 @@ use super::{
     bench::figures::{ROUND, Run, Watch},
 };
 
-/// Does a round.
+/// Runs a round.
 pub(super) fn run(path: &Path, direct: bool, queues: u16, load: &Load) -> Run {
     let flags = if direct { libc::O_DIRECT } else { 0 };
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).unwrap();
@@ -49,7 +49,7 @@ fn one(file: i32, load: &Load, ready: &Barrier, seed: u64) -> u64 {
         .build()
         .unwrap();
     for page in (0..memory.size()).step_by(4096) {
-        // SAFETY: within the mapping, which nobody else has.
+        // // SAFETY: within the mapping, which nothing else accesses.
         unsafe { memory.as_ptr().wrapping_add(page).write_volatile(0) };
     }
     let mut places = Places::new(load, seed + 1);
@@ -71,7 +71,7 @@ fn one(file: i32, load: &Load, ready: &Barrier, seed: u64) -> u64 {
     loop {
         let running = start.elapsed() < ROUND;
         for slot in idle.drain(..).filter(|_| running) {
-            // SAFETY: the buffer is this slot's alone until its completion.
+            // // SAFETY: only this slot uses the buffer until its completion.
             unsafe { ring.submission().push(&transfer(slot)).unwrap() };
             busy += 1;
         }

@@ -1,4 +1,4 @@
-//! A driver that costs next to nothing: its chains stay as they are, and it makes half a queue available at a time.
+//! A driver that costs next to nothing: its chains stay unchanged, and it makes half a queue available at a time.
 
 use std::{sync::Arc, thread, time::Instant};
 
@@ -23,12 +23,12 @@ const FEATURE_FLUSH: u64 = 1 << 9;
 const FEATURE_EVENT_IDX: u64 = 1 << 29;
 const CHAIN: u16 = 3;
 
-/// The offsets of headers, status bytes, and what is read or written.
+/// The offsets of headers, status bytes, and data.
 const HEADERS: u64 = DATA;
 const STATUSES: u64 = DATA + 0x1_0000;
 const BUFFERS: u64 = DATA + 0x2_0000;
 
-/// Does a round.
+/// Runs a round.
 pub(super) fn run(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Load) -> Run {
     let guest = Guest::new(queues, BUFFERS - DATA + u64::from(load.depth) * u64::from(load.len));
     let mut drivers: Vec<_> = (0..queues).map(|index| Driver::new(&guest, load, index)).collect();
@@ -60,7 +60,7 @@ struct Driver<'m> {
     ring: Ring<'m>,
     depth: u16,
     places: Places,
-    /// Chains that the device does not have.
+    /// Chains that are not at the device.
     free: Vec<u16>,
 }
 
@@ -81,7 +81,7 @@ impl<'m> Driver<'m> {
         Self { ring, depth: load.depth, places, free: (0..load.depth).collect() }
     }
 
-    /// Keeps the queue half full at least for a round, and empties it.
+    /// Keeps the queue at least half full for a round, and then empties it.
     fn run(&mut self) -> u64 {
         let (half, start) = ((self.depth / 2).max(1), Instant::now());
         if self.depth > 1 {
@@ -95,7 +95,7 @@ impl<'m> Driver<'m> {
             } else if done == self.ring.available {
                 return total;
             }
-            // The half that was offered before.
+            // // The half that was offered before.
             let until = done.wrapping_add(half);
             self.ring.interrupt_at(until);
             while !self.ring.has_used(until) {
@@ -121,7 +121,7 @@ impl<'m> Driver<'m> {
     }
 }
 
-/// Entries of the rings: each chain has three descriptors.
+/// The number of entries of the rings: each chain has three descriptors.
 fn ring_size(depth: u16) -> u16 {
     (CHAIN * depth).next_power_of_two()
 }

@@ -1,11 +1,11 @@
 //! The path of a block request without a guest: `cargo bench -p devices --bench block [WORD]...`, with words of the rows wanted.
 //!
-//! Each row drives a device as a guest's driver does, its queue of 128 requests always half full at least unless the row says
-//! otherwise, and next to it a plain io_uring loop over the same file, with as many transfers at a time and one thread for each queue. Both run in turn,
-//! and the ratio is that of their medians. The processor's time for a transfer is that of the whole process, the driver's
-//! included; it tells more than the rate where the machine does other things too.
+//! Each row drives a device as a guest's driver does, with at least half of its queue of 128 requests in use unless the row says otherwise,
+//! and also runs a plain io_uring loop over the same file, with as many transfers at a time and one thread for each queue. Both run in
+//! turn, and the ratio is that of their medians. The processor time per transfer is that of the whole process, including the driver; on a
+//! busy host it is more meaningful than the rate.
 //!
-//! Rows of a SATA disk have 32 queued commands in place of 128 requests, and next to it virtio's disk, with as many.
+//! Rows of a SATA disk have 32 queued commands instead of 128 requests, and are compared with virtio's disk, with as many.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
 
 mod baseline;
@@ -38,14 +38,14 @@ const SIZE: u64 = 512 << 20;
 /// The width of a row's name.
 const WIDTH: usize = 62;
 
-/// The requests that are made of a disk.
+/// The requests to a disk.
 #[derive(Clone, Copy, Debug)]
 struct Load {
     name: &'static str,
     write: bool,
     random: bool,
     len: u32,
-    /// Requests that a queue holds.
+    /// The number of requests in a queue.
     depth: u16,
 }
 
@@ -58,7 +58,7 @@ const LOADS: [Load; 6] = [
     Load { name: "1 MiB sequential write", write: true, random: false, len: 1 << 20, depth: 128 },
 ];
 
-/// A way to keep and to reach a disk.
+/// A way to store and to access a disk.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     name: &'static str,
@@ -146,7 +146,7 @@ impl Images {
         if !convert.status()?.success() {
             return Err(std::io::Error::other("qemu-img failed"));
         }
-        // Warm.
+        // // Fill the page cache.
         fs::read(&raw)?;
         fs::read(&qcow2)?;
         Ok(Self { raw, qcow2, _folder: folder })
@@ -163,7 +163,7 @@ impl Images {
     }
 }
 
-/// The places that transfers go to, one after the other.
+/// The offsets of successive transfers.
 struct Places {
     load: Load,
     next: u64,

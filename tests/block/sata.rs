@@ -1,4 +1,4 @@
-//! A driver of a SATA disk that costs next to nothing: it issues queued commands, half of those that it has at a time.
+//! A driver of a SATA disk that costs next to nothing: it issues queued commands, half of its slots at a time.
 
 use std::{
     os::fd::OwnedFd,
@@ -26,7 +26,7 @@ use super::{
     bench::figures::{ROUND, Run, Watch},
 };
 
-/// Commands that a port holds.
+/// The number of a port's command slots.
 pub(super) const SLOTS: u16 = 32;
 
 /// Registers of the HBA and of its first port: AHCI 1.3.1, "HBA Memory Registers".
@@ -42,7 +42,7 @@ const PORT_CMD: u64 = PORT + 0x18;
 const PORT_SACT: u64 = PORT + 0x34;
 const PORT_CI: u64 = PORT + 0x38;
 
-/// GHC: interrupt enable. PxCMD: start, and receive FISes. PxIE: a Set Device Bits FIS came.
+/// GHC: interrupt enable. PxCMD: start, and receive FISes. PxIE: a Set Device Bits FIS was received.
 const INTERRUPT_ENABLE: u32 = 1 << 1;
 const START: u32 = 1;
 const RECEIVE: u32 = 1 << 4;
@@ -59,7 +59,7 @@ const TABLES: u64 = 0x1_0000;
 const TABLE_LEN: u64 = 0x100;
 const BUFFERS: u64 = 0x10_0000;
 
-/// Does a round.
+/// Runs a round.
 pub(super) fn run(disk: &Arc<dyn Disk>, engine: Engine, load: &Load) -> Run {
     let mut driver = Driver::new(disk, engine, load);
     let mut watch = Watch::default();
@@ -73,7 +73,7 @@ struct Driver {
     line: Arc<Event>,
     load: Load,
     places: Places,
-    /// The slots of commands that the device has.
+    /// The slots of commands at the device.
     issued: u32,
 }
 
@@ -81,7 +81,7 @@ impl Driver {
     fn new(disk: &Arc<dyn Disk>, engine: Engine, load: &Load) -> Self {
         let len = usize::try_from(BUFFERS + u64::from(load.depth) * u64::from(load.len)).unwrap();
         let memory = GuestRam::from_ranges(&[(GuestAddress(0), len)]).unwrap();
-        // Memory that a guest has used before costs no page fault.
+        // // Touch all memory first, so that it causes no page faults later.
         for page in (0..len as u64).step_by(4096) {
             memory.write_obj(0_u8, GuestAddress(page)).unwrap();
         }
@@ -107,7 +107,7 @@ impl Driver {
         driver
     }
 
-    /// Lays out the command of `slot` but for its sector: a command header, a command FIS, and one region of data.
+    /// Lays out the command of `slot` without its sector: a command header, a command FIS, and one data region.
     fn describe(&self, slot: u64) {
         let table = TABLES + slot * TABLE_LEN;
         let write = u32::from(self.load.write);
@@ -118,7 +118,7 @@ impl Driver {
         self.write(table + 0x80, &[address[0], address[1], 0, self.load.len - 1]);
     }
 
-    /// Keeps half of the commands at the disk at least for a round, and ends them.
+    /// Keeps at least half of the commands at the disk for a round, and then finishes them.
     fn run(&mut self) -> u64 {
         let (half, start) = (u32::from(self.load.depth / 2).max(1), Instant::now());
         if self.load.depth > 1 {
@@ -154,7 +154,7 @@ impl Driver {
         self.set(PORT_CI, bits);
     }
 
-    /// Waits for `count` commands. Returns how many are complete.
+    /// Waits for `count` commands. Returns the number of completed ones.
     fn finish(&mut self, count: u32) -> u32 {
         let mut done = 0;
         loop {
@@ -186,7 +186,7 @@ impl Driver {
     }
 }
 
-/// An interrupt line that can be slept on.
+/// An interrupt line whose rise a thread can wait for.
 #[derive(Debug)]
 struct Event {
     high: AtomicBool,

@@ -48,7 +48,7 @@ fn qcow2_copies_are_sound_and_equal() {
     }
 }
 
-/// An image that can only be read is converted, with a warning, to the same as by qemu-img.
+/// A dirty image, which can only be read, is converted with a warning, to the same result as by qemu-img.
 #[test]
 fn a_dirty_image_is_converted() {
     let Some(images) = Images::new() else { return };
@@ -65,7 +65,7 @@ fn a_dirty_image_is_converted() {
     images.refused("resize dirty.qcow2 1G", 1, &["is marked as dirty; repair it"]);
 }
 
-/// As many files as an image has, whatever the soft limit is.
+/// All files of an image can be open at once, whatever the soft limit is.
 #[test]
 fn an_image_of_many_files() {
     let images = Images(TempDir::new().unwrap());
@@ -83,7 +83,7 @@ fn an_image_of_many_files() {
     assert_eq!(fs::read(images.path("copy")).unwrap(), [7; 51200]);
 }
 
-/// Not even SIGKILL leaves anything, where the file system has files without a name.
+/// Even SIGKILL leaves no files behind, if the file system supports unnamed files.
 #[test]
 fn a_killed_copy_leaves_nothing() {
     let images = Images(TempDir::new().unwrap());
@@ -144,7 +144,7 @@ fn progress_is_told_where_it_is_wanted() {
 fn a_copy_that_fails_leaves_nothing() {
     let images = Images(TempDir::new().unwrap());
     images.raw("disk", 48 * MIB);
-    // The most that a file may have, in blocks of 1024 bytes: less than the copy, and more than its data.
+    // // The file-size limit, in blocks of 1024 bytes: less than the copy, and more than its data.
     let limited = |blocks: &str, words: &str| {
         let program = nvmm().get_program().to_owned();
         let mut sh = Command::new("sh");

@@ -95,7 +95,7 @@ fn bases_elsewhere() {
     images.prints("info --backing-root bases tops/top.qcow2");
     images.refused("convert tops/top.qcow2 copy", 1, &["outside of the disk's folder"]);
     images.prints("convert --backing-root bases tops/top.qcow2 copy");
-    // And one below is near.
+    // // A base in or below the overlay's folder needs no option.
     images.prints("create -f qcow2 -b bases/base -F raw top.qcow2");
 }
 
@@ -115,7 +115,7 @@ fn a_base_whose_name_is_not_utf8() {
     assert_eq!(json["chain"][0]["qcow2"]["backing_file"], "b\u{fffd}se.img");
 }
 
-/// A colon is not the end of a protocol's name, and what follows it is not another file.
+/// A colon doesn't end a protocol's name here, and the text after it is not another file.
 #[test]
 fn a_base_with_a_colon_in_its_name() {
     let Some(images) = Images::new() else { return };

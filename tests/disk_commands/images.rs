@@ -1,4 +1,4 @@
-//! A folder of images, in which both programs work.
+//! A directory of images for nvmm and qemu-img.
 
 use std::{
     fs::{self, File},
@@ -15,11 +15,11 @@ use crate::support::{Running, nvmm};
 
 pub(crate) const MIB: u64 = 1 << 20;
 
-/// A folder of images, in which both programs work.
+/// A directory of images for nvmm and qemu-img.
 pub(crate) struct Images(pub(crate) TempDir);
 
 impl Images {
-    /// Says that a test is skipped, and why, where there is no qemu-img.
+    /// Prints that a test is skipped if there is no qemu-img, and why.
     pub(crate) fn new() -> Option<Self> {
         match Command::new("qemu-img").arg("--version").output() {
             Ok(_) => Some(Self(TempDir::new().unwrap())),
@@ -40,7 +40,7 @@ impl Images {
         command
     }
 
-    /// With no signal ignored, as those of a background job are which ran this test.
+    /// A command with no signal ignored, even if the test runs as a background job, whose signals are ignored.
     pub(crate) fn heeding_signals(&self, words: &str) -> Command {
         let command = self.command(words);
         let mut env = Command::new("env");
@@ -52,7 +52,7 @@ impl Images {
         self.command(words).output().unwrap()
     }
 
-    /// Returns what it prints; it prints nothing on stderr.
+    /// Returns the output; nothing may be printed on stderr.
     #[track_caller]
     pub(crate) fn prints(&self, words: &str) -> String {
         let output = self.disk(words);
@@ -61,7 +61,7 @@ impl Images {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Checks that it ends with `status` and one line that has all of `parts`, and makes nothing.
+    /// Checks that it fails with `status` and one line that contains all of `parts`, and creates nothing.
     #[track_caller]
     pub(crate) fn refused(&self, words: &str, status: i32, parts: &[&str]) {
         let before = self.names();
@@ -92,7 +92,7 @@ impl Images {
         assert!(said.contains("No errors were found on the image"), "{name}: {said}");
     }
 
-    /// Waits until a copy has a file to go into, with a name or without. Signals are heeded then.
+    /// Waits until a copy has opened its output file, named or not. From then on it handles signals.
     #[track_caller]
     pub(crate) fn begun(&self, copy: &Running) {
         let folder = fs::canonicalize(&self.0).unwrap();
@@ -120,7 +120,7 @@ impl Images {
         names
     }
 
-    /// A raw file with data at some places, zeros that were written, and holes.
+    /// A raw file with data in some places, written zeros, and holes.
     pub(crate) fn raw(&self, name: &str, size: u64) {
         let file = File::create(self.path(name)).unwrap();
         file.set_len(size).unwrap();
@@ -141,17 +141,17 @@ impl Images {
         fs::metadata(self.path(name)).unwrap().blocks() * 512
     }
 
-    /// Checks that the raw image `name` is what qemu-img makes of `from`.
+    /// Checks that the raw image `name` equals the one that qemu-img makes of `from`.
     #[track_caller]
     pub(crate) fn same_as_qemu_img(&self, from: &str, name: &str) {
         self.qemu_img(&format!("convert -t unsafe -O raw {from} theirs"));
         assert!(fs::read(self.path(name)).unwrap() == fs::read(self.path("theirs")).unwrap(), "{from}");
         let (ours, theirs) = (self.allocated(name), self.allocated("theirs"));
-        // Zeros are looked for in larger pieces.
+        // // nvmm looks for zeros in larger units.
         assert!(ours <= theirs + MIB, "{from}: {ours} bytes taken, and not {theirs}");
     }
 
-    /// Images of every kind that qemu-img makes of the raw file `from`.
+    /// Images in all formats that qemu-img can create from the raw file `from`.
     pub(crate) fn of_every_kind(&self, from: &str) -> Vec<String> {
         let mut names = Vec::new();
         let mut make = |name: &str, format: &str, options: &str| {
@@ -187,7 +187,7 @@ impl Images {
         names
     }
 
-    /// A vmdk of 1 TiB of zeros that have to be read: one flat file again and again.
+    /// A vmdk of 1 TiB of zeros that have to be read: the same flat file over and over.
     pub(crate) fn endless(&self) {
         File::create(self.path("zeros")).unwrap().set_len(2 << 30).unwrap();
         let line = "RW 4194304 FLAT \"zeros\" 0\n";

@@ -1,4 +1,4 @@
-//! `nvmm disk`, as people type it, on images that qemu-img makes.
+//! `nvmm disk` on images made by qemu-img, as users run it.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 

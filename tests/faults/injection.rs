@@ -1,7 +1,7 @@
-//! A program whose KVM fails once at a chosen place.
+//! Fault injection: a program whose KVM fails once at a chosen place.
 //!
-//! The kernel asks this test about each of the program's ioctls to KVM (seccomp's user notifications), and the test has it fail with an
-//! error of its choice, or go on. So it is the real nvmm that meets the fault, and no other ioctl is touched or slowed down.
+//! The kernel asks this test about each of the program's ioctls to KVM (seccomp's user notifications), and the test lets it fail with a
+//! chosen error or continue. So the fault happens to the real nvmm, and no other ioctl is affected or slowed down.
 #![expect(unsafe_code, reason = "system calls that no crate has")]
 
 use std::{
@@ -14,14 +14,14 @@ use std::{
 use libc::{c_int, c_ulong, seccomp_notif, seccomp_notif_resp, sock_filter, sock_fprog};
 use rustix::event::{PollFd, PollFlags, poll};
 
-/// `KVMIO`, as the second byte of a request has it.
+/// `KVMIO`, in the second byte of a request.
 const KVM: u32 = 0xae00;
 /// `_IO(KVMIO, 0x80)`.
 pub(crate) const KVM_RUN: u32 = 0xae80;
-/// Linux 5.19: only what kills the program interrupts an ioctl that is asked about.
+/// Linux 5.19: only a signal that kills the program interrupts an ioctl that is being asked about.
 const WAIT_KILLABLE: c_ulong = 1 << 5;
 
-/// An ioctl in the course of a program: the first of its kind is number 0.
+/// One ioctl of a program's run: the first of its kind has the number 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) request: u32,
@@ -37,10 +37,10 @@ impl fmt::Display for Place {
 /// A fault: the place, and the number of the error.
 pub(crate) type Fault = (Place, c_int);
 
-/// The number of ioctls of each kind that there were.
+/// The number of ioctls of each kind.
 pub(crate) type Calls = BTreeMap<u32, usize>;
 
-/// Says that a test is skipped, and why, where the kernel does not ask.
+/// Returns true if the kernel lacks user notifications, and prints that the test is skipped, and why.
 pub(crate) fn cannot() -> bool {
     let asked = thread::spawn(|| listen(false)).join();
     let why =
@@ -51,19 +51,19 @@ pub(crate) fn cannot() -> bool {
     why.is_err()
 }
 
-/// Starts programs, whose ioctls meet the fault. `KVM_RUN` is only counted if it is to fail. The thread is over when the programs are.
+/// Starts programs whose ioctls get the fault. `KVM_RUN` is included only if it is to fail. The thread ends with the programs.
 pub(crate) fn start<T: Send>(
     fault: Option<Fault>,
     start: impl FnOnce() -> T + Send,
 ) -> (T, JoinHandle<Calls>) {
     let runs = fault.is_some_and(|(place, _)| place.request == KVM_RUN);
-    // They have their filter from the thread that starts them. It is gone by the time that one of them is asked about.
+    // // They inherit the filter from the thread that starts them, which is gone when the first of them is asked about.
     let filtered = || listen(runs).map(|listener| (listener, start()));
     let (listener, started) = thread::scope(|scope| scope.spawn(filtered).join().unwrap()).unwrap();
     (started, thread::spawn(move || answer(&listener, fault)))
 }
 
-/// Answers the kernel's questions until nobody is left whom it could ask about.
+/// Answers the kernel's questions until no filtered process is left.
 fn answer(listener: &OwnedFd, fault: Option<Fault>) -> Calls {
     let mut calls = Calls::new();
     loop {
@@ -76,7 +76,7 @@ fn answer(listener: &OwnedFd, fault: Option<Fault>) -> Calls {
         let mut asked: seccomp_notif = unsafe { mem::zeroed() };
         // SAFETY: the kernel writes a `seccomp_notif`.
         if unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut asked) } != 0 {
-            // It was killed meanwhile.
+            // // The process was killed meanwhile.
             continue;
         }
         let request = u32::try_from(asked.data.args[1] & u64::from(u32::MAX)).unwrap();
@@ -88,12 +88,12 @@ fn answer(listener: &OwnedFd, fault: Option<Fault>) -> Calls {
             Some((at, errno)) if at == place => response.error = -errno,
             _ => response.flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap(),
         }
-        // SAFETY: the kernel reads a `seccomp_notif_resp`. An error: it was killed meanwhile.
+        // // SAFETY: the kernel reads a `seccomp_notif_resp`. An error means that the process was killed meanwhile.
         unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const response) };
     }
 }
 
-/// Has the kernel ask about this thread's ioctls to KVM from now on, and those of all that it starts; about `KVM_RUN` only if `runs`.
+/// Makes the kernel ask about the KVM ioctls of this thread and of all that it starts, from now on; about `KVM_RUN` only if `runs`.
 fn listen(runs: bool) -> io::Result<OwnedFd> {
     const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
     const NUMBER: u32 = 0;
@@ -111,7 +111,7 @@ fn listen(runs: bool) -> io::Result<OwnedFd> {
         load(NUMBER),
         equals(ioctl, 0, 4),
         load(REQUEST),
-        // Never equal if it is to be asked about.
+        // // The condition is never true if `KVM_RUN` is to be asked about.
         equals(if runs { 0 } else { KVM_RUN }, 2, 0),
         step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, 0xff00),
         equals(KVM, 1, 0),
@@ -120,7 +120,7 @@ fn listen(runs: bool) -> io::Result<OwnedFd> {
     ];
     let program =
         sock_fprog { len: u16::try_from(filter.len()).unwrap(), filter: filter.as_ptr().cast_mut() };
-    // SAFETY: numbers alone. Whoever is not root needs it for a filter.
+    // // SAFETY: only numbers. Processes without root rights need this for a filter.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }

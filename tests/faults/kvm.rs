@@ -1,4 +1,4 @@
-//! KVM fails once, at each place of a machine's life.
+//! KVM fails once, at each place in a machine's life.
 
 use std::{fs, io::Read, path::Path, process::Stdio};
 
@@ -12,18 +12,18 @@ use crate::{
     support::{Running, guest, no_kvm, nvmm},
 };
 
-/// Ioctls that give numbers alone, which KVM has no reason to refuse. A failure of theirs tells that KVM lacks something, and what is
-/// said of it is about that.
+/// Ioctls that only return numbers, which KVM has no reason to refuse. Their failure means that KVM lacks a feature, and the message is
+/// about that.
 const NEVER_REFUSED: [u32; 3] = [0xae00, 0xae03, 0xae04];
 
-/// The first so many `KVM_RUN`s fail, and then one of so many: there are more than two hundred.
+/// Of more than two hundred `KVM_RUN`s, the first [`FIRST_RUNS`] fail in turn, and then every [`RUNS_APART`]th.
 const FIRST_RUNS: usize = 6;
 const RUNS_APART: usize = 20;
 
-/// The output of `twice`, which sees nothing of a fault.
+/// The output of the guest `twice`, which is not affected by a fault.
 const OUTPUT: &str = "disk 0\nagain\ndisk 0\nend\n";
 
-/// The end of nvmm, and all that it did and said.
+/// The end of nvmm, with all its actions and messages.
 #[derive(Debug)]
 struct Ended {
     calls: Calls,
@@ -36,7 +36,7 @@ struct Ended {
 fn a_failure_is_named_or_costs_the_guest_nothing() {
     everywhere(libc::ENOMEM, |place, ended| {
         let is_named = NEVER_REFUSED.contains(&place.request) || ended.stderr.contains(&name(place.request));
-        // The other vCPU may have reset the machine, or powered it off, before this one's failure comes.
+        // // The other vCPU may have reset the machine or powered it off before this one fails.
         let is_late = place.request == KVM_RUN && ended.status == Some(0);
         assert!(is_named || is_late, "{place}: {ended:#?}");
         match ended.status {
@@ -70,14 +70,14 @@ fn kvm_run_is_tried_again_and_else_a_failure_is_named() {
     });
 }
 
-/// nvmm can't go on, and the last that it says is why.
+/// Checks that nvmm can't go on, and that its last message gives the reason.
 fn is_told(place: Place, ended: &Ended) {
     let why = ended.stderr.lines().last().unwrap_or_default();
     let is_named = NEVER_REFUSED.contains(&place.request) || why.contains(&name(place.request));
     assert!(ended.status == Some(1) && why.starts_with("nvmm: ") && is_named, "{place}: {ended:#?}");
 }
 
-/// Has each ioctl fail in a run of its own: while a machine is built, runs, is reset, runs again, and ends.
+/// Lets each ioctl fail in a run of its own: while a machine is built, runs, is reset, runs again, and ends.
 fn everywhere(errno: c_int, judge: impl Fn(Place, &Ended)) {
     if no_kvm() || injection::cannot() {
         return;
@@ -104,7 +104,7 @@ fn everywhere(errno: c_int, judge: impl Fn(Place, &Ended)) {
     println!("{places} places of {} ioctls", ended.calls.len());
 }
 
-/// Runs a machine to its end, which leaves nothing behind.
+/// Runs a machine to its end, and checks that it leaves nothing behind.
 fn run(fault: Option<Fault>) -> Ended {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -136,7 +136,7 @@ fn names(folder: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Commands that have KVM asked for something.
+/// Commands for which nvmm asks KVM.
 const QUESTIONS: [(&str, &str); 8] = [
     ("human-monitor-command", r#"{"command-line": "info registers -a"}"#),
     ("human-monitor-command", r#"{"command-line": "info lapic"}"#),
@@ -148,7 +148,7 @@ const QUESTIONS: [(&str, &str); 8] = [
     ("cont", "{}"),
 ];
 
-/// What KVM fails to tell is an error to the one who asked, and the next question is answered.
+/// If KVM fails to answer, the client gets an error, and the next question is answered.
 #[test]
 fn a_question_that_kvm_fails_is_answered_by_an_error() {
     if no_kvm() || injection::cannot() {
@@ -169,7 +169,7 @@ fn a_question_that_kvm_fails_is_answered_by_an_error() {
     assert_ne!(refused, 0);
 }
 
-/// Asks a machine, which meets the fault, and ends it. Returns the ioctls, and the errors.
+/// Asks questions to a machine, in which the fault happens, and ends it. Returns the ioctls, and the errors.
 fn ask(questions: &[(&str, &str)], fault: Option<Fault>) -> (Calls, Vec<String>) {
     let (mut machine, answers) = injection::start(fault, || Machine::start("echo", &["--smp", "2"]));
     machine.prints("ready\n");

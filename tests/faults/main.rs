@@ -1,4 +1,4 @@
-//! Faults of the host, of others, and at any moment: nvmm lives through them, or ends with a reason and leaves nothing behind.
+//! Faults of the host and of other processes, at any moment: nvmm survives them, or ends with a reason and leaves nothing behind.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 

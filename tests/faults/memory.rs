@@ -1,4 +1,4 @@
-//! A page of the guest's memory that the host has no longer.
+//! A page of the guest's memory that the host has lost.
 
 use std::{
     fs::{self, File},
@@ -15,11 +15,11 @@ use crate::{
 };
 
 const PAGE: u64 = 4096;
-/// The guest's address of the page, and what is in its first word.
+/// The guest-physical address of the page, and its first word.
 const ADDRESS: u64 = 0x80_0000;
 const MARK: u64 = 0x6d76_6d6e_5f74_736f ^ ADDRESS;
 
-/// A vCPU touches it: `KVM_RUN` fails.
+/// A vCPU accesses it: `KVM_RUN` fails.
 #[test]
 fn nvmm_says_that_a_page_is_lost_when_the_guest_touches_it() {
     let Some(mut lost) = Lost::new("") else { return };
@@ -29,7 +29,7 @@ fn nvmm_says_that_a_page_is_lost_when_the_guest_touches_it() {
     assert!(is_told && said.lines().count() == 1, "{said}");
 }
 
-/// A thread of nvmm's touches it: SIGBUS.
+/// One of nvmm's threads accesses it: SIGBUS.
 #[test]
 fn nvmm_says_that_a_page_is_lost_when_a_device_touches_it() {
     let Some(mut lost) = Lost::new("") else { return };
@@ -39,7 +39,7 @@ fn nvmm_says_that_a_page_is_lost_when_a_device_touches_it() {
     assert!(is_told && said.lines().count() == 1, "{said}");
 }
 
-/// The kernel touches it for nvmm: the request fails.
+/// The kernel accesses it for nvmm: the request fails.
 #[test]
 fn a_request_whose_data_has_no_page_fails_alone() {
     for options in [",aio=io_uring", ",aio=threads"] {
@@ -53,14 +53,14 @@ fn a_request_whose_data_has_no_page_fails_alone() {
     }
 }
 
-/// A machine whose guest has lost a page.
+/// A machine with a lost page.
 struct Lost {
     nvmm: Running,
     _folder: TempDir,
 }
 
 impl Lost {
-    /// Says why there is none, where that is.
+    /// If it is not possible here, prints the reason.
     fn new(options: &str) -> Option<Self> {
         if no_kvm() {
             return None;
@@ -83,7 +83,7 @@ impl Lost {
         }
     }
 
-    /// Has the guest do something that ends nvmm. Returns the status, and what nvmm said.
+    /// Makes the guest do something that ends nvmm. Returns the status, and nvmm's messages.
     fn touch(&mut self, what: &[u8]) -> (Option<i32>, String) {
         self.nvmm.0.stdin.as_mut().unwrap().write_all(what).unwrap();
         let status = self.nvmm.status_in_time();
@@ -93,7 +93,7 @@ impl Lost {
     }
 }
 
-/// Takes the page from nvmm: maps a part of `file` there that is behind its end.
+/// Takes the page from nvmm: maps a part of `file` there that is beyond the file's end.
 fn take(nvmm: &Child, file: &str) -> std::io::Result<()> {
     let folder = format!("/proc/{}", nvmm.id());
     let page = page(&folder)?;

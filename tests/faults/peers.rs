@@ -1,4 +1,4 @@
-//! Peers that go in the middle of something: clients, viewers, readers, and the file of a disk.
+//! Peers that disappear in the middle of something: clients, viewers, readers, and the file of a disk.
 
 use std::{
     fs::{self, File},
@@ -17,10 +17,10 @@ use crate::{
     support::{Running, expect, guest, in_time, no_kvm, nvmm},
 };
 
-/// How many come and go, of each kind.
+/// The number of visitors of each kind.
 const PEERS: usize = 60;
 
-/// The beginnings of commands, and a whole one whose answer nobody waits for.
+/// The beginnings of commands, and a whole command whose answer is not awaited.
 const COMMANDS: [&str; 4] = [
     "",
     r#"{"execute": "qmp_cap"#,
@@ -28,7 +28,7 @@ const COMMANDS: [&str; 4] = [
     r#"{"execute": "qmp_capabilities"}{"execute": "stop"}{"execute": "cont"}{"execute": "nvmm-registers"}"#,
 ];
 
-/// What viewers say before they go: nothing, a part of the handshake, and a wish for the whole picture, which is not read.
+/// The data that viewers send before they go: nothing, a part of the handshake, and a request for the whole picture, which is not read.
 const VIEWERS: [&[u8]; 3] =
     [b"", b"RFB 003.008\n\x01", b"RFB 003.008\n\x01\x01\x03\x00\x00\x00\x00\x00\xff\xff\xff\xff"];
 
@@ -36,7 +36,7 @@ const VIEWERS: [&[u8]; 3] =
 fn holdings(nvmm: &Running) -> (usize, Vec<String>) {
     let folder = format!("/proc/{}", nvmm.0.id());
     let entries = |name| fs::read_dir(format!("{folder}/{name}")).unwrap().flatten();
-    // One that ends meanwhile has no name.
+    // // A thread that ends meanwhile has no name.
     let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).ok();
     let mut threads: Vec<_> = entries("task").filter_map(name).collect();
     threads.sort();
@@ -48,7 +48,7 @@ fn peers_that_go_in_the_middle_leave_nothing_and_harm_nobody() {
     if no_kvm() {
         return;
     }
-    // Its first message makes a thread.
+    // // Its first message starts a thread.
     let mut options = vec!["-v", "--serial", "stdio", "--serial", "unix=com2,server", "--gdb", "unix:gdb"];
     if cfg!(feature = "vnc") {
         options.extend(["--display", "vnc=unix:vnc"]);
@@ -65,17 +65,17 @@ fn peers_that_go_in_the_middle_leave_nothing_and_harm_nobody() {
             visit(&path("vnc"), VIEWERS[number % VIEWERS.len()]);
         }
     }
-    // Whatever they have asked for is done, and then nothing of them is left.
+    // // Their requests are all carried out, and then nothing of them is left.
     let settled = in_time(|| holdings(&machine.nvmm) == before);
     assert!(settled, "{:?}, and {before:?} before", holdings(&machine.nvmm));
-    // The last visitors may have been met only now, and then there are too many clients for a moment.
+    // // The last visitors may still be connected, and then there are too many clients for a moment.
     let mut client = None;
     assert!(in_time(|| {
         client = Client::try_begin(&machine.socket);
         client.is_some()
     }));
     let mut client = client.unwrap();
-    // The last debugger may have been met only now, and stops the machine until it is seen to be gone.
+    // // The last debugger may still be connected, and stops the machine until nvmm notices that it has gone.
     assert!(in_time(|| client.call("query-status", &json!({})).unwrap()["running"] == json!(true)));
     machine.process().stdin.as_mut().unwrap().write_all(b"abc").unwrap();
     machine.prints("abc");
@@ -83,14 +83,14 @@ fn peers_that_go_in_the_middle_leave_nothing_and_harm_nobody() {
     assert_eq!(machine.nvmm.status_in_time(), Some(0));
 }
 
-/// Connects, says something, and goes without having read.
+/// Connects, sends something, and closes without reading.
 fn visit(path: &Path, words: &[u8]) {
     let mut socket = UnixStream::connect(path).unwrap();
-    // An error: it is not heard, as another one is there.
+    // // Fails if another client is connected, as this one is then not read.
     let _ = socket.write_all(words);
 }
 
-/// Nobody reads stdout and stderr any more, and a write to them is no end.
+/// stdout and stderr have no readers any more, and writing to them does not end nvmm.
 #[test]
 fn readers_that_go_stop_nothing() {
     if no_kvm() {
@@ -107,7 +107,7 @@ fn readers_that_go_stop_nothing() {
     assert_eq!(nvmm.status_in_time(), Some(0));
 }
 
-/// A file that is cut while a guest uses it. Its requests are answered, whatever they then say, and nvmm tells of it in a few lines.
+/// A file that is truncated while a guest uses it. Its requests are answered, with errors or not, and nvmm logs only a few lines about it.
 #[test]
 fn an_image_that_is_cut_fails_requests_and_nothing_else() {
     for (kind, options, cut) in [
@@ -152,7 +152,7 @@ fn cut_image(kind: ImageKind, options: &str, cut: &str, len: u64) {
     println!("{what}: {said}");
 }
 
-/// A machine with `blk_durable` in it, which does a round when it is asked to.
+/// A machine with the guest `blk_durable`, which does a round on request.
 fn durable(image: &Image, options: &str) -> Command {
     let bus = if options.contains("bus=sata") { "a" } else { "" };
     let mut command = nvmm();

@@ -1,4 +1,4 @@
-//! Signals in storms, and nvmm stopped and continued.
+//! Storms of signals, and an nvmm that is stopped and continued.
 
 use std::{
     io::{Read, Write},
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Running, expect, guest, no_kvm, nvmm};
 
-/// The signals that ask for nothing that a guest would see, and those that nvmm has no use for.
+/// The signals without an effect that a guest would see, and those that nvmm ignores.
 const HARMLESS: [Signal; 7] = [
     Signal::USR1,
     Signal::HUP,
@@ -20,14 +20,14 @@ const HARMLESS: [Signal; 7] = [
     Signal::WINCH,
     Signal::CHILD,
     Signal::URG,
-    // It has a vCPU leave `KVM_RUN`, if one takes it.
+    // // It makes a vCPU leave `KVM_RUN`, if a vCPU's thread receives it.
     KICK,
 ];
-// SAFETY: glibc's SIGRTMIN, which it leaves to programs.
+// // SAFETY: glibc's SIGRTMIN, which glibc leaves to programs.
 #[expect(unsafe_code, reason = "rustix knows no real-time signals")]
 const KICK: Signal = unsafe { Signal::from_raw_unchecked(34) };
 
-/// The pause after each of a storm's signals has been sent.
+/// The pause after sending each of a storm's signals once.
 const CALM: Duration = Duration::from_micros(100);
 
 fn machine(name: &str) -> Command {
@@ -41,7 +41,7 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
-/// Sends the signals again and again while `work` is done. Returns how many it has sent.
+/// Sends the signals repeatedly while `work` runs. Returns the number sent.
 fn storm<T>(child: &Child, signals: &[Signal], work: impl FnOnce() -> T) -> (u64, T) {
     let pid = Pid::from_child(child);
     let is_over = AtomicBool::new(false);
@@ -50,10 +50,10 @@ fn storm<T>(child: &Child, signals: &[Signal], work: impl FnOnce() -> T) -> (u64
             let mut sent = 0;
             while !is_over.load(Ordering::Relaxed) {
                 for signal in signals {
-                    // An error: it has ended.
+                    // // Fails if it has ended.
                     sent += u64::from(kill_process(pid, *signal).is_ok());
                 }
-                // A guest that is kicked all the time does nothing else.
+                // // A guest whose vCPU is constantly kicked does nothing else.
                 thread::sleep(CALM);
             }
             sent
@@ -65,7 +65,7 @@ fn storm<T>(child: &Child, signals: &[Signal], work: impl FnOnce() -> T) -> (u64
     })
 }
 
-/// The end of a storm, also when the test fails.
+/// The end of a storm, even if the test fails.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -84,7 +84,7 @@ fn a_guest_does_its_work_in_a_storm() {
     let mut text = expect(&mut stdout, "\n");
     let (sent, _) = storm(&nvmm.0, &HARMLESS, || {
         text += &expect(&mut stdout, "end\n");
-        // On its way out as well.
+        // // Also while nvmm ends.
         stdin.write_all(b".").unwrap();
         assert_eq!(stdout.read_to_string(&mut text).unwrap(), 0);
     });
@@ -97,7 +97,7 @@ fn a_guest_does_its_work_in_a_storm() {
     assert_eq!(lines.next(), Some("end"));
 }
 
-/// A stop interrupts what the kernel waits for, in any thread.
+/// A stop interrupts a thread's wait in the kernel, in any thread.
 #[test]
 fn a_machine_is_reset_in_a_storm_of_stops() {
     if no_kvm() {
@@ -139,10 +139,10 @@ fn many_wishes_at_once_are_one() {
     }
 }
 
-/// The guest's clocks go on while nvmm is stopped, as the host's do: they are right at once, none has gone back, and its timers run out.
+/// The guest's clocks continue while nvmm is stopped, as the host's do: they are right at once, none goes back, and its timers expire.
 #[test]
 fn a_stopped_nvmm_stops_no_clock_of_the_guest() {
-    /// By how much two clocks of one host may differ.
+    /// The most by which the rates of two clocks of one host may differ.
     const RATE: f64 = 1.001;
     /// ACPI, "Power Management Timer".
     const PM_HERTZ: f64 = 3_579_545.0;

@@ -1,6 +1,6 @@
-//! Starts and ends, one after the other at the same places, which leave nothing behind.
+//! Repeated starts and ends with the same files, which leave nothing behind.
 //!
-//! `NVMM_STARTS` is how many there are (100), `NVMM_SEED` what the moments of the ends are taken from (1).
+//! `NVMM_STARTS` is the number of starts (100), `NVMM_SEED` the seed for the moments of the ends (1).
 
 use std::{
     collections::BTreeSet,
@@ -22,7 +22,7 @@ use crate::{
     support::{Running, guest, no_kvm, nvmm},
 };
 
-/// An end, and the status that nvmm has by it.
+/// An end, and the exit status that follows.
 #[derive(Clone, Copy, Debug)]
 enum End {
     /// The guest powers off.
@@ -31,17 +31,17 @@ enum End {
     DebugExit,
     /// `quit` on the control socket.
     Quit,
-    /// A signal that nvmm hears, once the guest runs.
+    /// A signal that nvmm handles, once the guest runs.
     Signal(Signal, i32),
-    /// The same, at any moment before.
+    /// The same, at any moment before the guest runs.
     Early(Signal, i32),
     /// SIGKILL, once the guest runs.
     Kill,
-    /// SIGKILL, at any moment before.
+    /// SIGKILL, at any moment before the guest runs.
     EarlyKill,
 }
 
-/// Early ends come after those that leave nothing, and after those that do.
+/// Early ends come both after ends that leave nothing behind, and after ends that do.
 const ENDS: [End; 12] = [
     End::Kill,
     End::PowerOff,
@@ -57,7 +57,7 @@ const ENDS: [End; 12] = [
     End::Quit,
 ];
 
-/// The longest that an early end waits.
+/// The longest delay of an early end.
 const EARLY: Duration = Duration::from_millis(60);
 
 #[test]
@@ -73,7 +73,7 @@ fn starts_and_ends_leave_nothing_behind() {
         let end = ENDS[usize::try_from(start).unwrap() % ENDS.len()];
         let earlier = place.files();
         let is_killed = place.live(end, start, &mut random);
-        // What a killed one leaves is in nobody's way, as the next start shows. One that ends early may not have come to remove that.
+        // // Leftovers of a killed nvmm disturb nothing, as the next start shows. An nvmm that ends early may not get to removing them.
         let allowed = if matches!(end, End::Early(..)) { &earlier } else { &before };
         let left: Vec<_> = place.files().difference(allowed).cloned().collect();
         let is_clean =
@@ -89,7 +89,7 @@ fn starts_and_ends_leave_nothing_behind() {
     println!("{starts} starts, {} a network", if place.network.is_some() { "with" } else { "without" });
 }
 
-/// The place of all starts.
+/// The directory of all starts.
 struct Place {
     folder: TempDir,
     network: Option<Namespace>,
@@ -109,7 +109,7 @@ impl Place {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// A machine with all that it can have on the host.
+    /// A machine that uses everything on the host that a machine can use.
     fn machine(&self) -> Command {
         let mut command = self.network.as_ref().map_or_else(nvmm, Namespace::nvmm);
         command.arg("--kernel").arg(guest("echo")).args(["--debug-exit", "0xf4", "--memory", "16M"]);
@@ -132,7 +132,7 @@ impl Place {
         command
     }
 
-    /// Starts a machine, and has it end. Returns whether it was killed.
+    /// Starts a machine, and ends it. Returns whether it was killed.
     fn live(&self, end: End, start: u64, random: &mut u64) -> bool {
         let mut nvmm = Running::start(&mut self.machine());
         match end {
@@ -142,7 +142,7 @@ impl Place {
                 nvmm.status();
                 return true;
             }
-            // An nvmm that does not listen yet dies of it.
+            // // The signal kills an nvmm that doesn't handle it yet.
             End::Early(number, status) => {
                 early(random);
                 signal(&nvmm.0, number);
@@ -182,7 +182,7 @@ impl Place {
         status.is_none()
     }
 
-    /// What the last nvmm said.
+    /// The messages of the last nvmm.
     fn messages(&self) -> String {
         fs::read_to_string(self.path("messages")).unwrap()
     }
@@ -196,7 +196,7 @@ impl Place {
         names("").chain(names("temp").map(|name| format!("temp/{name}"))).collect()
     }
 
-    /// The processes that have the place in their command lines.
+    /// The processes whose command lines contain the directory.
     fn processes(&self) -> Vec<String> {
         let folder = self.folder.path().to_str().unwrap();
         let lines = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
@@ -207,7 +207,7 @@ impl Place {
     }
 }
 
-/// Waits until some moment of a start.
+/// Waits until a random moment of a start.
 fn early(random: &mut u64) {
     *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     thread::sleep(EARLY.mul_f64(f64::from(u32::try_from(*random >> 32).unwrap()) / f64::from(u32::MAX)));

@@ -1,4 +1,4 @@
-//! A process that is made to do system calls of somebody else's choice, by ptrace.
+//! A process that is made to execute chosen system calls, by ptrace.
 #![expect(unsafe_code, reason = "ptrace, which no crate has")]
 
 use std::{io, mem, process::Child, ptr};
@@ -8,7 +8,7 @@ use libc::{c_int, c_long, c_uint, c_void, pid_t, user_regs_struct};
 /// The instruction SYSCALL.
 const SYSCALL: c_long = 0x050f;
 
-/// The first thread of a child, which is stopped until this is dropped. It waits in a system call.
+/// The first thread of a child, which is stopped until this is dropped. The thread waits in a system call.
 pub(crate) struct Tracee {
     pid: pid_t,
 }
@@ -24,10 +24,10 @@ impl Tracee {
         Ok(tracee)
     }
 
-    /// Has it do a system call, and returns the result.
+    /// Makes it execute a system call, and returns the result.
     pub(crate) fn call(&mut self, number: c_long, arguments: [u64; 6]) -> io::Result<u64> {
         let before = self.registers()?;
-        // It has just come back from the one that it waits in.
+        // // It has just returned from the call in which it waits.
         let at = before.rip - 2;
         // SAFETY: reads a word of the other process, by its address there.
         let code = unsafe { libc::ptrace(libc::PTRACE_PEEKTEXT, self.pid, at, 0) };
@@ -35,7 +35,7 @@ impl Tracee {
         let mut registers = before;
         registers.rip = at;
         registers.rax = u64::try_from(number).unwrap();
-        // No system call is to be begun again.
+        // // Don't restart any system call.
         registers.orig_rax = u64::MAX;
         [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9] = arguments;
         self.set_registers(registers)?;
@@ -71,7 +71,7 @@ impl Tracee {
 
 impl Drop for Tracee {
     fn drop(&mut self) {
-        // An error: it has ended.
+        // // Fails if it has ended.
         let _ = ptrace(libc::PTRACE_DETACH, self.pid, ptr::null_mut());
     }
 }

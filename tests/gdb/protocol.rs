@@ -1,4 +1,4 @@
-//! Debuggers that are one too many, that are none, or that stop and step the guest anywhere.
+//! Debuggers that are too many, that send nonsense, or that stop and step the guest anywhere.
 
 use std::{
     io::Read,
@@ -28,7 +28,7 @@ fn a_second_debugger_is_refused_while_one_is_there() {
     assert_eq!(second.read(&mut [0]).unwrap(), 0, "it is told nothing");
     assert_eq!(first.register(RIP).unwrap(), entry());
     drop(first);
-    // The next one is welcome at once, and its end lets the guest go on as well.
+    // // The next one is accepted at once, and its end also lets the guest continue.
     remote(&machine).register(RIP).unwrap();
     assert!(machine.line().starts_with("tick "));
     remote(&machine).tell("k").unwrap();
@@ -45,7 +45,7 @@ fn what_is_no_protocol_ends_a_session_and_nothing_else() {
     let folder = TempDir::new().unwrap();
     let mut machine = Machine::start(&folder, &[]);
     let Places { tick, count, go, .. } = Places::of_line(&machine.line());
-    // Nonsense, too long a packet, a wrong check sum, too few registers, no such vCPU, more memory than there is.
+    // // Nonsense, a packet that is too long, a wrong checksum, too few registers, an unknown vCPU, more memory than there is.
     let long = [&b"$M0,ffff:"[..], &vec![b'0'; 1 << 20]].concat();
     let hostile: [&[u8]; 7] = [
         b"GET / HTTP/1.1\r\n\r\n",
@@ -59,10 +59,10 @@ fn what_is_no_protocol_ends_a_session_and_nothing_else() {
     for bytes in hostile {
         let mut remote = remote(&machine);
         remote.order(&format!("Z0,{tick:x},1")).unwrap();
-        // It may have ended the session before it has taken all.
+        // // It may have ended the session before it has read everything.
         let _ = remote.send(bytes);
     }
-    // What is well said, but can't be had, is an error.
+    // // A valid request that can't be fulfilled gives an error.
     let mut remote = remote(&machine);
     for packet in [
         "Hg7fffffff",
@@ -93,7 +93,7 @@ fn what_is_no_protocol_ends_a_session_and_nothing_else() {
     }
     let before = remote.memory(count).unwrap();
     drop(remote);
-    // It goes on, though it may not have been there yet.
+    // // It runs on, even if it was not there yet.
     let started = Instant::now();
     let mut remote = self::remote(&machine);
     while remote.memory(count).unwrap() == before {
@@ -107,7 +107,7 @@ fn what_is_no_protocol_ends_a_session_and_nothing_else() {
     assert_eq!(machine.end().0, Some(43));
 }
 
-/// Each time, the guest is somewhere else: also in the middle of an access to a port, which is finished first.
+/// Each time the guest is in a different place, also in the middle of a port access, which is completed first.
 #[test]
 fn a_guest_is_stopped_wherever_it_is() {
     const TIMES: usize = 50;
@@ -123,7 +123,7 @@ fn a_guest_is_stopped_wherever_it_is() {
     let mut output = nvmm.0.stdout.take().unwrap();
     let reader = thread::spawn(move || {
         let mut all = String::new();
-        // Some of it comes only once the other test is over.
+        // // Some of it arrives only after the other test has ended.
         while !all.ends_with("end\n") {
             let mut bytes = [0; 4096];
             let len = output.read(&mut bytes).unwrap();
@@ -150,10 +150,10 @@ fn a_guest_is_stopped_wherever_it_is() {
     }
 }
 
-/// The trap flag in RFLAGS, by which a KVM on hardware takes a step, is lost where the guest loads RFLAGS or the debugger changes RIP.
+/// The trap flag in RFLAGS, which a KVM on hardware uses for a step, is lost when the guest loads RFLAGS or the debugger changes RIP.
 #[test]
 fn each_step_ends_whatever_became_of_the_trap_flag() {
-    /// More than the guest's loop has instructions.
+    /// More than the number of instructions in the guest's loop.
     const STEPS: usize = 40;
     if no_kvm() {
         return;

@@ -1,4 +1,4 @@
-//! Compiles the tiny guests that L0 and L1 run.
+//! Compiles the tiny guests that levels 0 and 1 run.
 
 #[path = "../support/compile.rs"]
 mod compile;
