@@ -113,15 +113,21 @@ pub(crate) struct Args {
 
 impl Args {
     /// The files that level 0 has besides nvmm, by their names in its image.
-    fn files(&self) -> anyhow::Result<BTreeMap<String, PathBuf>> {
-        let files = [
+    ///
+    /// Those of the UEFI disk are there if a test of it is `wanted`: level 0 has its files in memory, and Bochs little of that.
+    fn files(&self, wanted: &Wanted) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+        let mut files = vec![
             (FIRMWARE, &self.firmware),
             (passed::LOADER, &self.loader),
             (command_line::VGA_ROM, &self.vga_rom),
-            (uefi::DISK, &self.uefi_disk),
-            (uefi::CODE, &self.uefi_code),
-            (uefi::TEMPLATE, &self.uefi_variables),
         ];
+        if wanted.has(uefi::NAME) || wanted.any(&uefi::LONG) {
+            files.extend([
+                (uefi::DISK, &self.uefi_disk),
+                (uefi::CODE, &self.uefi_code),
+                (uefi::TEMPLATE, &self.uefi_variables),
+            ]);
+        }
         let files = files.into_iter().filter_map(|(name, path)| Some((name.to_owned(), path.clone()?)));
         let mut files: BTreeMap<_, _> = files.collect();
         if let Some(folder) = &self.ssh {
@@ -183,9 +189,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // Other modules that they need find a disk, too.
     others.retain(|module| needed.contains(&module.name.as_str()));
     files.extend(others.iter().map(|module| Manifest::module(&module.name)));
-    let given = args.files()?;
-    files.extend(given.keys().cloned());
     let wanted = args.wanted()?;
+    let given = args.files(&wanted)?;
+    files.extend(given.keys().cloned());
     files.push(wanted::FILE.to_owned());
     if wanted.any(&outcome::BY_PVH) {
         files.push(VMLINUX.to_owned());

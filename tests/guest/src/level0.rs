@@ -111,6 +111,10 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         let done = pack(&pid1.manifest, true).and_then(|image| snapshot::run(pid1, &image));
         say(pid1, snapshot::NAME, done);
     }
+    if wanted.has(snapshot::TINY) {
+        let done = snapshot::run_tiny(pid1, &image);
+        say(pid1, snapshot::TINY, done);
+    }
     if wanted.has(snapshot::migration::NAME) {
         let done = snapshot::migration::run(pid1, &image);
         say(pid1, snapshot::migration::NAME, done);

@@ -54,7 +54,9 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         _ => pid1::load(&pid1.manifest.virtio)?,
     }
     match scenario.as_str() {
-        scenario::SNAPSHOT | scenario::MIGRATION => return snapshot::level_1(pid1, &scenario),
+        scenario::SNAPSHOT | scenario::TINY_SNAPSHOT | scenario::MIGRATION => {
+            return snapshot::level_1(pid1, &scenario);
+        }
         scenario::SYSTEM => return system::start(),
         scenario::SSH => return ssh::level_1(pid1),
         _ => {}

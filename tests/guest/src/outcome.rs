@@ -45,7 +45,9 @@ pub(crate) const DEBUG_LEVEL_2: &str = "an L2 is debugged by L1's nvmm";
 /// The tests of every run on a host with `virt`.
 pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
     let first: &[&str] = match virt {
-        Virtualization::Vmx => &[CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, VMX_MSRS, SMP, SMBIOS, RESETS, DIES],
+        Virtualization::Vmx => {
+            &[CHECK_HOST, CHECK_GUEST, FLAGS, CPUID, VMX_MSRS, SMP, SMBIOS, RESETS, snapshot::TINY, DIES]
+        }
         Virtualization::Svm => &[
             CHECK_HOST,
             CHECK_GUEST,

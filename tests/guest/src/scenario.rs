@@ -50,6 +50,8 @@ pub(crate) const SYSTEM: &str = "system";
 
 /// It is saved and restored before KVM is loaded, with KVM on, and while level 2 and level 3 run.
 pub(crate) const SNAPSHOT: &str = "snapshot";
+/// The same without Linux as level 2, and without a level 3.
+pub(crate) const TINY_SNAPSHOT: &str = "tiny-snapshot";
 /// It moves at some of these moments.
 pub(crate) const MIGRATION: &str = "migration";
 

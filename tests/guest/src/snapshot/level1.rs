@@ -50,13 +50,12 @@ pub(crate) fn run(pid1: &mut Pid1, scenario: &str) -> anyhow::Result<()> {
     level1::end_level_2(level1::level_2(level1::POWER_OFF)?, 2)?;
     drop(vm);
 
-    let is_saved = scenario == scenario::SNAPSHOT;
-    if is_saved {
+    if scenario != scenario::MIGRATION {
         saved.halted()?;
     }
     saved.two_vcpus()?;
     level1::end_level_2(level1::level_2(level1::POWER_OFF)?, 3)?;
-    if is_saved {
+    if scenario == scenario::SNAPSHOT {
         saved.linux()?;
     }
     record.went_on = true;
