@@ -2,7 +2,6 @@
 
 use std::{ffi::OsString, fmt, process};
 
-use arch::suggest::nearest;
 use clap::{
     Command,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -207,10 +206,8 @@ fn unknown_option(
             format!("; {}", tips[0].to_string().replace('\'', ""))
         }
         // clap looked for a letter only, or for a command's.
-        _ => match nearest(written, longs.keys().map(String::as_str)).first() {
-            Some(like) if written.len() > 2 => format!("; did you mean --{like}?"),
-            _ => String::new(),
-        },
+        _ if written.len() > 2 => qemu::nearest_of(written, &longs),
+        _ => String::new(),
     };
     format!("{names}{written}: no such option{tip}")
 }

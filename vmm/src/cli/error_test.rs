@@ -17,6 +17,8 @@ fn a_fault_is_a_line_with_the_way_out() {
         ("--memroy 1G", "--memroy: no such option; did you mean --memory?"),
         ("--kernel k --bogus=3", "--bogus: no such option; did you mean --bios?"),
         ("-kernal k", "-kernal: no such option; did you mean --kernel?"),
+        ("-memroy 1G", "-memroy: no such option; did you mean --memory?"),
+        ("-kernel k -mmory=1G", "-mmory: no such option; did you mean --memory?"),
         ("-Z", "-Z: no such option"),
         ("nest --levls 2", "nest --levls: no such option; did you mean --levels?"),
         ("cpu show --jsn x", "cpu show --jsn: no such option; did you mean --json?"),
@@ -133,4 +135,12 @@ fn seconds_are_a_number() {
 fn a_word_that_is_not_utf_8_is_shown() {
     let words = [OsString::from("nvmm"), "--cpu".into(), OsString::from_vec(vec![b'a', 0xff])];
     assert_eq!(Cli::of(&words).unwrap_err().to_string(), "a\u{fffd}: not UTF-8, which is needed here");
+}
+
+#[test]
+fn memory_stands_at_its_letter() {
+    for line in ["-m2G", "-m 2G", "-m=2G", "-msize=2G", "--memory 2G", "-kernel k -m2G"] {
+        let memory = Cli::of(&words(line)).unwrap_or_else(|error| panic!("{line}: {error}")).machine.memory;
+        assert_eq!(memory.trim_start_matches("size="), "2G", "{line}");
+    }
 }

@@ -28,6 +28,7 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
+use arch::suggest::nearest;
 use clap::Command;
 
 pub(super) use self::line::{command, words_of};
@@ -200,10 +201,25 @@ fn read(words: &[OsString], own: &Own, is_qemus: bool) -> Read {
                     from: None,
                 });
             }
+            _ if is_no_memory(bytes, name) => {
+                read.faults.push((at, format!("-{name}: no such option{}", nearest_of(name, own))));
+            }
             _ => read.pieces.push(Piece { at, words: vec![word.clone()], from: None }),
         }
     }
     read
+}
+
+/// Returns whether clap would take a slip of the fingers for `-m` and its value: `-memroy`.
+fn is_no_memory(word: &[u8], name: &str) -> bool {
+    let rest = name.strip_prefix('m').filter(|_| !word.starts_with(b"--"));
+    rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_lowercase()) && rest != "size")
+}
+
+/// `; did you mean --memory?`, if an option of `own` is like `name`.
+pub(super) fn nearest_of(name: &str, own: &Own) -> String {
+    let near = nearest(name, own.keys().map(String::as_str));
+    near.first().map(|near| format!("; did you mean --{near}?")).unwrap_or_default()
 }
 
 /// Gives an option, called `name`, the meaning of its row. `defining`: only if others may refer to it.
