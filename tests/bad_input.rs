@@ -232,7 +232,7 @@ fn reports_over_other_files() {
             refused(&[&nest[..], &[option, &path]].concat(), COULD_NOT, &[&taken]);
             assert_eq!(fs::read(&path).unwrap(), [0; 4096]);
         }
-        // // Detected before a level runs.
+        // Detected before a level runs.
         let nowhere = at("no/such/report");
         refused(
             &["nest", "--kernel", &at("kernel"), option, &nowhere],
@@ -289,7 +289,7 @@ fn outputs_that_keep_what_they_have() {
         refused(&["--serial", output, "--stats", "/nowhere/x"], &["--stats /nowhere/x"]);
         refused(&["--serial", output, "--debug-exit", "0x3f8"], &["COM1"]);
     }
-    // // A machine that runs starts with an empty file.
+    // A machine that runs starts with an empty file.
     let output = nvmm().args(with_kernel(&kernel, &["--serial", &log])).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!fs::read_to_string(kept).unwrap().contains("text"));
@@ -321,7 +321,7 @@ fn more_devices_than_the_bus_has_room_for() {
         COULD_NOT,
         &[&format!("virtio-balloon can't be plugged in (leave out --balloon): {why}")],
     );
-    // // The screen gets the last slot, and its tablet none.
+    // The screen gets the last slot, and its tablet none.
     let fewer = [&options[..2 + 2 * (MOST - 1)], &["--rng", "off", "--display", "vga"]].concat();
     refused(
         &with_kernel(&kernel, &fewer),
@@ -373,7 +373,7 @@ fn programs_for_nest() {
     refused(&["nest", "--exec", &script, "--add", &own], COULD_NOT, &["--add", "/init is nvmm's own"]);
     refused(&["nest", "--exec", &script, "--add", "x:y"], USAGE, &["HOST:/y"]);
     refused(&["nest", "--exec-args", "x"], USAGE, &["--exec"]);
-    // // nvmm itself is a static program, but too large for a level of this size.
+    // nvmm itself is a static program, but too large for a level of this size.
     let small = ["nest", "--levels", "1", "--memory", "64M", "--exec", env!("CARGO_BIN_EXE_nvmm")];
     refused(&small, COULD_NOT, &["--memory: level 1 has 64 MiB, and needs at least"]);
     let over =

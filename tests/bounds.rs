@@ -39,7 +39,7 @@ struct Machine {
 impl Machine {
     /// Starts a guest. All of its memory is allocated from the start.
     fn start(name: &str, words: &str, options: &[&str]) -> Self {
-        // // That guest's buffers reach up to the end of memory.
+        // That guest's buffers reach up to the end of memory.
         let size = if name == "blk_flood" { "16M" } else { "32M" };
         let mut command = nvmm();
         command.arg("--kernel").arg(guest(name)).args(["--memory", &format!("size={size},prefault=on")]);
@@ -78,7 +78,7 @@ impl Machine {
             let (now, holdings) = (self.memory(), self.holdings());
             println!("{before} KiB, after {rounds} rounds {now} KiB; descriptors and threads: {holdings:?}");
             assert!(now <= before + MOST_KIB + sanitizer_kib(), "it has grown from {before} to {now} KiB");
-            // // A thread and its descriptors per queue, not all of which are active at the same time.
+            // A thread and its descriptors per queue, not all of which are active at the same time.
             assert!(holdings[0] <= descriptors + 64 && holdings[1] <= threads + 32, "{holdings:?}");
         }
         self.stdin.write_all(b"q").unwrap();

@@ -163,7 +163,7 @@ fn the_action_for_github() {
     are_taken(&ran.nvmm);
     assert_eq!(ran.nvmm.len(), 3, "{:?}", ran.nvmm);
     assert_eq!(ran.nvmm[2][1..4], ["nest", "--levels", "2"]);
-    // // Built from the action's own source.
+    // Built from the action's own source.
     assert!(ran.others.contains("cargo build --release --locked --package vmm\n"), "{}", ran.others);
 
     let given = [("nvmm", "/opt/nvmm"), ("exec", "./my test"), ("levels", "3")];
@@ -219,7 +219,7 @@ fn the_job_for_kubernetes() {
         are_taken(&ran.nvmm);
     }
     assert_eq!(container["resources"]["limits"]["devices.kubevirt.io/kvm"], "1");
-    // // A failed Job is not retried: a level doesn't fail by chance.
+    // A failed Job is not retried: a level doesn't fail by chance.
     assert_eq!(job["spec"]["backoffLimit"], 0);
 }
 
@@ -229,7 +229,7 @@ fn the_comment_for_kubernetes_is_yaml() {
     let text = fs::read_to_string(folder().join("kubernetes-job.yaml")).unwrap();
     let comment = text.lines().skip_while(|line| !line.contains("limit devices.kubevirt.io/kvm"));
     let lines = comment.filter_map(|line| line.strip_prefix("      #     "));
-    // // One list level less: the container's keys are on the line of its name.
+    // One list level less: the container's keys are on the line of its name.
     let yaml: String = lines.map(|line| format!("{line}\n")).collect();
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("comment.yaml");

@@ -43,10 +43,10 @@ fn a_terminal_is_raw_and_ctrl_a_x_leaves() {
     assert!(terminal.is_raw());
     port.write_all(b"login: ").unwrap();
     expect(&mut terminal.user, "login: ");
-    // // Ctrl-C also goes to the guest.
+    // Ctrl-C also goes to the guest.
     terminal.user.write_all(b"root\r\x03").unwrap();
     expect(&mut port, "root\r\x03");
-    // // Of nvmm's own keys, the console handles two.
+    // Of nvmm's own keys, the console handles two.
     terminal.user.write_all(b"\x01a\x01p\x01h").unwrap();
     expect(&mut port, "\x01\x01p");
     let help = expect(&mut terminal.user, "this help\r\n");
@@ -65,7 +65,7 @@ fn the_terminal_is_given_back_after_each_signal() {
         (Signal::QUIT, Some(131)),
         (Signal::HUP, Some(129)),
         (Signal::USR2, Some(140)),
-        // // The signals' default actions end it.
+        // The signals' default actions end it.
         (Signal::ALARM, None),
         (Signal::ABORT, None),
     ] {
@@ -178,7 +178,7 @@ fn what_is_no_port_is_named() {
 fn ctrl_a_x_leaves_a_guest_that_reads_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (mut terminal, mut port) = on_terminal(&folder.path().join("port"));
-    // // More than the socket and the console can buffer.
+    // More than the socket and the console can buffer.
     terminal.type_at_once(3 << 20);
     let lost = expect(&mut terminal.user, "is lost\r\n");
     assert!(lost.contains("the guest reads no input"), "{lost}");
@@ -192,7 +192,7 @@ fn ctrl_a_x_leaves_a_guest_that_reads_nothing() {
 #[test]
 fn only_a_refusal_alone_is_a_failure() {
     let refusal = "nvmm: the guest reads nothing from COM1; try again later\r\n";
-    // // The last one is printed by an nvmm in the guest, which was refused there.
+    // The last one is printed by an nvmm in the guest, which was refused there.
     let said = [(refusal, 1), ("", 0), ("guest\r\n", 0), (&format!("$ nvmm console a\r\n{refusal}"), 0)];
     for (said, status) in said {
         let folder = tempfile::tempdir().unwrap();

@@ -53,7 +53,7 @@ fn main() {
         ("viewer", viewer),
     ];
     for (name, part) in parts {
-        // // cargo adds `--bench`; any other word selects a part.
+        // cargo adds `--bench`; any other word selects a part.
         let picked: Vec<_> = args.iter().skip(1).filter(|word| !word.starts_with('-')).collect();
         if picked.is_empty() || picked.iter().any(|word| *word == name) {
             part();
@@ -189,7 +189,7 @@ fn clones() {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut all: Vec<_> = (0..CLONES).map(|_| support::Running::start(&mut command)).collect();
         for machine in &mut all {
-            // // A byte that it doesn't wait for keeps it running, and a restored guest prints nothing.
+            // A byte that it doesn't wait for keeps it running, and a restored guest prints nothing.
             if way == "cold starts" {
                 support::expect(machine.0.stdout.as_mut().unwrap(), "ready\n");
             } else {
@@ -314,14 +314,14 @@ fn exits() {
 /// A guest that waits forever, and a viewer that waits for its screen to change.
 fn viewer() {
     const SECONDS: u32 = 30;
-    // // The value of x86 Linux, whatever the rate of its own clock.
+    // The value of x86 Linux, whatever the rate of its own clock.
     const USER_HZ: f64 = 100.0;
     let machine = control::Machine::start("idle", &["--display", "vnc=unix:vnc"]);
     let mut viewer = viewer::Viewer::connect(&machine.folder.path().join("vnc"));
     viewer.update(true);
     viewer.ask(false);
     let stat = format!("/proc/{}/stat", machine.nvmm.0.id());
-    // // proc(5): the second field is the program's name, in parentheses; utime and stime are the 14th and 15th.
+    // proc(5): the second field is the program's name, in parentheses; utime and stime are the 14th and 15th.
     let ticks = || {
         let stat = std::fs::read_to_string(&stat).unwrap();
         let words = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
@@ -353,7 +353,7 @@ fn measure(guest: &str, runs: usize) -> [Vec<Run>; 2] {
         bare.arg("bare").arg(&guest);
         for (row, mut command) in rows.iter_mut().zip([nvmm, bare]) {
             let run = time(command.stdin(Stdio::null()));
-            // // The first run of each fills caches.
+            // The first run of each fills caches.
             if n > 0 {
                 row.push(run);
             }
@@ -369,10 +369,10 @@ fn time(command: &mut Command) -> Run {
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     let pid = i32::try_from(child.id()).unwrap();
-    // // SAFETY: the pointers are to locals, and nothing else waits for our child.
+    // SAFETY: the pointers are to locals, and nothing else waits for our child.
     let waited = unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) };
     assert_eq!((waited, status), (pid, 0), "{command:?} failed");
-    // // SAFETY: any bytes, such as zeros, are a valid value, and wait4 has filled it in.
+    // SAFETY: any bytes, such as zeros, are a valid value, and wait4 has filled it in.
     let usage = unsafe { usage.assume_init() };
     let duration = |time: libc::timeval| {
         Duration::from_micros(u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap())

@@ -92,7 +92,7 @@ fn cpu_help_lists_what_cpu_takes() {
         );
         assert!(text.contains("sse4.2") && text.contains("vmx-ept"), "{word}: {text}");
     }
-    // // Any other machine needs something to start.
+    // Any other machine needs something to start.
     let output = nvmm().args(["--cpu", "host"]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -235,7 +235,7 @@ fn diff_tells_equal_from_different() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(text.contains("CPUID.01H:ECX[22]  movbe") && text.ends_with("1 difference\n"), "{text}");
-    // // Files don't need a host.
+    // Files don't need a host.
     let output = cpu(&["diff", &intel, &amd, "--json", "--kvm", "/dev/no-kvm"]);
     assert_eq!(output.status.code(), Some(1));
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -354,7 +354,7 @@ fn wrong_words() {
         1,
         &["README.md is not a recorded host", "line 1"],
     );
-    // // clap's own errors.
+    // clap's own errors.
     for words in
         [["show"].as_slice(), &["show", "host", "--nested", "maybe"], &["show", "host", "--raw", "--json"]]
     {
@@ -372,7 +372,7 @@ fn lines_are_as_long_as_the_terminal_is_wide() {
         let mut terminal = Terminal::with_columns(command, columns);
         drop(terminal.guest);
         let mut text = Vec::new();
-        // // Reading a terminal whose program has ended gives an error.
+        // Reading a terminal whose program has ended gives an error.
         let _ = terminal.user.read_to_end(&mut text);
         let text = String::from_utf8(text).unwrap();
         assert_eq!(terminal.program.status_in_time(), Some(0));

@@ -78,7 +78,7 @@ fn the_command_returns_once_the_machine_is_there() {
     assert_eq!(machine.nvmm.status_in_time(), Some(0));
     let pid_file = machine.folder.path().join("pid");
     let nvmm = Background::of(&pid_file);
-    // // The machine no longer holds the command's output open.
+    // The machine no longer holds the command's output open.
     assert_eq!(expect_end(machine.process().stdout.as_mut().unwrap()), "");
     assert_eq!(expect_end(machine.process().stderr.as_mut().unwrap()), "");
     for descriptor in 0..3 {
@@ -130,7 +130,7 @@ fn it_outlives_its_terminal() {
     assert_eq!(terminal.program.status_in_time(), Some(0));
     drop(terminal);
     let nvmm = Background::of(&pid_file);
-    // // A hangup would have arrived by now.
+    // A hangup would have arrived by now.
     thread::sleep(Duration::from_millis(300));
     assert!(nvmm.runs());
 }
@@ -200,7 +200,7 @@ fn a_command_that_is_interrupted_leaves_no_machine() {
     kill_process(Pid::from_child(&nvmm.0), Signal::TERM).unwrap();
     nvmm.status();
     let mut client = UnixStream::connect(&port).unwrap();
-    // // Its machine ends immediately after the start.
+    // Its machine ends immediately after the start.
     expect_end(&mut client);
     assert!(in_time(|| !pid_file.exists()));
 }

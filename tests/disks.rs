@@ -71,7 +71,7 @@ fn sigusr1_prints_what_each_disk_did() {
     for _ in 0..2 {
         machine.signal(Signal::USR1);
         let mut line = expect(&mut machine.stderr, "\n");
-        // // After the totals of the previous signal, if this KVM counts exits.
+        // After the totals of the previous signal, if this KVM counts exits.
         if line.starts_with("nvmm: KVM counted ") {
             counted += 1;
             line = expect(&mut machine.stderr, "\n");
@@ -87,7 +87,7 @@ fn sigusr1_prints_what_each_disk_did() {
 
     let mut machine = Watching::start(&["--disk", &first, "-v"]);
     machine.signal(Signal::INT);
-    // // Among the other messages of -v.
+    // Among the other messages of -v.
     expect(&mut machine.stderr, &format!("nvmm: disk root: {USED}\n"));
     assert_eq!(machine.nvmm.status(), Some(130));
 }
@@ -109,7 +109,7 @@ fn sighup_tells_the_guest_which_disk_has_grown() {
     assert_eq!(line, format!("nvmm: disk {}: it has grown from 1 MiB to 3 MiB\n", path(&first)));
     assert_eq!(expect(&mut machine.stdout, "\n"), "sectors 1800\n");
 
-    // // A disk can't shrink.
+    // A disk can't shrink.
     File::options().write(true).open(&first).unwrap().set_len(2 << 20).unwrap();
     machine.signal(Signal::HUP);
     assert_eq!(expect(&mut machine.stderr, "\n"), "nvmm: SIGHUP: no disk has grown\n");
@@ -157,7 +157,7 @@ fn a_driver_from_before_virtio_1_0_uses_a_transitional_disk() {
     let written: Vec<_> = (0..200).flat_map(|sector| [sector; 512]).collect();
     assert!(std::fs::read(&image).unwrap().starts_with(&written));
 
-    // // It also works as a modern device, whatever its first BAR is.
+    // It also works as a modern device, whatever its first BAR is.
     let output = run("blk_write", &["--disk", &format!("path={},disable-legacy=off", path(&image))]);
     let written = "near 0\nfar 0\nnear again 0\nflush 0\nread far 0\n";
     assert_eq!(String::from_utf8_lossy(&output.stdout), written);
@@ -270,7 +270,7 @@ fn cloud_inits_seed_is_a_disk_in_memory() {
         assert!(text.contains(&format!("{line}\n")), "{text}");
     }
 
-    // // The guest may have no driver for virtio.
+    // The guest may have no driver for virtio.
     let image = folder.path().join("a.img");
     std::fs::write(&image, vec![0; 1 << 20]).unwrap();
     let sata = format!("path={},bus=sata", path(&image));
@@ -279,7 +279,7 @@ fn cloud_inits_seed_is_a_disk_in_memory() {
     assert!(text.contains("  cloud-init: raw, 128 KiB, read-only\n    bus=sata, "), "{text}");
     assert!(text.contains("ahci [8086:2922]") && !text.contains("[1af4:1042]"), "{text}");
 
-    // // The guest can't overwrite the data that it is given.
+    // The guest can't overwrite the data that it is given.
     let output = run("hello", &["--cloud-init", &files, "--serial", &format!("file={}", path(&wishes))]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(std::fs::read(&wishes).unwrap(), b"users: []\n");
@@ -358,7 +358,7 @@ fn an_output_is_written_over_no_disk() {
             assert!(output.metadata().unwrap().len() > 0);
         }
     }
-    // // A disk used by another program, and a log that a shell appends to a disk.
+    // A disk used by another program, and a log that a shell appends to a disk.
     let user = RawDisk::open(&free, &DiskOptions { read_only: true, direct: false }).unwrap();
     let said = run("power_off", &["--stats", path(&free)]);
     assert!(String::from_utf8_lossy(&said.stderr).contains("is a disk image in use by "));
@@ -375,7 +375,7 @@ fn an_output_is_written_over_no_disk() {
     let stderr = String::from_utf8_lossy(&said.stderr);
     assert!(stderr.starts_with("nvmm: standard output, ") && stderr.contains("a file of --disk"), "{stderr}");
     assert_eq!((said.status.code(), raw.metadata().unwrap().len()), (Some(1), 1 << 20));
-    // // A file that is not in use.
+    // A file that is not in use.
     let said = run("power_off", &["--disk", path(&raw), "--stats", path(&free), "--serial", "null"]);
     assert_eq!(said.status.code(), Some(0), "{}", String::from_utf8_lossy(&said.stderr));
     assert!(std::fs::read_to_string(&free).unwrap().contains("exits"));
@@ -416,7 +416,7 @@ fn much_in_flight_holds_up_neither_a_reset_nor_the_end() {
     }
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("image");
-    // // The guest can tell from the first byte of the data that a request is being processed.
+    // The guest can tell from the first byte of the data that a request is being processed.
     std::fs::write(&image, [1; 512]).unwrap();
     File::options().write(true).open(&image).unwrap().set_len(4 << 30).unwrap();
     for aio in ["io_uring", "threads"] {
@@ -430,7 +430,7 @@ fn much_in_flight_holds_up_neither_a_reset_nor_the_end() {
         let mut nvmm = Running::start(command.stdout(Stdio::piped()));
         let mut stdout = nvmm.0.stdout.take().unwrap();
         assert_eq!(expect(&mut stdout, "flooded again\n"), "flooded\nreset\nflooded again\n");
-        // // With a pause in between, so that the second is taken as a new request.
+        // With a pause in between, so that the second is taken as a new request.
         for _ in 0..2 {
             kill_process(Pid::from_child(&nvmm.0), Signal::TERM).unwrap();
             std::thread::sleep(std::time::Duration::from_millis(1200));

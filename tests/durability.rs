@@ -99,11 +99,11 @@ fn kill_often(kind: ImageKind, options: &str) {
             let (seen, said) = run_and_kill(&mut command, &mut random);
             assert_eq!(said, "");
 
-            // // The journal may be older.
+            // The journal may be older.
             let confirmed = last_confirmed(&journal).max(first - 1);
             let lines: Vec<_> = seen.lines().skip(1).map(Line::parse).collect();
             for (round, line) in (first..).zip(&lines) {
-                // // The first round reads data that no flush has confirmed.
+                // The first round reads data that no flush has confirmed.
                 let differing = if round == first { line.differing } else { 0 };
                 assert_eq!(*line, Line { round, differing, ..Line::default() });
             }
@@ -114,7 +114,7 @@ fn kill_often(kind: ImageKind, options: &str) {
                 model.write(round, 0);
                 model.flush();
             }
-            // // At most this can have started besides: the next round, and if its flush was done, a part of one more.
+            // At most this can have started besides: the next round, and if its flush was done, a part of one more.
             model.begin(confirmed + 1, Round(confirmed + 1).writes());
             model.begin(confirmed + 2, Round(confirmed + 2).early());
             model.verify(&image.read(true)).unwrap();
@@ -217,10 +217,10 @@ fn full_host(kind: ImageKind, cluster_size: &str, times: u64, left: impl Fn(&mut
             },
             |_| fs::remove_file(&filler).unwrap(),
         );
-        // // Clusters that imago frees also take space, if the image has holes there.
+        // Clusters that imago frees also take space, if the image has holes there.
         model.verify(&image.read(true)).unwrap();
     };
-    // // Threads that a thread starts share its private mounts. These end with them.
+    // Threads that a thread starts share its private mounts. These end with them.
     thread::scope(|scope| scope.spawn(test).join().unwrap());
 }
 

@@ -45,7 +45,7 @@ fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
     fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
     while writer.write(&[b'.'; 4096]).is_ok() {}
     while writer.write(b".").is_ok() {}
-    // // The flag is shared with the processes that inherit this end.
+    // The flag is shared with the processes that inherit this end.
     fcntl_setfl(&writer, OFlags::empty()).unwrap();
     (reader, writer)
 }
@@ -100,7 +100,7 @@ fn ctrl_a_x_works_on_a_terminal_that_takes_no_output() {
     command.args(["--cmdline", "."]);
     let mut terminal = Terminal::start(command);
     expect(&mut terminal.user, "00000010");
-    // // By now the terminal is full: a guest prints faster than this.
+    // By now the terminal is full: a guest prints faster than this.
     thread::sleep(Duration::from_millis(300));
     terminal.user.write_all(b"\x01x").unwrap();
     assert_eq!(terminal.program.status_in_time(), Some(0));
@@ -127,7 +127,7 @@ fn a_slow_reader_misses_nothing() {
         machine("flood").args(["--cmdline", "b"]).stdin(Stdio::piped()).stdout(Stdio::piped()),
     );
     child.0.stdin.take().unwrap().write_all(b".").unwrap();
-    // // The pipe takes 64 KiB of it.
+    // The pipe takes 64 KiB of it.
     a_while();
     let mut text = String::new();
     child.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
@@ -222,7 +222,7 @@ fn endlessly_reset() -> Running {
         machine("reboot").args(["--cmdline", "a"]).stdout(Stdio::piped()).stderr(Stdio::piped()),
     );
     expect(child.0.stdout.as_mut().unwrap(), "boot\nboot\n");
-    // // Unread output is lost, and blocks nothing.
+    // Unread output is lost, and blocks nothing.
     child
 }
 
@@ -346,7 +346,7 @@ fn grace_bounds_the_wait_for_the_guest() {
     }
     let (mut child, _stdout) = pressed(&["--grace", "1"]);
     assert_eq!(child.status_in_time(), Some(143));
-    // // A reset doesn't change that either.
+    // A reset doesn't change that either.
     let (mut child, _stdout) = pressed(&["--grace", "2"]);
     send(&mut child, b"R");
     assert_eq!(child.status_in_time(), Some(143));
@@ -383,7 +383,7 @@ fn input_that_came_before_a_reset_waits_for_no_key() {
     let mut child = Running::start(machine("late").stdin(Stdio::piped()).stdout(Stdio::piped()));
     let mut stdout = child.0.stdout.take().unwrap();
     expect(&mut stdout, "ready\n");
-    // // Bytes that the port has taken are lost with it; the rest is kept.
+    // Bytes that the port has taken are lost with it; the rest is kept.
     let mut text = vec![b'.'; 200];
     text[0] = b'R';
     text.push(b'e');
@@ -485,7 +485,7 @@ fn a_stopped_nvmm_lets_go_of_the_terminal_and_takes_it_again() {
         if stop == Signal::TSTP {
             assert!(!terminal.is_raw(), "stopped");
         } else {
-            // // nvmm could not know about this change; shells handle it.
+            // nvmm could not know about this change; shells handle it.
             modes.local_modes |= LocalModes::ICANON | LocalModes::ECHO;
             modes.input_modes |= rustix::termios::InputModes::ICRNL;
             modes.output_modes |= OutputModes::OPOST;
@@ -539,7 +539,7 @@ fn a_warning_before_the_start_takes_no_signal_away() {
     expect(&mut messages, "Hyper-V");
     let mut stdout = child.0.stdout.take().unwrap();
     expect(&mut stdout, "ready\n");
-    // // Each signal may go to any thread that does not block it.
+    // Each signal may go to any thread that does not block it.
     for _ in 0..20 {
         signal(&child.0, Signal::USR1);
         signal(&child.0, Signal::HUP);

@@ -83,10 +83,10 @@ fn a_guest_that_ends_early_has_not_met_it() {
         let rest = ["--expect", "$ ", "--send", last, "--expect", "more", "--on-reboot", "exit"];
         let (status, shown, said) = end(&run(&[&LOGIN[..], &rest].concat()));
         assert_eq!(status, Some(expected), "{last}: {shown}{said}");
-        // // The report of a crash comes before or after it.
+        // The report of a crash comes before or after it.
         assert!(said.contains(unmet), "{last}: {said}");
     }
-    // // Having nothing more to type is no error.
+    // Having nothing more to type is no error.
     let rest = ["--expect", "$ ", "--send", "off", "--expect", "\n", "--send", "never"];
     let (status, shown, said) = end(&run(&[&LOGIN[..], &rest].concat()));
     assert_eq!((status, said.as_str()), (Some(0), ""), "{shown}");

@@ -89,7 +89,7 @@ fn seabios_starts_the_boot_sector_of_a_disk() {
         assert!(messages.contains(expected), "no {expected:?} in\n{messages}");
     }
     let console = String::from_utf8_lossy(&output.stdout).into_owned();
-    // // The last characters may not have arrived yet.
+    // The last characters may not have arrived yet.
     assert!(console.contains("Booting from Hard Disk"), "{console}");
 }
 
@@ -136,7 +136,7 @@ fn seabios_starts_the_boot_sector_of_a_sata_disk() {
     }
     let folder = TempDir::new().unwrap();
     let [a, b] = [("a.img", 21), ("b.img", 1)].map(|(name, value)| disk(&folder, name, &exit(value)));
-    // // By its position among the disks, whatever the order of their PCI addresses.
+    // By its position among the disks, whatever the order of their PCI addresses.
     let sata = format!("path={},bus=sata", a.display());
     let output = run(&[], &["-vv", "--disk", &sata, "--disk", b.to_str().unwrap(), "--boot", "disk1"]);
     let messages = stderr(&output);
@@ -155,7 +155,7 @@ fn cd(folder: &TempDir, name: &str, code: &[u8]) -> PathBuf {
     put(17, 0, b"\x00CD001\x01EL TORITO SPECIFICATION");
     put(17, 0x47, &19_u32.to_le_bytes());
     put(18, 0, b"\xffCD001\x01");
-    // // The validation entry, whose words have the sum 0, and the entry of the image: 4 sectors of 512 bytes at block 20.
+    // The validation entry, whose words have the sum 0, and the entry of the image: 4 sectors of 512 bytes at block 20.
     put(19, 0, &[1]);
     put(19, 28, &[0xaa, 0x55, 0x55, 0xaa]);
     put(19, 32, &[0x88, 0, 0, 0, 0, 0, 4, 0, 20, 0, 0, 0]);
@@ -204,7 +204,7 @@ fn disks_start_in_the_order_that_is_asked_for() {
     }
     let folder = TempDir::new().unwrap();
     let [a, b] = [("a.img", 1), ("b.img", 2)].map(|(name, value)| disk(&folder, name, &exit(value)));
-    // // Without `bootindex=`, the first disk comes first, whatever its bus is.
+    // Without `bootindex=`, the first disk comes first, whatever its bus is.
     let sata = format!("path={},bus=sata", b.display());
     let output = run(&[&a], &["--disk", &sata, "--net", "none", "-v"]);
     assert_eq!(output.status.code(), Some(1 << 1 | 1), "{}", stderr(&output));

@@ -110,7 +110,7 @@ fn disk(folder: &Path, menu: &str) -> Option<()> {
     fs::OpenOptions::new().write(true).open(&partition).unwrap().set_len((LEN - PARTITION) as u64).unwrap();
     let mut mke2fs = Command::new("mke2fs");
     mke2fs.args(["-q", "-t", "ext2", "-d"]).arg(&root).arg(&partition);
-    // // On Debian it is only in root's PATH.
+    // On Debian it is only in root's PATH.
     mke2fs.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
     if !made(&mut mkimage) || !made(&mut mke2fs) {
         return None;
@@ -118,13 +118,13 @@ fn disk(folder: &Path, menu: &str) -> Option<()> {
     let mut bytes = vec![0; LEN];
     let mut put = |at: usize, from: &[u8]| bytes[at..at + from.len()].copy_from_slice(from);
     put(0, &fs::read(Path::new(MODULES).join("boot.img")).unwrap()[..440]);
-    // // Bootable, with Linux's type, the start and the length in sectors.
+    // Bootable, with Linux's type, the start and the length in sectors.
     let sectors = |bytes: usize| u32::try_from(bytes / SECTOR).unwrap().to_le_bytes();
     put(446, &[0x80, 0, 0, 0, 0x83]);
     put(446 + 8, &sectors(PARTITION));
     put(446 + 12, &sectors(LEN - PARTITION));
     put(510, &[0x55, 0xaa]);
-    // // The sector where boot.img expects it by default.
+    // The sector where boot.img expects it by default.
     let core = fs::read(&core).unwrap();
     assert!(SECTOR + core.len() <= PARTITION, "the core image has {} bytes", core.len());
     put(SECTOR, &core);
@@ -157,7 +157,7 @@ fn grubs_menu_and_command_line_are_driven_and_halt_powers_off() {
         ("halt.mod", "\\c"),
         ("grub> ", "echo \"<$root> <$grub_platform>\""),
         ("<hd0,msdos1> <pc>", "\\c"),
-        // // Back to the menu, and down.
+        // Back to the menu, and down.
         ("grub> ", "\\x1b\\c"),
         ("is highlighted", "\\x1b[B\\c"),
         ("*The second entry", ""),
@@ -172,14 +172,14 @@ fn grubs_menu_and_command_line_are_driven_and_halt_powers_off() {
     let output = command.args(["--expect", "the second has started"]).output().unwrap();
     let [console, said] =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    // // The machine powered off: GRUB found ACPI's tables, and _S5 in the DSDT.
+    // The machine powered off: GRUB found ACPI's tables, and _S5 in the DSDT.
     assert_eq!(output.status.code(), Some(0), "{said}\n{console}");
     assert!(!console.contains("wrong"), "{console}");
 }
 
 #[test]
 fn keys_typed_into_grubs_command_line_come_out_on_the_serial_port() {
-    // // With the BIOS's keyboard, and also on the BIOS's screen.
+    // With the BIOS's keyboard, and also on the BIOS's screen.
     assert!(MENU.contains(TERMINALS));
     let menu = MENU.replace(TERMINALS, "terminal_input console\nterminal_output serial console");
     let Some(folder) = folder(&menu) else { return };
@@ -192,7 +192,7 @@ fn keys_typed_into_grubs_command_line_come_out_on_the_serial_port() {
     let menu = Picture::read_png(PICTURE);
     Viewer::connect(&folder.path().join("vnc")).until(|picture| picture.has(BELOW_VERSION, &menu));
 
-    // // A KVM that emulates the BIOS takes seconds per key, and a keyboard buffers only a few: wait for each before the next.
+    // A KVM that emulates the BIOS takes seconds per key, and a keyboard buffers only a few: wait for each before the next.
     for (text, key) in
         [("", "down"), ("*The second entry", "c"), ("grub> ", "s"), ("s", "e"), ("e", "t"), ("t", "ret")]
     {
@@ -200,6 +200,6 @@ fn keys_typed_into_grubs_command_line_come_out_on_the_serial_port() {
         let output = ctl(&folder.path().join("qmp"), &["send-key", key]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    // // All variables.
+    // All variables.
     expect_for(MINUTES, &mut console, "root=hd0,msdos1");
 }

@@ -137,7 +137,7 @@ impl Sources {
         if self.modules.contains_key(&child) && !rest.is_empty() {
             return self.inside(&child, rest, depth);
         }
-        // // Names can refer to each other in a circle.
+        // Names can refer to each other in a circle.
         let depth = depth.checked_sub(1)?;
         let named = module.uses.iter().filter(|taken| taken.name == *first);
         let named = named.map(|taken| [&taken.path, rest].concat());
@@ -294,7 +294,7 @@ fn paths(tokens: TokenStream, found: &mut BTreeSet<Name>) {
                 after_dot = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '.');
                 match token {
                     TokenTree::Group(group) => paths(group.stream(), found),
-                    // // Function names in serde's attributes.
+                    // Function names in serde's attributes.
                     TokenTree::Literal(literal) => {
                         let text = literal.to_string();
                         if let Ok(path) = syn::parse_str::<syn::Path>(text.trim_matches('"')) {
@@ -365,17 +365,17 @@ fn circles_are_seen_whatever_names_are_taken_by() {
     assert_eq!(with_b("pub struct B;"), none);
     assert_eq!(with_b("pub struct B; use super::a::A;"), circle);
     assert_eq!(with_b("pub struct B; fn f() { use crate::{a::{self}, b}; a::A::new(); }"), circle);
-    // // Imported from a re-export, or with everything else.
+    // Imported from a re-export, or with everything else.
     assert_eq!(with_b("pub struct B; impl From<crate::A> for B {}"), circle);
     assert_eq!(with_b("pub struct B; use crate::*; fn f(_: A) {}"), circle);
     // In macros and attributes.
     assert_eq!(with_b(r#"pub struct B; fn f() { println!("{}", super::a::A) }"#), circle);
     assert_eq!(with_b(r#"#[serde(with = "crate::A")] pub struct B;"#), circle);
-    // // Re-exported, imported elsewhere, or only for tests.
+    // Re-exported, imported elsewhere, or only for tests.
     assert_eq!(with_b("pub struct B; pub use crate::a::A;"), none);
     assert_eq!(with_b("pub struct B { A: u8 } fn f(b: B) { b.A; other::A; ::a::A }"), none);
     assert_eq!(with_b("pub struct B; #[cfg(test)] fn f(_: crate::A) {}"), none);
-    // // A file and its parent module.
+    // A file and its parent module.
     let child = circle_of(["mod a; pub struct L(a::A);", "pub struct A; fn f(_: super::L) {}", ""]);
     assert_eq!(child, ["a.rs", "lib.rs"]);
 }

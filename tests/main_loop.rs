@@ -120,7 +120,7 @@ fn nvmm_ends_with_its_terminal() {
         return;
     }
     let Terminal { user, guest, program: mut nvmm } = on_terminal("echo");
-    // // A SIGHUP from another process does not end nvmm, as a hangup does.
+    // A SIGHUP from another process does not end nvmm, as a hangup does.
     signal(&nvmm, Signal::HUP);
     std::thread::sleep(std::time::Duration::from_millis(50));
     let mut user = user;

@@ -165,14 +165,14 @@ fn a_link_is_pulled_out_and_plugged_in() {
     assert_eq!(namespace.udp("10.0.0.2/7", "hello").stdout, b"");
     let told = client.call("nvmm-network", &json!({})).unwrap();
     assert_eq!(told[0]["link-up"], json!(false));
-    // // The setting survives the machine's reset.
+    // The setting survives the machine's reset.
     client.call("system_reset", &json!({})).unwrap();
     ready(&mut machine);
     machine.prints("link down\n");
     assert_eq!(machine.ask(&["set_link", "name=net0", "up=true"]), "");
     machine.prints("link up\n");
     assert!(namespace.answers("10.0.0.2/7"));
-    // // The tiny guest has set no filter.
+    // The tiny guest has set no filter.
     let filters = client.call("query-rx-filter", &json!({"name": "net0"})).unwrap();
     let [filter] = &filters.as_array().unwrap()[..] else { panic!("{filters}") };
     assert_eq!((&filter["name"], &filter["promiscuous"]), (&json!("net0"), &json!(true)));
@@ -202,7 +202,7 @@ fn a_guest_sees_its_link_down_for_good_when_its_tap_is_deleted() {
         assert!(refusal.contains(&gone), "{refusal}");
         let told = machine.client().call("nvmm-network", &json!({})).unwrap();
         assert_eq!(told[0]["link-up"], json!(false));
-        // // Frames from the guest are dropped, and don't wait forever.
+        // Frames from the guest are dropped, and don't wait forever.
         machine.client().call("system_reset", &json!({})).unwrap();
         ready(&mut machine);
         machine.prints("link down\n");
@@ -218,7 +218,7 @@ fn a_guest_sees_its_link_down_for_good_when_passt_ends() {
     namespace.ip("route add default via 10.0.0.1 dev br0");
     let mut machine = start(&namespace, "a2", &["--net", "user"]);
     ready(&mut machine);
-    // // The process of nvmm is `nsenter`'s, which has executed it.
+    // The process of nvmm is `nsenter`'s, which has executed it.
     let nvmm = machine.nvmm.0.id();
     let children = || {
         let tasks = fs::read_dir(format!("/proc/{nvmm}/task")).unwrap();
@@ -358,7 +358,7 @@ fn a_forwarded_port_leads_to_the_guest_without_a_tap() {
     if let Err(error) = Command::new("passt").arg("--version").output() {
         return println!("skipped: passt: {error}");
     }
-    // // A default route, without which passt has no address for the guest.
+    // A default route, without which passt has no address for the guest.
     namespace.ip("route add default via 10.0.0.1 dev br0");
     let options = ["-nic", "user,hostfwd=udp::7777-:7,hostfwd=tcp::7778-:22,mac=52:54:00:00:00:02"];
     let mut machine = start(&namespace, "a2", &options);
@@ -379,7 +379,7 @@ fn a_forwarded_port_leads_to_the_guest_without_a_tap() {
 
     machine.process().kill().unwrap();
     machine.nvmm.status();
-    // // passt has also ended.
+    // passt has also ended.
     wait_until(|| {
         let output = run(&namespace, &["--net", "user,hostfwd=udp::7777-:7"]);
         output.status.code() == Some(0)

@@ -42,7 +42,7 @@ impl Machine {
     fn start(folder: &TempDir, name: &str, options: &[&str]) -> Self {
         let messages = folder.path().join("messages");
         let mut command = Command::new("sh");
-        // // Only a shell can separate the two output streams of a terminal.
+        // Only a shell can separate the two output streams of a terminal.
         command.args(["-c", "messages=$1; shift; exec \"$@\" 2>\"$messages\"", "sh"]).arg(&messages);
         command.arg(nvmm().get_program()).arg("--kernel").arg(guest(name));
         command.args(["--debug-exit", "0xf4", "--memory", "16M"]).args(options);
@@ -51,12 +51,12 @@ impl Machine {
         let seen: Arc<Mutex<Vec<u8>>> = Arc::clone(&output);
         let reader = thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // // The end of a terminal is reported as an error.
+            // The end of a terminal is reported as an error.
             while let Ok(len) = user.read(&mut bytes) {
                 seen.lock().unwrap().extend(&bytes[..len]);
             }
         });
-        // // Before that, the terminal itself would echo the input.
+        // Before that, the terminal itself would echo the input.
         while !terminal.is_raw() {
             thread::sleep(Duration::from_millis(1));
         }
@@ -123,7 +123,7 @@ fn cpu_ticks(running: &Running) -> u64 {
 /// The names of a process's threads.
 fn threads(running: &Running) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", running.0.id())).unwrap();
-    // // A thread may have ended meanwhile.
+    // A thread may have ended meanwhile.
     tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok()).collect()
 }
 
@@ -137,7 +137,7 @@ fn a_paused_machine_takes_no_time_and_what_is_typed_waits() {
     machine.press(PAUSED);
     let before = cpu_ticks(&machine.terminal.program);
     thread::sleep(Duration::from_millis(300));
-    // // The guest only runs a loop.
+    // The guest only runs a loop.
     assert!(cpu_ticks(&machine.terminal.program) <= before + 1);
     machine.terminal.user.write_all(b"typed").unwrap();
     machine.press(GOES_ON);
@@ -158,7 +158,7 @@ fn a_machine_that_starts_paused_waits_for_the_key() {
         assert!(asked.elapsed() < Duration::from_secs(60), "nvmm does not say that it waits");
         thread::sleep(Duration::from_millis(1));
     }
-    // // The output would have arrived by then.
+    // The output would have arrived by then.
     thread::sleep(Duration::from_millis(20));
     assert!(machine.output.lock().unwrap().is_empty());
     assert!(threads(&machine.terminal.program).iter().all(|name| !name.starts_with("vcpu")));
@@ -185,7 +185,7 @@ fn the_key_is_refused_while_a_debugger_has_the_machine() {
         thread::sleep(Duration::from_millis(1));
     }
     machine.press(PAUSED);
-    // // It can still be interrupted, and continues as the debugger asks.
+    // It can still be interrupted, and continues as the debugger asks.
     debugger.send(b"\x03").unwrap();
     assert!(debugger.answer().unwrap().starts_with("T02"));
     machine.press("the debugger has stopped the machine");
@@ -204,7 +204,7 @@ fn a_paused_machine_ends_when_it_is_told_to() {
     machine.press(PAUSED);
     machine.terminal.user.write_all(QUIT_KEY).unwrap();
     assert_eq!(machine.end().0, Some(0));
-    // // A guest that would notice its power button, if it ran.
+    // A guest that would notice its power button, if it ran.
     let mut machine = Machine::start(&folder, "button", &[]);
     machine.press(PAUSED);
     kill_process(Pid::from_child(&machine.terminal.program.0), Signal::TERM).unwrap();
@@ -221,7 +221,7 @@ fn a_guest_that_resets_all_the_time_is_paused_all_the_same() {
     let mut machine = Machine::start(&folder, "reboot", &["--cmdline", "a", "--smp", "2"]);
     for _ in 0..TIMES {
         machine.press(PAUSED);
-        // // The next machine would run by then.
+        // The next machine would run by then.
         thread::sleep(Duration::from_millis(20));
         let vcpus = threads(&machine.terminal.program).into_iter().filter(|name| name.starts_with("vcpu"));
         assert_eq!(vcpus.count(), 0);
@@ -265,7 +265,7 @@ fn pauses_lose_nothing_of_a_flood() {
     let folder = TempDir::new().unwrap();
     let mut machine = Machine::start(&folder, "flood", &["--cmdline", "h"]);
     machine.pause_often();
-    // // Read only after the flood.
+    // Read only after the flood.
     machine.terminal.user.write_all(b"x").unwrap();
     let (status, output) = machine.end();
     assert_eq!(status, Some(0));

@@ -41,7 +41,7 @@ fn the_date_is_the_hosts_in_utc() {
     let before = now();
     let printed = clocks("date");
     let (date, rest) = printed.split_once('\n').unwrap();
-    // // Fails if the host's clock is set meanwhile.
+    // Fails if the host's clock is set meanwhile.
     let after = now();
     assert!(before.as_str() <= date && date <= after.as_str() || after < before, "{before} {date} {after}");
     assert_eq!(rest, "updated\n");
@@ -78,7 +78,7 @@ fn a_panic_ends_nvmm_with_its_own_status_or_resets_the_machine() {
     let (status, printed, said) = panics("panic", &["--on-panic", "exit"]);
     assert_eq!((status, printed.as_str()), (Some(12), "pvpanic 7\n"));
     assert_eq!(said, "nvmm: the guest's kernel panicked\n");
-    // // Until the third panic within ten seconds.
+    // Until the third panic within ten seconds.
     let (status, printed, said) = panics("panic", &["--on-panic", "reset", "--on-reboot", "exit"]);
     assert_eq!((status, printed.as_str()), (Some(12), "pvpanic 7\npvpanic 7\npvpanic 7\n"), "{said}");
     assert!(said.contains("the machine is reset") && said.contains("third panic"), "{said}");
@@ -114,7 +114,7 @@ fn a_panic_pauses_the_machine_and_the_user_lets_it_go_on() {
     command.args(["--cmdline", "panic", "--on-panic", "pause"]);
     let mut terminal = Terminal::start(command);
     let seen = expect(&mut terminal.user, "the machine is paused\r\n");
-    // // The guest's own output may come later.
+    // The guest's own output may come later.
     assert!(seen.contains("the guest's kernel panicked") && !seen.contains("goes on"), "{seen}");
     terminal.user.write_all(b"\x01p").unwrap();
     // The guest's debug exit of 0.
@@ -147,6 +147,6 @@ fn a_kernel_finds_the_users_files_in_fw_cfg() {
     let (printed, said) = told(&files);
     assert_eq!(printed, "acpi 1\nopt/io.systemd.credentials/motd=a,b\netc/x=\n");
     assert!(said.contains("name=etc/x,string=: names outside opt/ are firmware's"), "{said}");
-    // // Otherwise there is no fw_cfg.
+    // Otherwise there is no fw_cfg.
     assert_eq!(told(&[]).0, "acpi 0\nno fw_cfg\n");
 }

@@ -40,7 +40,7 @@ impl Machine {
         }
         let mut nvmm = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let (stdin, mut stdout) = (nvmm.0.stdin.take().unwrap(), nvmm.0.stdout.take().unwrap());
-        // // The sockets exist before the guest runs.
+        // The sockets exist before the guest runs.
         expect(&mut stdout, "ready\n");
         Self { nvmm, stdin, stdout, sockets, _folder: folder }
     }
@@ -86,7 +86,7 @@ fn output_that_nobody_takes_stops_no_other_port() {
         return;
     }
     let mut machine = Machine::start("port_flood", 1);
-    // // First without a peer, then with one that never reads.
+    // First without a peer, then with one that never reads.
     (0..50).for_each(|n| machine.echo(&format!("line {n}\n")));
     let unread = machine.connect();
     (0..50).for_each(|n| machine.echo(&format!("more {n}\n")));
@@ -110,7 +110,7 @@ fn signals_are_heard_through_a_flood() {
 /// Sends constantly until `done`, and reads the echo. Returns the number of bytes that came back.
 fn flood(mut peer: UnixStream, done: &AtomicBool) -> usize {
     let mut reader = peer.try_clone().unwrap();
-    // // Don't block on a guest that is busy with another port.
+    // Don't block on a guest that is busy with another port.
     reader.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     peer.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
     let (mut back, mut buffer) = (0, [0; 4096]);
@@ -187,7 +187,7 @@ fn ports_outlive_resets_and_nothing_grows() {
             assert_eq!(said.len(), "COM2 ready\n".len(), "after reset {n}: {said:?}");
             echo(peer, &format!("COM{com}, {n}\n"));
         }
-        // // All outputs have started their threads by now.
+        // All outputs have started their threads by now.
         match held {
             None => held = Some(machine.holds()),
             Some(held) => machine.wait_until_it_holds(held),

@@ -178,7 +178,7 @@ fn features_need_what_they_need_in_qemu() {
     let Some(switches) = switches() else { return };
     let features =
         known(&switches, |place| !matches!(place, Place::Cpuid(leaf, ..) if leaf.function == KVM_LEAF));
-    // // Features that no other needs in nvmm are tested many at a time: for any two there is a run with one and without the other.
+    // Features that no other needs in nvmm are tested many at a time: for any two there is a run with one and without the other.
     let (needed, free): (Vec<FeatureId>, Vec<_>) =
         features.iter().partition(|id| !id.dependents().is_empty());
     let halves = (0..=free.len().ilog2()).flat_map(|run| {
@@ -206,7 +206,7 @@ fn features_need_what_they_need_in_qemu() {
         let carried = without.iter().fold(FeatureSet::default(), |set, id| set | id.dependents());
         let kept = lost.iter().filter(|id| (id.together() & carried).is_empty()).map(|id| id.name());
         let kept: Vec<_> = kept.collect();
-        // // AVX10's lengths depend on each other, and AVX10 on having one: without the shortest, all of it is removed.
+        // AVX10's lengths depend on each other, and AVX10 on having one: without the shortest, all of it is removed.
         if without.iter().eq(FeatureId::find("avx10-128")) {
             assert_eq!(kept, ["avx10", "avx10-vnni-int"]);
         } else {

@@ -50,10 +50,10 @@ fn a_machine_is_stopped_goes_on_and_ends_and_all_hear_of_it() {
     assert_eq!(second.event(), ("STOP".to_owned(), NOTHING));
     let paused = json!({"running": false, "status": "paused"});
     assert_eq!(second.call("query-status", &none()), Ok(paused.clone()));
-    // // Again, by another client: nothing happens.
+    // Again, by another client: nothing happens.
     assert_eq!(second.call("stop", &none()), Ok(none()));
     assert_eq!(first.call("query-status", &none()), Ok(paused));
-    // // Both at once: the last one decides.
+    // Both at once: the last one decides.
     first.send(br#"{"execute": "cont"}{"execute": "stop"}"#);
     second.send(br#"{"execute": "stop"}{"execute": "cont"}"#);
     let mut answers = [0, 0];
@@ -205,7 +205,7 @@ fn answers_are_as_the_schema_says() {
         let info = schema::find(&schema, command).unwrap();
         schema::check(&schema, &info["arg-type"], arguments).unwrap();
         match client.call(command, arguments) {
-            // // KVM has no counters before Linux 5.14.
+            // KVM has no counters before Linux 5.14.
             Err(why) => {
                 assert!(*command == "query-stats" && why.contains("counts nothing"), "{command}: {why}");
             }
@@ -230,7 +230,7 @@ fn a_machine_that_waits_for_a_serial_port_s_peer_is_asked_and_ended() {
     }
     client.call("query-cpu-definitions", &none()).unwrap();
     assert_eq!(client.call("query-status", &none()), Ok(prelaunch));
-    // // A question that only a machine can answer waits for one, and is refused if there will be none.
+    // A question that only a machine can answer waits for one, and is refused if there will be none.
     client.send(br#"{"execute": "query-block"}"#);
     assert_eq!(machine.client().call("quit", &none()), Ok(none()));
     let refused = std::iter::repeat_with(|| client.hear()).find(|said| said.get("event").is_none()).unwrap();
@@ -256,7 +256,7 @@ fn a_hung_guest_is_looked_into() {
     let dump = json!({"paging": false, "protocol": format!("file:{}", core.display())});
     assert_eq!(client.call("dump-guest-memory", &dump), Ok(none()));
     assert!(fs::read(&core).unwrap().starts_with(b"\x7fELF"));
-    // // It kept running all the time.
+    // It kept running all the time.
     assert_eq!(client.call("query-status", &none()).unwrap()["running"], json!(true));
 }
 
@@ -283,7 +283,7 @@ fn bad_input_is_refused_and_harms_nobody_else() {
     );
     assert_eq!(client.call("query-name", &none()), Ok(json!({"name": "a,b"})));
 
-    // // A command without an end, and endlessly nested lists.
+    // A command without an end, and endlessly nested lists.
     for (bytes, count) in [(vec![b'x'; 1 << 20], 100), (b"[".repeat(1 << 20), 1)] {
         let mut endless = machine.connect();
         let mut heard = BufReader::new(endless.try_clone().unwrap());
@@ -297,14 +297,14 @@ fn bad_input_is_refused_and_harms_nobody_else() {
         assert!(line.contains("limit exceeded"), "{line}");
     }
 
-    // // A client that closes in the middle of a command, and one that closes before its answer.
+    // A client that closes in the middle of a command, and one that closes before its answer.
     let mut gone = machine.client();
     gone.send(br#"{"execute": "quit"#);
     drop(gone);
     let mut gone = machine.client();
     gone.send(br#"{"execute": "query-cpu-definitions"}"#);
     drop(gone);
-    // // A client that never reads.
+    // A client that never reads.
     let mut deaf = machine.connect();
     deaf.set_nonblocking(true).unwrap();
     deaf.write_all(br#"{"execute": "qmp_capabilities"}"#).unwrap();
@@ -316,7 +316,7 @@ fn bad_input_is_refused_and_harms_nobody_else() {
     }
     assert_eq!(bystander.call("query-status", &none()).unwrap()["running"], json!(true));
 
-    // // More clients than allowed. Those that have gone leave room.
+    // More clients than allowed. Those that have gone leave room.
     let mut clients = Vec::new();
     let refused = loop {
         let socket = machine.connect();
@@ -461,14 +461,14 @@ fn ctl_is_for_people() {
         assert_eq!(output.status.code(), Some(1), "{words:?}");
         assert!(error.starts_with("nvmm: ") && error.contains(why), "{words:?}: {error}");
     }
-    // // A reader that has seen enough closes.
+    // A reader that has seen enough closes.
     let mut closed = ctl(&machine.socket, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(closed.stdout.take());
     let mut error = String::new();
     closed.stderr.take().unwrap().read_to_string(&mut error).unwrap();
     assert_eq!((closed.wait().unwrap().code(), error.as_str()), (Some(0), ""));
 
-    // // Also if it waits for events, as it would keep other clients out.
+    // Also if it waits for events, as it would keep other clients out.
     let mut closed =
         Running::start(ctl(&machine.socket, &["--events", "query-status"]).stdout(Stdio::piped()));
     expect(closed.0.stdout.as_mut().unwrap(), "}\n");
@@ -477,7 +477,7 @@ fn ctl_is_for_people() {
 
     let mut events =
         ctl(&machine.socket, &["--events", "query-status"]).stdout(Stdio::piped()).spawn().unwrap();
-    // // It receives events once it has the answer.
+    // It receives events once it has the answer.
     expect(events.stdout.as_mut().unwrap(), "}\n");
     machine.ask(&["stop"]);
     machine.ask(&["cont"]);

@@ -84,7 +84,7 @@ impl Play {
         let folder = self.folder.path().to_owned();
         let (status, said) = self.end();
         assert_eq!(status, REFUSED, "{thread}: {act}: {said}");
-        // // The kernel keeps 15 bytes of a thread's name.
+        // The kernel keeps 15 bytes of a thread's name.
         let thread: String = thread.chars().take(15).collect();
         let expected = format!("nvmm: the thread '{thread}' made the system call {call} (");
         assert!(said.contains(&expected), "{thread}: {act}: {said}");
@@ -142,14 +142,14 @@ fn a_taken_over_thread_has_no_way_out() {
         return;
     }
     for (act, call) in acts() {
-        // // Run each action in all threads at once, as the test mostly waits.
+        // Run each action in all threads at once, as the test mostly waits.
         let threads = ["main", "machine", "spawner", "vcpu0"];
         let plays = threads.map(|thread| (thread, Play::start("power_off", thread, &act, &[])));
         for (thread, play) in plays {
             match (thread, call) {
-                // // This thread may open files, for commands.
+                // This thread may open files, for commands.
                 ("machine", "openat") => assert_eq!(play.end().0, Some(0)),
-                // // The process is named after this thread.
+                // The process is named after this thread.
                 ("main", _) => play.assert_refused("nvmm", &act, call),
                 _ => play.assert_refused(thread, &act, call),
             }
@@ -209,7 +209,7 @@ fn log_tells_of_calls_and_makes_them_and_off_only_makes_them() {
         let (status, said) = Play::start("power_off", "vcpu0", "open", &["--sandbox", mode]).end();
         assert_eq!(status, Some(0), "{said}");
         assert_eq!(said.contains(message), is_told, "{said}");
-        // // Nothing depends on it: without a sandbox a thread has no filter, and so performs no action.
+        // Nothing depends on it: without a sandbox a thread has no filter, and so performs no action.
         assert_eq!(said.contains("the taken over thread vcpu0: open: Ok(())"), is_told, "{said}");
     }
 }
@@ -255,7 +255,7 @@ fn a_refused_call_while_signals_are_blocked_is_in_the_kernels_log() {
     }
     let mut log = log.ok().filter(|_| Path::new("/proc/self/loginuid").exists());
     log.iter_mut().for_each(|log| _ = log.seek(SeekFrom::End(0)).unwrap());
-    // // The kernel may drop a line when it has many.
+    // The kernel may drop a line when it has many.
     let is_told = (0..10).any(|_| {
         let mut play = Play::start("power_off", "vcpu0", "silent", &[]);
         let pid = play.nvmm.0.id();
@@ -264,7 +264,7 @@ fn a_refused_call_while_signals_are_blocked_is_in_the_kernels_log() {
         let line = format!("pid={pid} comm=\"vcpu0\"");
         let Some(log) = &mut log else { return true };
         let mut record = [0; 8192];
-        // // An error means that there are no more records, or that some were lost.
+        // An error means that there are no more records, or that some were lost.
         std::iter::from_fn(|| {
             log.read(&mut record).ok().map(|len| String::from_utf8_lossy(&record[..len]).into_owned())
         })

@@ -106,7 +106,7 @@ block 1 43 44
     stdin.write_all(b"?").unwrap();
     assert_eq!(expect(&mut stdout, "44\n"), "sense 6 28 0\nmedium c7 800\nblock 1 43 44\n");
 
-    // // A medium that the guest has locked is removed only by force.
+    // A medium that the guest has locked is removed only by force.
     stdin.write_all(b"l").unwrap();
     expect(&mut stdout, "locked 1\n");
     stdin.write_all(b"o").unwrap();
@@ -115,7 +115,7 @@ block 1 43 44
     assert!(why.contains("the guest has locked it"), "{why}");
     ctl_text(&socket, &["eject", "device=cdrom", "force=true"]);
 
-    // // A failed command changes nothing.
+    // A failed command changes nothing.
     let missing = refusal(&socket, &["blockdev-change-medium", "device=cdrom", &change(&at("none"))]);
     assert!(missing.contains("none"), "{missing}");
     fs::write(at("odd"), vec![0; 3 * BLOCK + SECTOR]).unwrap();

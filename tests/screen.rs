@@ -92,14 +92,14 @@ fn a_kernel_finds_a_frame_buffer_and_what_it_draws_is_seen() {
     assert_eq!((first.width, first.height), (1024, 768));
     let row = |y| [first.pixel(0, y), first.pixel(1023, y)];
     assert_eq!([row(9), row(10), row(11)], [[0; 2], [0x0012_3456; 2], [0; 2]]);
-    // // The page was written to before, so this also checks that the log starts anew.
+    // The page was written to before, so this also checks that the log starts anew.
     for (byte, y) in [(b'a', 11), (b'b', 12)] {
         machine.nvmm.0.stdin.as_mut().unwrap().write_all(&[byte]).unwrap();
         expect(machine.nvmm.0.stdout.as_mut().unwrap(), "again\n");
         machine.ask(&["screendump", path.to_str().unwrap()]);
         assert_eq!(Picture::read(&path).pixel(1023, y), u32::from(byte));
     }
-    // // The other format, chosen by the file's name, and relative to the directory where ctl runs.
+    // The other format, chosen by the file's name, and relative to the directory where ctl runs.
     let output =
         ctl(&machine.socket, &["screendump", "b.png"]).current_dir(machine.folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

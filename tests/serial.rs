@@ -102,10 +102,10 @@ fn ten_sessions_lose_nothing() {
     let mut expected = "COM1 ready\n".to_owned();
     for session in 0..10 {
         let mut peer = TcpStream::connect(&address).unwrap();
-        // // First the output since the last peer has gone.
+        // First the output since the last peer has gone.
         assert_eq!(expect(&mut peer, &expected), expected);
         echo(&mut peer, &format!("session {session}\n"));
-        // // A part of the answer may arrive before nvmm notices that the peer has hung up.
+        // A part of the answer may arrive before nvmm notices that the peer has hung up.
         expected = format!("last words {session}, {}\n", "x".repeat(1000 * session));
         peer.write_all(expected.as_bytes()).unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
@@ -128,7 +128,7 @@ fn a_session_outlives_the_machines_resets() {
     let mut peer = connect(&path);
     expect(&mut peer, "COM1 ready\n");
     for _ in 0..10 {
-        // // The UART has taken all of it when the guest resets.
+        // The UART has taken all of it when the guest resets.
         peer.write_all(b"before R and after\n").unwrap();
         assert_eq!(expect(&mut peer, "after\n"), "before COM1 ready\n and after\n");
     }
@@ -278,7 +278,7 @@ fn what_is_in_use_is_refused() {
         (format!("null,log={}", at("no/log")), "No such file or directory".to_owned()),
         (format!("unix=/{},server", "x".repeat(107)), "the path has 108 bytes".to_owned()),
         (format!("unix=/{}", "x".repeat(107)), "a unix socket's has at most 107".to_owned()),
-        // // Too long for a host name, so that no resolver is asked.
+        // Too long for a host name, so that no resolver is asked.
         (format!("tcp={}:1", "x".repeat(70)), "xxx:1: failed to lookup address information".to_owned()),
     ] {
         let output = machine(&[&serial]).output().unwrap();
@@ -289,7 +289,7 @@ fn what_is_in_use_is_refused() {
         assert!(error.contains(&why) && error.contains(given), "{serial}: {error}");
     }
     assert_eq!(fs::read_to_string(at("file")).unwrap(), "text");
-    // // A socket left behind by a killed process is replaced.
+    // A socket left behind by a killed process is replaced.
     let (nvmm, _stderr) = start(&[&format!("unix={},server,wait", at("stale"))]);
     end(nvmm, connect(Path::new(&at("stale"))));
 }
@@ -309,7 +309,7 @@ fn ten_times(mut program: impl FnMut() -> Command) {
     for n in 0..10 {
         let mut peer = Running::start(program().stdin(Stdio::piped()).stdout(Stdio::piped()));
         let (mut stdin, mut stdout) = (peer.0.stdin.take().unwrap(), peer.0.stdout.take().unwrap());
-        // // telnet changes line endings.
+        // telnet changes line endings.
         writeln!(stdin, "line {n}.").unwrap();
         expect(&mut stdout, &format!("line {n}."));
     }
@@ -368,7 +368,7 @@ fn a_limit_of_file_sizes_bounds_a_ports_file_and_its_log() {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -f 64 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_nvmm")]);
         command.arg("--kernel").arg(guest("flood")).args(["--memory", "16M", "--cmdline", "d"]);
-        // // The guest prints 256 KiB, and then waits.
+        // The guest prints 256 KiB, and then waits.
         command.args(["--serial", serial, "--expect", "end", "--send", "x"]).current_dir(folder.path());
         let output = command.stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();

@@ -47,7 +47,7 @@ fn no_crate_has_a_known_fault_or_was_yanked() {
 fn a_release_checks_for_overflow_where_numbers_come_from_guests() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("Cargo.toml");
     let text = fs::read_to_string(manifest).unwrap();
-    // // cargo's tables begin with their names, and none is split.
+    // cargo's tables begin with their names, and none is split.
     let table = |name: &str| {
         let tables = text.split("\n[");
         let table = tables.into_iter().find_map(|table| table.strip_prefix(name)?.strip_prefix("]\n"));

@@ -15,7 +15,7 @@ const NO_TABLET: Option<i32> = Some(3);
 
 fn machine() -> Machine {
     let mut machine = Machine::start("tablet", &["--display", "vga"]);
-    // // After the VGA, which is after virtio-rng.
+    // After the VGA, which is after virtio-rng.
     machine.prints("slot 3 class 98000 name QEMU Virtio Tablet to 7fff\nready\n");
     machine
 }
@@ -90,7 +90,7 @@ fn events_that_there_are_not_are_refused() {
     let mut machine = machine();
     let mut client = machine.client();
     let rel = json!({"type": "rel", "data": {"axis": "x", "value": 1}});
-    // // If one event of a list is invalid, none is sent.
+    // If one event of a list is invalid, none is sent.
     let refused = send(&mut client, &[button("left", true), rel]).unwrap_err();
     assert!(refused.starts_with("the pointer can't go by 1: nvmm has a tablet and no mouse"), "{refused}");
     let refused = send(&mut client, &[abs("x", 0x8000)]).unwrap_err();

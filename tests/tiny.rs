@@ -207,7 +207,7 @@ fn without_nesting_there_is_no_part_of_it() {
         let found = nesting::normal(&stdout(&output));
         match output.status.code() {
             Some(43) => assert_eq!(found, nesting::NOTHING, "{options:?}"),
-            // // A KVM in software fails when the guest reaches VMXON.
+            // A KVM in software fails when the guest reaches VMXON.
             status => {
                 assert_eq!(status, Some(8), "{options:?}: {}", stderr(&output));
                 assert!(
@@ -326,7 +326,7 @@ fn a_disk_that_fails_fails_the_request_and_nothing_else() {
     let mut command = nvmm();
     command.arg("--kernel").arg(guest("blk_write")).args(["--debug-exit", "0xf4", "--memory", "16M"]);
     command.arg("--disk").arg(&disk);
-    // // The host refuses to write beyond this limit, like a full or failing disk.
+    // The host refuses to write beyond this limit, like a full or failing disk.
     let limit = || {
         let limit = Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) };
         Ok(setrlimit(Resource::Fsize, limit)?)
@@ -464,7 +464,7 @@ fn what_kvm_counted_is_written_at_the_end() {
         return println!("skipped: this KVM has no KVM_CAP_BINARY_STATS_FD: {}", stderr(&output));
     }
     assert_eq!(stats.vcpus.len(), 2);
-    // // The guest writes its text byte by byte, and reads once from an address without memory. A KVM in software counts no `io_exits`.
+    // The guest writes its text byte by byte, and reads once from an address without memory. A KVM in software counts no `io_exits`.
     let total = stats.vcpu_total();
     assert!(total["exits"] > 10 && total["mmio_exits"] > 0, "{total:?}");
     assert!(

@@ -36,7 +36,7 @@ fn the_bioss_banner_is_seen() {
     }
     let mut machine = Bios::start_with(&[], "vnc=unix:vnc");
     let path = machine.path("vnc");
-    // // It connects before there is a picture, and sees the size change.
+    // It connects before there is a picture, and sees the size change.
     let mut early = Viewer::connect(&path);
     machine.prints("No bootable device.");
     early.until(shows_banner);
@@ -49,7 +49,7 @@ fn the_bioss_banner_is_seen() {
     let dump = machine.picture();
     late.until(|picture| picture.pixels == dump.pixels);
 
-    // // Both stay connected when the machine is reset.
+    // Both stay connected when the machine is reset.
     machine.ask(&["system_reset"]);
     machine.prints("No bootable device.");
     for viewer in [&mut early, &mut late] {
@@ -91,15 +91,15 @@ fn a_guest_reads_the_keys_of_viewers() {
     machine.prints("ready\n");
     let path = machine.folder.path().join("vnc");
     let mut viewer = Viewer::connect(&path);
-    // // By scancode: Control, and the Up key of the cursor block.
+    // By scancode: Control, and the Up key of the cursor block.
     viewer.code(0x1d, true);
     viewer.code(0xc8, true);
     viewer.code(0xc8, false);
     machine.prints("1d\ne0\n48\ne0\nc8\n");
-    // // The server releases the keys of a viewer that disconnects.
+    // The server releases the keys of a viewer that disconnects.
     drop(viewer);
     machine.prints("9d\n");
-    // // By characters, which may need Shift; Esc ends the guest.
+    // By characters, which may need Shift; Esc ends the guest.
     let mut viewer = Viewer::connect(&path);
     for keysym in [u16::from(b'b'), u16::from(b'A'), 0xff1b] {
         viewer.types(keysym);
@@ -119,7 +119,7 @@ fn a_guest_hears_of_the_pointers_of_viewers() {
     let mut viewer = Viewer::connect(&path);
     viewer.pointer(1, 0, u16::MAX);
     machine.prints("3 0 0\n3 1 7fff\n1 110 1\n0 0 0\n");
-    // // A step of the wheel, and a viewer that disconnects and so releases its buttons.
+    // A step of the wheel, and a viewer that disconnects and so releases its buttons.
     viewer.pointer(1 | 8, 0, u16::MAX);
     machine.prints("2 8 1\n0 0 0\n");
     drop(viewer);
@@ -217,7 +217,7 @@ fn vncdotool_sees_the_same() {
     let capture = |password: &str, name: &str| {
         let path = folder.path().join(name);
         let mut python = Command::new("python3");
-        // // Call its main function, as its script may not be in PATH.
+        // Call its main function, as its script may not be in PATH.
         python.args(["-c", "from vncdotool.command import vncdo; vncdo()", "-s", &server, "-t", "60"]);
         python.args(["-p", password, "key", "shift-a", "capture"]).arg(&path);
         let mut child = python.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -229,7 +229,7 @@ fn vncdotool_sees_the_same() {
     assert!(success, "{text}");
     let picture = Picture::read_png(&fs::read(path).unwrap());
     assert_eq!((picture.width, picture.height), (720, 400));
-    // // The guest's cursor blinks, and takes one line.
+    // The guest's cursor blinks, and takes one line.
     let differing = picture.pixels.iter().zip(&dump.pixels).filter(|(a, b)| a != b).count();
     assert!(differing <= 9 * 16, "{differing} pixels differ");
     assert!(!capture("wrong", "b.png").0);

@@ -110,7 +110,7 @@ fn the_socket_file_is_made_and_removed() {
     }
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("vsock");
-    // // A socket that a killed nvmm left behind is replaced.
+    // A socket that a killed nvmm left behind is replaced.
     drop(UnixListener::bind(&path).unwrap());
     let listener = UnixListener::bind(folder.path().join("vsock_52")).unwrap();
     let mut first = Running::start(&mut machine(&path, &[]));
@@ -128,7 +128,7 @@ fn the_socket_file_is_made_and_removed() {
     assert_eq!(first.status_in_time(), Some(3));
     assert!(!path.exists());
 
-    // // A machine that will not run creates none.
+    // A machine that will not run creates none.
     let vsock = format!("cid=77,uds={}", path.display());
     let plan = run("vsock", &["--rng", "off", "--dry-run", "--vsock", &vsock]);
     let plan = String::from_utf8(plan.stdout).unwrap();

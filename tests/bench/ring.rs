@@ -55,7 +55,7 @@ impl Guest {
         let per_queue = (DATA + data).next_multiple_of(2 << 20);
         let len = usize::try_from(per_queue * u64::from(queues)).unwrap();
         let memory = GuestRam::from_ranges(&[(GuestAddress(0), len)]).unwrap();
-        // // Touch all memory first, so that it causes no page faults later.
+        // Touch all memory first, so that it causes no page faults later.
         for page in (0..len as u64).step_by(4096) {
             memory.write_obj(0_u8, GuestAddress(page)).unwrap();
         }

@@ -49,7 +49,7 @@ fn one(file: i32, load: &Load, ready: &Barrier, seed: u64) -> u64 {
         .build()
         .unwrap();
     for page in (0..memory.size()).step_by(4096) {
-        // // SAFETY: within the mapping, which nothing else accesses.
+        // SAFETY: within the mapping, which nothing else accesses.
         unsafe { memory.as_ptr().wrapping_add(page).write_volatile(0) };
     }
     let mut places = Places::new(load, seed + 1);
@@ -71,7 +71,7 @@ fn one(file: i32, load: &Load, ready: &Barrier, seed: u64) -> u64 {
     loop {
         let running = start.elapsed() < ROUND;
         for slot in idle.drain(..).filter(|_| running) {
-            // // SAFETY: only this slot uses the buffer until its completion.
+            // SAFETY: only this slot uses the buffer until its completion.
             unsafe { ring.submission().push(&transfer(slot)).unwrap() };
             busy += 1;
         }

@@ -95,7 +95,7 @@ impl<'m> Driver<'m> {
             } else if done == self.ring.available {
                 return total;
             }
-            // // The half that was offered before.
+            // The half that was offered before.
             let until = done.wrapping_add(half);
             self.ring.interrupt_at(until);
             while !self.ring.has_used(until) {

@@ -146,7 +146,7 @@ impl Images {
         if !convert.status()?.success() {
             return Err(std::io::Error::other("qemu-img failed"));
         }
-        // // Fill the page cache.
+        // Fill the page cache.
         fs::read(&raw)?;
         fs::read(&qcow2)?;
         Ok(Self { raw, qcow2, _folder: folder })

@@ -81,7 +81,7 @@ impl Driver {
     fn new(disk: &Arc<dyn Disk>, engine: Engine, load: &Load) -> Self {
         let len = usize::try_from(BUFFERS + u64::from(load.depth) * u64::from(load.len)).unwrap();
         let memory = GuestRam::from_ranges(&[(GuestAddress(0), len)]).unwrap();
-        // // Touch all memory first, so that it causes no page faults later.
+        // Touch all memory first, so that it causes no page faults later.
         for page in (0..len as u64).step_by(4096) {
             memory.write_obj(0_u8, GuestAddress(page)).unwrap();
         }

@@ -144,7 +144,7 @@ fn progress_is_told_where_it_is_wanted() {
 fn a_copy_that_fails_leaves_nothing() {
     let images = Images(TempDir::new().unwrap());
     images.raw("disk", 48 * MIB);
-    // // The file-size limit, in blocks of 1024 bytes: less than the copy, and more than its data.
+    // The file-size limit, in blocks of 1024 bytes: less than the copy, and more than its data.
     let limited = |blocks: &str, words: &str| {
         let program = nvmm().get_program().to_owned();
         let mut sh = Command::new("sh");

@@ -95,7 +95,7 @@ fn bases_elsewhere() {
     images.prints("info --backing-root bases tops/top.qcow2");
     images.refused("convert tops/top.qcow2 copy", 1, &["outside of the disk's folder"]);
     images.prints("convert --backing-root bases tops/top.qcow2 copy");
-    // // A base in or below the overlay's folder needs no option.
+    // A base in or below the overlay's folder needs no option.
     images.prints("create -f qcow2 -b bases/base -F raw top.qcow2");
 }
 

@@ -147,7 +147,7 @@ impl Images {
         self.qemu_img(&format!("convert -t unsafe -O raw {from} theirs"));
         assert!(fs::read(self.path(name)).unwrap() == fs::read(self.path("theirs")).unwrap(), "{from}");
         let (ours, theirs) = (self.allocated(name), self.allocated("theirs"));
-        // // nvmm looks for zeros in larger units.
+        // nvmm looks for zeros in larger units.
         assert!(ours <= theirs + MIB, "{from}: {ours} bytes taken, and not {theirs}");
     }
 

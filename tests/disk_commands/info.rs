@@ -45,7 +45,7 @@ fn info_says_what_is_wrong() {
     let Some(images) = Images::new() else { return };
     images.qemu_img("create -f qcow2 base.qcow2 3M");
     images.qemu_img("create -f qcow2 -b base.qcow2 -F qcow2 guess.qcow2");
-    // // qemu-img no longer creates one without the format, so change the type of its header extension.
+    // qemu-img no longer creates one without the format, so change the type of its header extension.
     let guess = images.path("guess.qcow2");
     let extension = [0xe2, 0x79, 0x2a, 0xca];
     let place = fs::read(&guess).unwrap().windows(4).position(|bytes| *bytes == extension).unwrap();
@@ -81,7 +81,7 @@ fn info_says_what_is_wrong() {
 fn info_works_on_an_image_in_use() {
     let Some(images) = Images::new() else { return };
     images.qemu_img("create -f qcow2 disk.qcow2 3M");
-    // // It keeps the image open for writing as long as its input is open.
+    // It keeps the image open for writing as long as its input is open.
     let mut qemu_io = Command::new("qemu-io");
     qemu_io.args(["-f", "qcow2", "disk.qcow2"]).current_dir(&images.0);
     let mut qemu_io = Running::start(qemu_io.stdin(Stdio::piped()).stdout(Stdio::piped()));
@@ -119,7 +119,7 @@ fn what_an_image_says_is_printed_safely() {
     ] {
         fs::write(images.path(name), text).unwrap();
     }
-    // // A name and a format, both of which contain a line that looks like nvmm's.
+    // A name and a format, both of which contain a line that looks like nvmm's.
     let long = "x".repeat(EVIL.len());
     for (name, evil) in [("backing", EVIL.to_owned()), ("forged", EVIL.replace("\t", "\n"))] {
         images.qemu_img(&format!("create -q -u -f qcow2 -F raw -b {long} {name} 1M"));
@@ -133,7 +133,7 @@ fn what_an_image_says_is_printed_safely() {
     let at = image.windows(4).position(|it| it == [0xe2, 0x79, 0x2a, 0xca]).unwrap() as u64;
     let format = File::options().write(true).open(images.path("format")).unwrap();
     format.write_all_at(b"\x1b[A", at + 8).unwrap();
-    // // A file with such a name.
+    // A file with such a name.
     fs::write(images.path(EVIL), [0; 4096]).unwrap();
     fs::write(images.path("there"), descriptor(&format!("createType=\"custom\"\nRW 8 FLAT \"{EVIL}\" 0")))
         .unwrap();
@@ -156,7 +156,7 @@ fn what_an_image_says_is_printed_safely() {
                 let plain = |c: char| c == '\n' || if is_json { !c.is_ascii_control() } else { is_plain(c) };
                 assert!(text.chars().all(plain), "{words:?} {name}: {text:?}");
                 said += usize::from(text.contains("\\x1b[") || text.contains("\\u001b["));
-                // // Each message is one line, except those about fields to be written.
+                // Each message is one line, except those about fields to be written.
                 assert!(words[0] == "info" || text.lines().count() <= 1, "{words:?} {name}: {text:?}");
             }
         }

@@ -57,7 +57,7 @@ pub(crate) fn start<T: Send>(
     start: impl FnOnce() -> T + Send,
 ) -> (T, JoinHandle<Calls>) {
     let runs = fault.is_some_and(|(place, _)| place.request == KVM_RUN);
-    // // They inherit the filter from the thread that starts them, which is gone when the first of them is asked about.
+    // They inherit the filter from the thread that starts them, which is gone when the first of them is asked about.
     let filtered = || listen(runs).map(|listener| (listener, start()));
     let (listener, started) = thread::scope(|scope| scope.spawn(filtered).join().unwrap()).unwrap();
     (started, thread::spawn(move || answer(&listener, fault)))
@@ -76,7 +76,7 @@ fn answer(listener: &OwnedFd, fault: Option<Fault>) -> Calls {
         let mut asked: seccomp_notif = unsafe { mem::zeroed() };
         // SAFETY: the kernel writes a `seccomp_notif`.
         if unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut asked) } != 0 {
-            // // The process was killed meanwhile.
+            // The process was killed meanwhile.
             continue;
         }
         let request = u32::try_from(asked.data.args[1] & u64::from(u32::MAX)).unwrap();
@@ -88,7 +88,7 @@ fn answer(listener: &OwnedFd, fault: Option<Fault>) -> Calls {
             Some((at, errno)) if at == place => response.error = -errno,
             _ => response.flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap(),
         }
-        // // SAFETY: the kernel reads a `seccomp_notif_resp`. An error means that the process was killed meanwhile.
+        // SAFETY: the kernel reads a `seccomp_notif_resp`. An error means that the process was killed meanwhile.
         unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const response) };
     }
 }
@@ -111,7 +111,7 @@ fn listen(runs: bool) -> io::Result<OwnedFd> {
         load(NUMBER),
         equals(ioctl, 0, 4),
         load(REQUEST),
-        // // The condition is never true if `KVM_RUN` is to be asked about.
+        // The condition is never true if `KVM_RUN` is to be asked about.
         equals(if runs { 0 } else { KVM_RUN }, 2, 0),
         step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, 0xff00),
         equals(KVM, 1, 0),
@@ -120,7 +120,7 @@ fn listen(runs: bool) -> io::Result<OwnedFd> {
     ];
     let program =
         sock_fprog { len: u16::try_from(filter.len()).unwrap(), filter: filter.as_ptr().cast_mut() };
-    // // SAFETY: only numbers. Processes without root rights need this for a filter.
+    // SAFETY: only numbers. Processes without root rights need this for a filter.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }

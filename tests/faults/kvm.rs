@@ -36,7 +36,7 @@ struct Ended {
 fn a_failure_is_named_or_costs_the_guest_nothing() {
     everywhere(libc::ENOMEM, |place, ended| {
         let is_named = NEVER_REFUSED.contains(&place.request) || ended.stderr.contains(&name(place.request));
-        // // The other vCPU may have reset the machine or powered it off before this one fails.
+        // The other vCPU may have reset the machine or powered it off before this one fails.
         let is_late = place.request == KVM_RUN && ended.status == Some(0);
         assert!(is_named || is_late, "{place}: {ended:#?}");
         match ended.status {

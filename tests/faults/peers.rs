@@ -36,7 +36,7 @@ const VIEWERS: [&[u8]; 3] =
 fn holdings(nvmm: &Running) -> (usize, Vec<String>) {
     let folder = format!("/proc/{}", nvmm.0.id());
     let entries = |name| fs::read_dir(format!("{folder}/{name}")).unwrap().flatten();
-    // // A thread that ends meanwhile has no name.
+    // A thread that ends meanwhile has no name.
     let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).ok();
     let mut threads: Vec<_> = entries("task").filter_map(name).collect();
     threads.sort();
@@ -48,7 +48,7 @@ fn peers_that_go_in_the_middle_leave_nothing_and_harm_nobody() {
     if no_kvm() {
         return;
     }
-    // // Its first message starts a thread.
+    // Its first message starts a thread.
     let mut options = vec!["-v", "--serial", "stdio", "--serial", "unix=com2,server", "--gdb", "unix:gdb"];
     if cfg!(feature = "vnc") {
         options.extend(["--display", "vnc=unix:vnc"]);
@@ -65,17 +65,17 @@ fn peers_that_go_in_the_middle_leave_nothing_and_harm_nobody() {
             visit(&path("vnc"), VIEWERS[number % VIEWERS.len()]);
         }
     }
-    // // Their requests are all carried out, and then nothing of them is left.
+    // Their requests are all carried out, and then nothing of them is left.
     let settled = in_time(|| holdings(&machine.nvmm) == before);
     assert!(settled, "{:?}, and {before:?} before", holdings(&machine.nvmm));
-    // // The last visitors may still be connected, and then there are too many clients for a moment.
+    // The last visitors may still be connected, and then there are too many clients for a moment.
     let mut client = None;
     assert!(in_time(|| {
         client = Client::try_begin(&machine.socket);
         client.is_some()
     }));
     let mut client = client.unwrap();
-    // // The last debugger may still be connected, and stops the machine until nvmm notices that it has gone.
+    // The last debugger may still be connected, and stops the machine until nvmm notices that it has gone.
     assert!(in_time(|| client.call("query-status", &json!({})).unwrap()["running"] == json!(true)));
     machine.process().stdin.as_mut().unwrap().write_all(b"abc").unwrap();
     machine.prints("abc");
@@ -86,7 +86,7 @@ fn peers_that_go_in_the_middle_leave_nothing_and_harm_nobody() {
 /// Connects, sends something, and closes without reading.
 fn visit(path: &Path, words: &[u8]) {
     let mut socket = UnixStream::connect(path).unwrap();
-    // // Fails if another client is connected, as this one is then not read.
+    // Fails if another client is connected, as this one is then not read.
     let _ = socket.write_all(words);
 }
 

@@ -20,10 +20,10 @@ const HARMLESS: [Signal; 7] = [
     Signal::WINCH,
     Signal::CHILD,
     Signal::URG,
-    // // It makes a vCPU leave `KVM_RUN`, if a vCPU's thread receives it.
+    // It makes a vCPU leave `KVM_RUN`, if a vCPU's thread receives it.
     KICK,
 ];
-// // SAFETY: glibc's SIGRTMIN, which glibc leaves to programs.
+// SAFETY: glibc's SIGRTMIN, which glibc leaves to programs.
 #[expect(unsafe_code, reason = "rustix knows no real-time signals")]
 const KICK: Signal = unsafe { Signal::from_raw_unchecked(34) };
 
@@ -50,10 +50,10 @@ fn storm<T>(child: &Child, signals: &[Signal], work: impl FnOnce() -> T) -> (u64
             let mut sent = 0;
             while !is_over.load(Ordering::Relaxed) {
                 for signal in signals {
-                    // // Fails if it has ended.
+                    // Fails if it has ended.
                     sent += u64::from(kill_process(pid, *signal).is_ok());
                 }
-                // // A guest whose vCPU is constantly kicked does nothing else.
+                // A guest whose vCPU is constantly kicked does nothing else.
                 thread::sleep(CALM);
             }
             sent
@@ -84,7 +84,7 @@ fn a_guest_does_its_work_in_a_storm() {
     let mut text = expect(&mut stdout, "\n");
     let (sent, _) = storm(&nvmm.0, &HARMLESS, || {
         text += &expect(&mut stdout, "end\n");
-        // // Also while nvmm ends.
+        // Also while nvmm ends.
         stdin.write_all(b".").unwrap();
         assert_eq!(stdout.read_to_string(&mut text).unwrap(), 0);
     });

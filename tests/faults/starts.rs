@@ -73,7 +73,7 @@ fn starts_and_ends_leave_nothing_behind() {
         let end = ENDS[usize::try_from(start).unwrap() % ENDS.len()];
         let earlier = place.files();
         let is_killed = place.live(end, start, &mut random);
-        // // Leftovers of a killed nvmm disturb nothing, as the next start shows. An nvmm that ends early may not get to removing them.
+        // Leftovers of a killed nvmm disturb nothing, as the next start shows. An nvmm that ends early may not get to removing them.
         let allowed = if matches!(end, End::Early(..)) { &earlier } else { &before };
         let left: Vec<_> = place.files().difference(allowed).cloned().collect();
         let is_clean =
@@ -142,7 +142,7 @@ impl Place {
                 nvmm.status();
                 return true;
             }
-            // // The signal kills an nvmm that doesn't handle it yet.
+            // The signal kills an nvmm that doesn't handle it yet.
             End::Early(number, status) => {
                 early(random);
                 signal(&nvmm.0, number);

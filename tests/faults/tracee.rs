@@ -27,7 +27,7 @@ impl Tracee {
     /// Makes it execute a system call, and returns the result.
     pub(crate) fn call(&mut self, number: c_long, arguments: [u64; 6]) -> io::Result<u64> {
         let before = self.registers()?;
-        // // It has just returned from the call in which it waits.
+        // It has just returned from the call in which it waits.
         let at = before.rip - 2;
         // SAFETY: reads a word of the other process, by its address there.
         let code = unsafe { libc::ptrace(libc::PTRACE_PEEKTEXT, self.pid, at, 0) };
@@ -35,7 +35,7 @@ impl Tracee {
         let mut registers = before;
         registers.rip = at;
         registers.rax = u64::try_from(number).unwrap();
-        // // Don't restart any system call.
+        // Don't restart any system call.
         registers.orig_rax = u64::MAX;
         [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9] = arguments;
         self.set_registers(registers)?;
@@ -71,7 +71,7 @@ impl Tracee {
 
 impl Drop for Tracee {
     fn drop(&mut self) {
-        // // Fails if it has ended.
+        // Fails if it has ended.
         let _ = ptrace(libc::PTRACE_DETACH, self.pid, ptr::null_mut());
     }
 }

@@ -28,7 +28,7 @@ fn a_second_debugger_is_refused_while_one_is_there() {
     assert_eq!(second.read(&mut [0]).unwrap(), 0, "it is told nothing");
     assert_eq!(first.register(RIP).unwrap(), entry());
     drop(first);
-    // // The next one is accepted at once, and its end also lets the guest continue.
+    // The next one is accepted at once, and its end also lets the guest continue.
     remote(&machine).register(RIP).unwrap();
     assert!(machine.line().starts_with("tick "));
     remote(&machine).tell("k").unwrap();
@@ -45,7 +45,7 @@ fn what_is_no_protocol_ends_a_session_and_nothing_else() {
     let folder = TempDir::new().unwrap();
     let mut machine = Machine::start(&folder, &[]);
     let Places { tick, count, go, .. } = Places::of_line(&machine.line());
-    // // Nonsense, a packet that is too long, a wrong checksum, too few registers, an unknown vCPU, more memory than there is.
+    // Nonsense, a packet that is too long, a wrong checksum, too few registers, an unknown vCPU, more memory than there is.
     let long = [&b"$M0,ffff:"[..], &vec![b'0'; 1 << 20]].concat();
     let hostile: [&[u8]; 7] = [
         b"GET / HTTP/1.1\r\n\r\n",
@@ -59,10 +59,10 @@ fn what_is_no_protocol_ends_a_session_and_nothing_else() {
     for bytes in hostile {
         let mut remote = remote(&machine);
         remote.order(&format!("Z0,{tick:x},1")).unwrap();
-        // // It may have ended the session before it has read everything.
+        // It may have ended the session before it has read everything.
         let _ = remote.send(bytes);
     }
-    // // A valid request that can't be fulfilled gives an error.
+    // A valid request that can't be fulfilled gives an error.
     let mut remote = remote(&machine);
     for packet in [
         "Hg7fffffff",
@@ -93,7 +93,7 @@ fn what_is_no_protocol_ends_a_session_and_nothing_else() {
     }
     let before = remote.memory(count).unwrap();
     drop(remote);
-    // // It runs on, even if it was not there yet.
+    // It runs on, even if it was not there yet.
     let started = Instant::now();
     let mut remote = self::remote(&machine);
     while remote.memory(count).unwrap() == before {
@@ -123,7 +123,7 @@ fn a_guest_is_stopped_wherever_it_is() {
     let mut output = nvmm.0.stdout.take().unwrap();
     let reader = thread::spawn(move || {
         let mut all = String::new();
-        // // Some of it arrives only after the other test has ended.
+        // Some of it arrives only after the other test has ended.
         while !all.ends_with("end\n") {
             let mut bytes = [0; 4096];
             let len = output.read(&mut bytes).unwrap();

@@ -22,7 +22,7 @@ fn a_guest_is_debugged_from_its_first_instruction_to_its_end() {
         show("efer", "$efer"),
         "stepi".to_owned(),
         show("second", "$rip"),
-        // // One by a debug register, and one in memory.
+        // One by a debug register, and one in memory.
         format!("hbreak *{tick:#x}"),
         "continue".to_owned(),
         show("tick", "$rip"),
@@ -30,7 +30,7 @@ fn a_guest_is_debugged_from_its_first_instruction_to_its_end() {
         "continue".to_owned(),
         show("store", "$rip"),
         show("rax", "$rax"),
-        // // The breakpoint is not visible in memory.
+        // The breakpoint is not visible in memory.
         show("code", &format!("*(unsigned short *){:#x}", tick + 10)),
         "set var $rax = 0x1122".to_owned(),
         "stepi".to_owned(),
@@ -114,7 +114,7 @@ fn a_guest_that_runs_is_interrupted_and_goes_on_when_gdb_leaves() {
     let after = values(&lines, "after");
     assert!(after.len() == 2 && after[0] == after[1], "it is stopped: {rest}");
     assert_eq!(gdb.status_in_time(), Some(0));
-    // // It can be attached to again, and has continued meanwhile.
+    // It can be attached to again, and has continued meanwhile.
     let lines = machine.debug(&[memory("later", count), set_memory(go, 1), "detach".to_owned()]);
     assert!(values(&lines, "later")[0] > after[0]);
     let (status, said) = machine.end();
@@ -131,7 +131,7 @@ fn a_guest_goes_on_when_gdb_dies() {
     let mut machine = Machine::start(&folder, &[]);
     let Places { tick, count, go, .. } = Places::of_line(&machine.line());
     let orders = [
-        // // The breakpoint stays in memory even while gdb has stopped the guest.
+        // The breakpoint stays in memory even while gdb has stopped the guest.
         "set breakpoint always-inserted on".to_owned(),
         format!("break *{tick:#x}"),
         format!("hbreak *{:#x}", tick + 7),
@@ -169,7 +169,7 @@ fn monitor_asks_what_qemu_s_monitor_tells() {
         "monitor info registers",
         "monitor help",
         "monitor no such thing",
-        // // It is still stopped at the same place.
+        // It is still stopped at the same place.
         &show("first", "$rip"),
         "kill",
     ];

@@ -141,7 +141,7 @@ fn a_connection_that_breaks_before_the_word_leaves_the_machine_where_it_was() {
         let proxy = Proxy::start(folder.path(), &format!("{name}.p"), &name, cut);
         let said = source.refuses(&proxy.place(), &[]);
         if matches!(cut, Cut::Middle(5)) {
-            // // A part of the message: this side can't tell that it was incomplete.
+            // A part of the message: this side can't tell that it was incomplete.
             assert!(said.contains("did not answer"), "{cut:?}: {said}");
             assert_eq!(state(&source), "postmigrate");
             assert_eq!(destination.nvmm.status_in_time(), Some(1), "{cut:?}");
@@ -149,7 +149,7 @@ fn a_connection_that_breaks_before_the_word_leaves_the_machine_where_it_was() {
         } else {
             assert!(said.contains("was not moved: "), "{cut:?}: {said}");
             if matches!(cut, Cut::Source(0) | Cut::Middle(0)) {
-                // // It still waits for a side that begins correctly.
+                // It still waits for a side that begins correctly.
                 destination.nvmm.0.kill().unwrap();
             }
             assert_ne!(destination.nvmm.status_in_time(), Some(0), "{cut:?}");
@@ -180,14 +180,14 @@ fn a_connection_that_breaks_after_the_word_has_it_run_there_alone() {
     assert_eq!(destination.ask(), "same");
     assert_eq!(state(&source), "postmigrate");
     assert_eq!(proxy.passed.load(Ordering::SeqCst), 6, "{RUNNING} of the answers was cut, and {GO} went");
-    // // The other side has its disk.
+    // The other side has its disk.
     let mut client = source.client();
     let why = client.call("cont", &json!({})).unwrap_err();
     assert!(why.contains("is in use by nvmm"), "{why}");
     assert!(client.call("system_reset", &json!({})).is_err());
     assert!(client.call("nvmm-snapshot-save", &json!({"directory": "/nowhere"})).is_err());
     destination.quit();
-    // // Now no other nvmm has it.
+    // Now no other nvmm has it.
     client.call("cont", &json!({})).unwrap();
     assert_eq!(source.ask(), "same");
     source.quit();
@@ -216,7 +216,7 @@ fn a_destination_that_is_killed_leaves_the_machine_where_it_was() {
         destination.nvmm.status();
         match ctl.status() {
             Some(0) => {
-                // // It was too late: the machine had moved, and ended with the killed nvmm.
+                // It was too late: the machine had moved, and ended with the killed nvmm.
                 assert_eq!(source.nvmm.status_in_time(), Some(0));
                 break;
             }
@@ -255,7 +255,7 @@ fn a_source_that_is_killed_leaves_no_half_a_machine() {
         if waits_still(folder.path(), &to) {
             continue;
         }
-        // // The destination ends without a machine, or has all of it.
+        // The destination ends without a machine, or has all of it.
         let mut answer = String::new();
         let asked = destination.nvmm.0.stdin.as_mut().unwrap().write_all(b".q");
         destination.nvmm.0.stdout.take().unwrap().read_to_string(&mut answer).unwrap();
@@ -276,7 +276,7 @@ fn one_that_is_cancelled_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut source = Side::source(folder.path(), "s", "snapshot", &[]);
     source.prints("ready\n");
-    // // No server answers there.
+    // No server answers there.
     let path = folder.path().join("silent");
     let listener = UnixListener::bind(&path).unwrap();
     let place = format!("unix:{}", path.display());

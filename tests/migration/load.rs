@@ -65,7 +65,7 @@ fn move_often(kind: ImageKind, options: &str) {
     for _ in 0..3 {
         seen += &crate::support::expect(&mut stdout, "\n");
     }
-    // // Unlike a signal, this loses none of the guest's output.
+    // Unlike a signal, this loses none of the guest's output.
     side.client().call("quit", &serde_json::json!({})).unwrap();
     stdout.read_to_string(&mut seen).unwrap();
     side.nvmm.status();

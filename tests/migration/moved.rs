@@ -48,7 +48,7 @@ fn memory_that_is_written_all_the_time_arrives() {
             assert_eq!(side.ask(), "same");
             let name = format!("{letter}{number}");
             let next = Side::destination(folder.path(), &name, &[]);
-            // // Each round is long enough for the guest to write all of its memory.
+            // Each round is long enough for the guest to write all of its memory.
             side.moves(&place(folder.path(), &name), &["verify=on", "downtime-limit=0"]);
             side = next;
         }
@@ -65,7 +65,7 @@ fn tcp_moves_it_as_well() {
     let folder = tempfile::tempdir().unwrap();
     let mut source = Side::source(folder.path(), "a", "snapshot", &[]);
     source.prints("ready\n");
-    // // A port that was free a moment ago.
+    // A port that was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let place = format!("tcp:127.0.0.1:{port}");
     let mut command = crate::support::nvmm();

@@ -29,7 +29,7 @@ fn it_answers_before_and_after() {
         command.args(["--incoming", &place(folder.path(), &name)]);
         let next = Side::start(folder.path(), &name, command, &[]);
         assert!(next.waits(folder.path(), &name));
-        // // All memory is compared, including the pages that the device writes meanwhile.
+        // All memory is compared, including the pages that the device writes meanwhile.
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {

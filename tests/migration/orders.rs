@@ -53,7 +53,7 @@ fn what_cant_be_moved_is_refused_and_goes_on() {
     let said = client.call("getfd", &json!({"fdname": "none"})).unwrap_err();
     assert_eq!(said, "No file descriptor supplied via SCM_RIGHTS");
     assert_eq!(source.ask(), "same");
-    // // The destination doesn't support these.
+    // The destination doesn't support these.
     for (options, why) in
         [(&["--memory", "1G"][..], "--memory=1G"), (&["--disk", "id=none,path=x"], "the guest has no 'none'")]
     {

@@ -164,7 +164,7 @@ impl Driver<'_> {
     fn wait_for(&self, until: u16, received: &AtomicU64, enough: u64) {
         self.ring.interrupt_at(until);
         while !self.ring.has_used(until) && received.load(Ordering::Relaxed) < enough {
-            // // The last frames may have arrived by another queue.
+            // The last frames may have arrived by another queue.
             let pause = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
             if poll(&mut [PollFd::new(self.ring.interrupt, PollFlags::IN)], Some(&pause)).unwrap() > 0 {
                 self.ring.sleep();

@@ -53,7 +53,7 @@ fn a_killed_save_leaves_nothing_that_looks_whole() {
         }
     }
     println!("{whole} were whole before the kill");
-    // // The next save removes the leftovers.
+    // The next save removes the leftovers.
     let mut machine = Machine::start(GUEST, &[]);
     machine.prints("ready\n");
     machine.ask(&["snapshot", snap.to_str().unwrap()]);
@@ -111,7 +111,7 @@ fn a_full_host_stops_the_save_and_not_the_machine() {
         }
         machine.ask(&["snapshot", folder.path().join("snap").to_str().unwrap()]);
     };
-    // // The threads and programs that a thread starts share its private mounts. These end with them.
+    // The threads and programs that a thread starts share its private mounts. These end with them.
     thread::scope(|scope| scope.spawn(test).join().unwrap());
 }
 

@@ -87,7 +87,7 @@ impl Original {
         let mut command = self.saved.command(&[]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(&said).unwrap());
         let mut machine = Running::start(&mut command);
-        // // An nvmm that refuses the snapshot doesn't read.
+        // An nvmm that refuses the snapshot doesn't read.
         let _ = machine.0.stdin.as_mut().unwrap().write_all(b"q");
         let mut ended = false;
         let patience = if damaged.is_empty() { 6000 } else { 30 };
@@ -105,14 +105,14 @@ impl Original {
         let said = fs::read_to_string(said).unwrap();
         let what = format!("{damaged:?}: {status:?}: {said}");
         assert!(!said.contains("panicked at") && !said.contains("its sandbox does not allow"), "{what}");
-        // // On a busy host the signal may arrive before nvmm listens to it.
+        // On a busy host the signal may arrive before nvmm listens to it.
         if !ended && machine.0.try_wait().unwrap().unwrap().signal() == Some(Signal::INT.as_raw()) {
             return "did not hear";
         }
         let status = status.unwrap_or_else(|| panic!("a signal ended nvmm: {what}"));
         assert!(status % 2 == 1 || [0, 2, 4, 6, 8, 10, 12, 130].contains(&status), "{what}");
         match status {
-            // // The guest's own exit status is also 1.
+            // The guest's own exit status is also 1.
             1 if said.is_empty() => "went on, and ended by itself",
             1 | 2 => {
                 assert!(said.starts_with("nvmm: "), "{what}");
@@ -167,7 +167,7 @@ fn other_values_of_kvms_do_no_harm() {
         let vcpu = &mut state["kvm"]["vcpus"][0];
         let places = places(vcpu);
         let place = &places[usize::try_from(original.random.below(places.len() as u64)).unwrap()];
-        // // Change digits, but not the length.
+        // Change digits, but not the length.
         change(vcpu.pointer_mut(place).unwrap(), original.random.below(u64::MAX) | 2);
         let damaged = vec![place.clone()];
         original.write(original.machine.clone(), &state);

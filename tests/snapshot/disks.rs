@@ -34,7 +34,7 @@ fn a_disk_as_it_was_is_taken_and_a_changed_one_is_refused_by_name() {
         said.contains("disk data: ") && said.contains("a.raw has changed since the machine was saved"),
         "{said}"
     );
-    // // For a copy that the user names, only the size is checked.
+    // For a copy that the user names, only the size is checked.
     image(folder.path(), "copy.raw", 1);
     image(folder.path(), "large.raw", 2);
     let place = |name: &str| format!("id=data,path={},format=raw", folder.path().join(name).display());
@@ -68,7 +68,7 @@ fn clones_have_their_own_overlays() {
         assert_eq!(clone.ask(), "same");
     }
     clones.into_iter().for_each(crate::saved::Restored::quit);
-    // // None of the attempts has changed it.
+    // None of the attempts has changed it.
     let mut machine = saved.restore(&[]);
     assert_eq!(machine.ask(), "same");
     machine.quit();

@@ -71,7 +71,7 @@ fn a_fresh_identity_is_the_clones_own_from_then_on() {
     machine.quit();
     let (mut machine, fresh, socket) = restored("snap", "qmp3", &["--fresh-identity"]);
     assert!(fresh != GIVEN && other != GIVEN && fresh != other, "{fresh} {other}");
-    // // The new ID is saved with the machine.
+    // The new ID is saved with the machine.
     let saved = ["snapshot", folder.join("again").to_str().unwrap(), "--stop"].map(str::to_owned);
     let output = crate::control::ctl(&socket, &saved.each_ref().map(String::as_str)).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

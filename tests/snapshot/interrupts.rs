@@ -37,7 +37,7 @@ fn none_is_lost_and_none_made_up() {
         if save == 0 {
             expect(&mut stdout, "ready\n");
         }
-        // // It ends the round, and goes through others.
+        // It ends the round, and goes through others.
         for _ in 0..2 + random.below(3) {
             seen += &expect(&mut stdout, ".");
             assert!(!seen.contains('!'), "save {save}: {seen}");
@@ -78,7 +78,7 @@ fn a_guest_that_is_halted_wakes() {
         if !has_run_out {
             assert_eq!(expect(&mut stdout, "\n"), "timer\n");
         }
-        // // Nothing else arrives, and the port's interrupts continue.
+        // Nothing else arrives, and the port's interrupts continue.
         for (byte, answer) in [(b'.', "byte\n"), (b's', "armed\n")] {
             machine.0.0.stdin.as_mut().unwrap().write_all(&[byte]).unwrap();
             assert_eq!(expect(&mut stdout, "\n"), answer);
@@ -86,7 +86,7 @@ fn a_guest_that_is_halted_wakes() {
         let place = folder.path().join(format!("snap{save}"));
         let output = ctl(&socket, &["snapshot", place.to_str().unwrap(), "--stop"]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        // // On a busy host the timer may have expired before.
+        // On a busy host the timer may have expired before.
         let mut rest = String::new();
         stdout.read_to_string(&mut rest).unwrap();
         has_run_out = rest == "timer\n";

@@ -95,14 +95,14 @@ fn save_often(kind: ImageKind, options: &str) {
     for _ in 0..3 {
         seen += &expect(&mut stdout, "\n");
     }
-    // // Unlike a signal, this loses none of the guest's output.
+    // Unlike a signal, this loses none of the guest's output.
     ctl(&folder.path().join("qmp"), &["quit"]).output().unwrap();
     stdout.read_to_string(&mut seen).unwrap();
     machine.status();
     let done = written::check(&seen, &image);
     println!("{kind:?}{options}: {saves} saves, {done} rounds");
 
-    // // It has used its disk since, and the snapshot detects that.
+    // It has used its disk since, and the snapshot detects that.
     let output = restore(folder.path(), &last, &[]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");

@@ -48,7 +48,7 @@ impl Flood {
                 return;
             }
             let sent = datagram(number);
-            // // Sending may fail while no machine is running.
+            // Sending may fail while no machine is running.
             if self.socket.send(&sent).is_ok() {
                 waits.insert(number, sent);
             }
@@ -58,7 +58,7 @@ impl Flood {
                     continue;
                 };
                 let number = u64::from_le_bytes(bytes[..8].try_into().unwrap());
-                // // A datagram that was given up may arrive late.
+                // A datagram that was given up may arrive late.
                 assert!(bytes[..len] == datagram(number), "datagram {number} has changed on its way");
                 waits.remove(&number);
                 self.answered.fetch_add(1, Ordering::Relaxed);
@@ -99,7 +99,7 @@ fn frames_are_whole_and_come_again_after_each_restore() {
         if save == 0 {
             expect(machine.0.stdout.as_mut().unwrap(), "ready\n");
         }
-        // // Fewer frames than this were in flight before the restore.
+        // Fewer frames than this were in flight before the restore.
         let seen = answered.load(Ordering::Relaxed);
         let goes_on = in_time(|| flood.is_finished() || answered.load(Ordering::Relaxed) > seen + 20);
         assert!(goes_on && !flood.is_finished(), "save {save}: no frame comes back any more");

@@ -23,7 +23,7 @@ fn sigterm_saves_instead_of_asking_the_guest() {
     machine.prints("ready\n");
     kill(&machine, Signal::TERM);
     assert_eq!(machine.nvmm.status_in_time(), Some(0));
-    // // Saving to and restoring from the same name can be repeated.
+    // Saving to and restoring from the same name can be repeated.
     for _ in 0..3 {
         let mut again = Restored::start(&mut restore(
             machine.folder.path(),

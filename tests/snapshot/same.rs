@@ -19,7 +19,7 @@ fn a_machine_that_is_saved_goes_on() {
     for time in 0..5 {
         machine.ask(&["snapshot", path(&machine, &format!("snap{time}")).to_str().unwrap()]);
         assert_eq!(ask(&mut machine.nvmm), "same");
-        // // The copy is restored again, and the original continues.
+        // The copy is restored again, and the original continues.
         let mut copy = crate::saved::Restored::start(&mut restore(
             machine.folder.path(),
             &path(&machine, &format!("snap{time}")),
@@ -114,7 +114,7 @@ fn it_waits_if_it_is_to_be_paused() {
     assert_eq!((&status["running"], &status["status"]), (&false.into(), &"prelaunch".into()));
     let said = std::fs::read_to_string(log).unwrap();
     assert!(said.contains("the machine waits where it was saved: "), "{said}");
-    // // A machine that has not run yet can also be saved.
+    // A machine that has not run yet can also be saved.
     ctl(&["snapshot", saved.folder.path().join("second").to_str().unwrap()]);
     ctl(&["cont"]);
     assert_eq!(machine.ask(), "same");

@@ -121,7 +121,7 @@ impl Cpu {
     pub(crate) fn leaf_differences(&self, found: &Self, offered: &Cpuid) -> Vec<Mismatch> {
         let mut leaves = found.leaves.clone();
         leaves.0.retain(|leaf, registers| {
-            // // SDM 2A, "CPUID": a missing level has its number and the APIC ID.
+            // SDM 2A, "CPUID": a missing level has its number and the APIC ID.
             let no_level = matches!(leaf.function, 0xb | 0x1f) && registers.eax == 0 && registers.ebx == 0;
             self.covers(leaf.function) && (!no_level || self.leaves.0.contains_key(leaf))
         });

@@ -31,10 +31,10 @@ fn a_guest_and_nvmm_say_the_same_in_two_ways() {
     let guest = GUEST.replace("msr 491 #GP\n", "");
     let cpus = Cpu::of_guest(&guest).unwrap();
     assert_eq!(cpus.len(), 2);
-    // // By APIC ID.
+    // By APIC ID.
     assert_eq!(cpus[0].vmx, [(0x480, 0x00d8_1000_11e5_7ed0)].into());
     let shown = Cpu::of_raw(RAW).unwrap();
-    // // Missing levels, and a processor's answer to missing extended functions, don't count as leaves.
+    // Missing levels, and a processor's answer to missing extended functions, don't count as leaves.
     assert_eq!(shown.differences(&cpus[1]), Vec::<String>::new());
 }
 

@@ -66,7 +66,7 @@ impl Definitions {
                 xlevel: number("xlevel"),
                 model_id: text(&properties["model-id"]),
                 avx10_version: properties.get("avx10-version").map_or(0, |_| number("avx10-version")),
-                // // Switches that were requested, and older spellings.
+                // Switches that were requested, and older spellings.
                 features: on
                     .map(|(name, _)| name.clone())
                     .filter(|name| name != "vmx" && !name.contains('_'))

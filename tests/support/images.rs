@@ -38,7 +38,7 @@ impl Image {
         let create = ["create", "-q", "-f", "qcow2", "-o", &options];
         match kind {
             ImageKind::Raw => {
-                // // Create an empty one first, so that its space is freed.
+                // Create an empty one first, so that its space is freed.
                 let file = fs::File::create(image.path()).unwrap();
                 file.set_len(SIZE).unwrap();
             }
@@ -91,7 +91,7 @@ impl Image {
             return fs::read(self.path()).unwrap();
         }
         let (status, said) = self.run(&["check", "-f", "qcow2", "disk"]);
-        // // 3: there are leaks, but no errors.
+        // 3: there are leaks, but no errors.
         assert!(status == Some(0) || (leaks && status == Some(3)), "qemu-img check: {status:?}: {said}");
         self.qemu_img(&["convert", "-t", "unsafe", "-f", "qcow2", "-O", "raw", "disk", "raw"]);
         fs::read(self.folder.join("raw")).unwrap()

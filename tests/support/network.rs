@@ -47,7 +47,7 @@ impl Namespace {
     fn enter(is_users: bool) -> Result<Self, String> {
         let mut command = Command::new("unshare");
         let user: &[&str] = if is_users { &["--user", "--map-root-user"] } else { &[] };
-        // // `cat` shows that it has started by echoing its input, and ends with it.
+        // `cat` shows that it has started by echoing its input, and ends with it.
         command.args(["--net"]).args(user).args(["sh", "-c", "echo there; exec cat"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut holder = Running(command.spawn().map_err(|error| format!("unshare: {error}"))?);

@@ -40,7 +40,7 @@ pub(crate) fn write(output: &Path) {
     let (mut brings, mut takes) = (BTreeSet::new(), BTreeSet::new());
     for (name, model) in &mut emulated.models {
         let on_kvm = &kvm.models[name].features;
-        // // TCG has no virtual 8086 mode extensions, whatever the model has.
+        // TCG has no virtual 8086 mode extensions, whatever the model has.
         model.features.extend(on_kvm.get("vme").cloned());
         brings.extend(on_kvm.difference(&model.features).cloned());
         takes.extend(model.features.difference(on_kvm).cloned());
@@ -59,7 +59,7 @@ pub(crate) fn write(output: &Path) {
     lines(
         &mut text,
         emulated.models.iter().map(|(name, model)| {
-            // // An alias has no properties of its own.
+            // An alias has no properties of its own.
             let line = match &model.alias_of {
                 Some(alias_of) => {
                     let original = &emulated.models[alias_of];
@@ -107,7 +107,7 @@ fn caches(definitions: &Definitions) -> Vec<Value> {
 fn leaves(name: &str, model: &Definition, maker: &str) -> Cpuid {
     let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cpuid.img");
     fs::write(&image, boot_sector()).unwrap();
-    // // QEMU 11.1 fails an assertion when a leaf above a last leaf of 1FH is read.
+    // QEMU 11.1 fails an assertion when a leaf above a last leaf of 1FH is read.
     let level = if model.level == 0x1f { ",level=0x20" } else { "" };
     let output = Command::new("qemu-system-x86_64")
         .args(["-machine", "pc", "-accel", "tcg", "-m", "4", "-nodefaults", "-display", "none"])

@@ -70,7 +70,7 @@ impl Remote {
                 byte => packet.push(byte),
             }
         }
-        // // The checksum.
+        // The checksum.
         self.byte()?;
         self.byte()?;
         String::from_utf8(packet).map_err(io::Error::other)

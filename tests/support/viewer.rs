@@ -42,7 +42,7 @@ impl Viewer {
         assert_eq!(read::<2>(&mut socket), [1, 1], "one security type, None");
         socket.write_all(&[1]).unwrap();
         assert_eq!(read::<4>(&mut socket), [0; 4]);
-        // // Share the screen with other viewers.
+        // Share the screen with other viewers.
         socket.write_all(&[1]).unwrap();
         let init = read::<24>(&mut socket);
         let [width, height] = [[init[0], init[1]], [init[2], init[3]]].map(u16::from_be_bytes);

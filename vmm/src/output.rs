@@ -134,13 +134,13 @@ impl Taken {
     ///
     /// The file must not be overwritten.
     pub fn check(&self, option: &'static str, path: &Path) -> Result<(), OutputError> {
-        // // A missing file will be created; other errors show when it is opened.
+        // A missing file will be created; other errors show when it is opened.
         let Ok(found) = fs::metadata(path) else { return Ok(()) };
         let path = || path.to_owned();
         if found.file_type().is_block_device() {
             return Err(OutputError::Device { option, path: path() });
         }
-        // // Several things can use a terminal or a pipe at once, and opening a pipe would wait.
+        // Several things can use a terminal or a pipe at once, and opening a pipe would wait.
         if !found.is_file() {
             return Ok(());
         }
@@ -249,7 +249,7 @@ impl Taken {
         if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.file_type().is_block_device()) {
             return Err(not_a_file());
         }
-        // // Don't wait if the path has become a pipe since the check.
+        // Don't wait if the path has become a pipe since the check.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = self.open(option, path, options.clone().custom_flags(flags))?;
         if !file.metadata().map_err(failed)?.is_file() {
@@ -275,7 +275,7 @@ impl Taken {
             return Err(OutputError::NotAFile { option, path: path.to_owned() });
         }
         self.check(option, path)?;
-        // // Keep a symbolic link, and replace its target.
+        // Keep a symbolic link, and replace its target.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let folder =
             target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -323,7 +323,7 @@ impl Taken {
         if fs::metadata(path).is_ok_and(|it| it.file_type().is_block_device()) {
             return Err(OutputError::Device { option, path: path.to_owned() });
         }
-        // // Write to the very file that was checked, even if its name has changed since.
+        // Write to the very file that was checked, even if its name has changed since.
         let file = options.clone().create(true).truncate(false).open(path).map_err(failed)?;
         let found = file.metadata().map_err(failed)?;
         if found.is_file() {

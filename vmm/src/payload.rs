@@ -177,7 +177,7 @@ impl Payload {
         if let Self::Kernel(_) = self {
             return Ok(acpi.map(|_| board.isa(fw_cfg, |_| Ok(make))).transpose()?);
         }
-        // // Each byte costs an exit, and SeaBIOS writes none if it finds no console.
+        // Each byte costs an exit, and SeaBIOS writes none if it finds no console.
         if log::log_enabled!(log::Level::Debug) {
             let console = spec("firmware's debug console", layout::DEBUG_CONSOLE, DebugConsole::LEN);
             board.isa(console, |_| Ok(DebugConsole::default()))?;

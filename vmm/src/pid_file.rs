@@ -52,7 +52,7 @@ impl PidFile {
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
             let path = fs::canonicalize(path).map_err(failed)?;
-            // // A machine that was ending may have removed the file before it was locked.
+            // A machine that was ending may have removed the file before it was locked.
             if is_at(&file, &path) {
                 return Ok(Self { path, file });
             }

@@ -117,7 +117,7 @@ impl Source for Port {
             keyboard.look_later(!reads);
         }
         let backend = self.backend.fd().filter(|_| reads).map(|fd| fd.as_raw_fd());
-        // // The descriptor stays readable until the wakeup is passed on.
+        // The descriptor stays readable until the wakeup is passed on.
         let uart = self.uart.as_ref().filter(|_| !self.woken).map(|uart| uart.wakeup);
         [backend, uart].into_iter().flatten().map(|fd| Events::new_raw(fd, EventSet::IN)).collect()
     }
@@ -165,7 +165,7 @@ impl Source for Port {
                 self.serve_uart();
             }
             Notice::Stops => {
-                // // The next machine gets the input that this one hasn't read.
+                // The next machine gets the input that this one hasn't read.
                 if let Some(mut serial) = self.uart.as_ref().and_then(Attachment::lock) {
                     self.input.put_back(&serial.take_back());
                 }
@@ -177,7 +177,7 @@ impl Source for Port {
                     self.serve_uart();
                 }
             }
-            // // From here on, no vCPU waits for a file.
+            // From here on, no vCPU waits for a file.
             Notice::Quits => self.backend.output().iter().for_each(Output::abandon),
             Notice::Leaves => self.backend.finish(),
             Notice::Changed(_) => {}

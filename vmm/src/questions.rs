@@ -152,7 +152,7 @@ impl Asker {
 
     /// Takes the answers that have arrived, each with its number.
     pub(crate) fn answers(&self) -> impl Iterator<Item = (u64, Answer)> {
-        // // Clear the event first, so that a later answer makes it readable again.
+        // Clear the event first, so that a later answer makes it readable again.
         let _ = self.wake.read();
         self.answers.try_iter()
     }
@@ -173,7 +173,7 @@ impl Reply {
 
     fn send(&mut self, answer: Answer) {
         if let Some(to) = self.to.take() {
-            // // The receiver may be gone.
+            // The receiver may be gone.
             let _ = to.send((self.number, answer));
             let _ = self.wake.write(1);
         }

@@ -115,7 +115,7 @@ pub fn enter(args: &SandboxArgs, outside: &Outside) -> Result<(), SandboxError> 
     if SANDBOX.set(sandbox).is_err() {
         return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
     }
-    // // A core dump would contain the guest's memory and the disks' contents.
+    // A core dump would contain the guest's memory and the disks' contents.
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     setrlimit(Resource::Core, none).map_err(io::Error::from)?;
     kernel::one_heap();
@@ -203,10 +203,10 @@ fn reach() -> Option<&'static Reach> {
 
 fn close_for(name: &str, who: Who) -> Result<(), SandboxError> {
     let Some(sandbox) = SANDBOX.get() else { return Ok(()) };
-    // // The file of UEFI variables keeps its owner when it is replaced.
+    // The file of UEFI variables keeps its owner when it is replaced.
     let keeps = if who == Who::VARIABLES { OWNERS } else { CapabilitySet::empty() };
     let given_up = give_up_rights(keeps).map_err(io::Error::from);
-    // // While signals are blocked, as libc does while it starts and ends a thread, no handler can report a refused call, so the kernel
+    // While signals are blocked, as libc does while it starts and ends a thread, no handler can report a refused call, so the kernel
     // logs it. Not for the spawner: it would log a call at each start of nvmm that libc can do without.
     let logs = sandbox.now.free.is_none() && !who.contains(Who::SPAWNER);
     given_up
@@ -238,7 +238,7 @@ fn confine(role: &Role, moment: Moment) {
     };
     let closed = limited.map_err(SandboxError::from).and_then(|()| close_for(&role.to_string(), who));
     if let Err(error) = closed {
-        // // Not logged, as this may be the log's thread.
+        // Not logged, as this may be the log's thread.
         eprintln!("nvmm: {:#}", anyhow::Error::from(error));
         process::exit(exit::COULD_NOT.into());
     }
@@ -261,7 +261,7 @@ fn who(role: &Role) -> Option<Who> {
         Role::Vnc | Role::Viewer(_) => Who::VNC,
         Role::Models => Who::MODELS,
         Role::Migration => Who::MIGRATION,
-        // // Threads of other commands, which have no sandbox.
+        // Threads of other commands, which have no sandbox.
         Role::Proof | Role::Progress | Role::Cpuid | Role::Signals => Who::empty(),
     })
 }
@@ -288,6 +288,6 @@ fn report(panic: &panic::PanicHookInfo<'_>) {
         None => "",
         Some(_) => "\nnote: there is a stack with --sandbox off",
     };
-    // // A single write, as other threads may panic at the same time.
+    // A single write, as other threads may panic at the same time.
     eprintln!("\nthread '{name}' {panic}{stack}");
 }

@@ -19,7 +19,7 @@ const SIGNALS: [i32; 8] = [
     libc::SIGUSR1,
     libc::SIGUSR2,
     libc::SIGTSTP,
-    // // It continues the process even though it is blocked.
+    // It continues the process even though it is blocked.
     libc::SIGCONT,
 ];
 
@@ -43,10 +43,10 @@ impl Signals {
     ///
     /// No file descriptor is left.
     pub(crate) fn new() -> io::Result<Self> {
-        // // Exceeding a file-size limit is then an I/O error, and doesn't end the process.
+        // Exceeding a file-size limit is then an I/O error, and doesn't end the process.
         for signal in SIGNALS.into_iter().chain([libc::SIGXFSZ]) {
             match block_signal(signal) {
-                // // Blocked by the program that started nvmm.
+                // Blocked by the program that started nvmm.
                 Ok(()) | Err(Error::SignalAlreadyBlocked(_)) => {}
                 Err(error) => return Err(io::Error::other(error.to_string())),
             }

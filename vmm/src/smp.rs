@@ -97,7 +97,7 @@ impl Smp {
         }
         let dies = dies.unwrap_or(1);
         let one = |given: Option<u32>| given.unwrap_or(1);
-        // // An omitted number is what the others leave, or 1.
+        // An omitted number is what the others leave, or 1.
         let left = |cpus: u32, a, b| (cpus / dies.saturating_mul(a).saturating_mul(b)).max(1);
         let cpus = cpus.or(maxcpus);
         let (sockets, cores, threads) = match (cpus, sockets, cores, threads) {

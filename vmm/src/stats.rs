@@ -115,7 +115,7 @@ fn read(kvm: &impl AsRawFd) -> io::Result<Option<Counters>> {
         Err(error) if [libc::EINVAL, libc::ENOTTY].contains(&error.errno()) => return Ok(None),
         made => made?,
     };
-    // // SAFETY: the descriptor is new, and nothing else owns it.
+    // SAFETY: the descriptor is new, and nothing else owns it.
     let mut file = unsafe { File::from_raw_fd(fd) };
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
@@ -136,7 +136,7 @@ fn parse(file: &[u8]) -> Option<Counters> {
         let start = index.checked_mul(descriptor_size)?.checked_add(descriptor_block)?;
         let descriptor = file.get(start..start.checked_add(descriptor_size)?)?;
         let (flags, offset) = (u32::from_le_bytes(*descriptor.first_chunk()?), number(descriptor, 8)?);
-        // // Only histograms have several values.
+        // Only histograms have several values.
         if !matches!(
             flags & KVM_STATS_TYPE_MASK,
             KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_TYPE_INSTANT | KVM_STATS_TYPE_PEAK

@@ -75,7 +75,7 @@ impl TakenBack {
         }
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
         let rights = ProtFlags::READ | ProtFlags::WRITE;
-        // // SAFETY: the pages lie in the slice, whose mapping stays alive, and keep their access rights. They then read as zeros, as if
+        // SAFETY: the pages lie in the slice, whose mapping stays alive, and keep their access rights. They then read as zeros, as if
         // the guest had written to them, which it may do at any time.
         unsafe { mmap_anonymous(pages.ptr_guard_mut().as_ptr().cast(), pages.len(), rights, flags) }?;
         places.add(range);
@@ -102,7 +102,7 @@ impl Reclaim for TakenBack {
 
 /// Takes back pages of anonymous memory.
 fn discard(pages: &VolatileSlice<'_>) -> io::Result<()> {
-    // // SAFETY: the pages lie in the slice. They then read as zeros, as if the guest had written to them, which it may do at any time.
+    // SAFETY: the pages lie in the slice. They then read as zeros, as if the guest had written to them, which it may do at any time.
     Ok(unsafe { madvise(pages.ptr_guard_mut().as_ptr().cast(), pages.len(), Advice::LinuxDontNeed) }?)
 }
 

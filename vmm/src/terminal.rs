@@ -55,7 +55,7 @@ impl Terminal {
     /// The signal handlers that restore it can't be set.
     pub(crate) fn new() -> io::Result<Option<Self>> {
         let stdin = rustix::stdio::stdin();
-        // // The terminal of another session, such as an init's console, has no foreground group that we could be in.
+        // The terminal of another session, such as an init's console, has no foreground group that we could be in.
         if !isatty(stdin) || rustix::termios::tcgetpgrp(stdin).is_err() {
             return Ok(None);
         }
@@ -87,7 +87,7 @@ impl Terminal {
         let saved = SAVED.get_or_init(|| now);
         let mut raw = saved.clone();
         raw.make_raw();
-        // // The guest's output has its own carriage returns, but nvmm's lines have none.
+        // The guest's output has its own carriage returns, but nvmm's lines have none.
         raw.output_modes |= saved.output_modes & rustix::termios::OutputModes::OPOST;
         RAW.store(true, Ordering::SeqCst);
         tcsetattr(stdin, OptionalActions::Now, &raw)?;
@@ -161,7 +161,7 @@ fn disposition(signal: c_int) -> Option<libc::sighandler_t> {
         sa_flags: 0,
         sa_restorer: None,
     };
-    // // SAFETY: only a query, into a local.
+    // SAFETY: only a query, into a local.
     let asked = unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
     (asked == 0).then_some(action.sa_sigaction)
 }

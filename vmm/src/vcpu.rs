@@ -176,7 +176,7 @@ impl Vcpu {
         self.fd.set_kvm_immediate_exit(1);
         for _ in 0..MOST_STEPS {
             let event = self.run_once(machine, &mut pio, &mut mmio);
-            // // KVM has completed the exit, and was about to run the guest: that cleared `immediate_exit`.
+            // KVM has completed the exit, and was about to run the guest: that cleared `immediate_exit`.
             let is_settled = self.fd.get_kvm_run().immediate_exit == 0;
             if event.is_some() || is_settled {
                 self.fd.set_kvm_immediate_exit(0);
@@ -209,7 +209,7 @@ impl Vcpu {
         let effect = match self.fd.run() {
             Ok(VcpuExit::IoIn(port, data)) => {
                 let (data, len) = (data.as_mut_ptr(), data.len());
-                // // SAFETY: KVM's data for this exit, which stays in the run page until the next `KVM_RUN`.
+                // SAFETY: KVM's data for this exit, which stays in the run page until the next `KVM_RUN`.
                 let data = unsafe { slice::from_raw_parts_mut(data, len) };
                 let size = self.io_size();
                 if data.len() == size {
@@ -231,7 +231,7 @@ impl Vcpu {
                     effects.fold(Effect::None, |first, next| if first == Effect::None { next } else { first })
                 }
             }
-            // // KVM reports an access to RAM as MMIO, since it emulated the instruction and the host had no page for it.
+            // KVM reports an access to RAM as MMIO, since it emulated the instruction and the host had no page for it.
             Ok(VcpuExit::MmioRead(at, _) | VcpuExit::MmioWrite(at, _))
                 if self.memory.find_region(GuestAddress(at)).is_some() =>
             {

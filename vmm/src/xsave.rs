@@ -24,13 +24,13 @@ impl State {
     pub(crate) fn of(vm: &VmFd, vcpu: &VcpuFd) -> Result<Self, Error> {
         let no_memory = |_| Error::new(libc::ENOMEM);
         let size = usize::try_from(vm.check_extension_int(Cap::Xsave2)).unwrap_or_default();
-        // // Before Linux 5.17, KVM has no other size.
+        // Before Linux 5.17, KVM has no other size.
         let Some(more) = size.checked_sub(size_of::<kvm_xsave>()) else {
             let header = vcpu.get_xsave()?.into();
             return Xsave::from_header(header).map(Self).map_err(no_memory);
         };
         let mut state = Xsave::new(more.div_ceil(size_of::<u32>())).map_err(no_memory)?;
-        // // SAFETY: it has room for as many bytes as KVM says that it writes.
+        // SAFETY: it has room for as many bytes as KVM says that it writes.
         unsafe { vcpu.get_xsave2(&mut state) }?;
         Ok(Self(state))
     }
@@ -41,7 +41,7 @@ impl State {
     ///
     /// KVM refuses a value.
     pub(crate) fn give(&self, vcpu: &VcpuFd) -> Result<(), Error> {
-        // // SAFETY: it has as many bytes as KVM says that it reads: `of` and `from_bytes` ensure that.
+        // SAFETY: it has as many bytes as KVM says that it reads: `of` and `from_bytes` ensure that.
         unsafe { vcpu.set_xsave2(&self.0) }
     }
 
@@ -70,7 +70,7 @@ impl State {
             return Err(Error::new(libc::EMSGSIZE));
         }
         let mut state = Xsave::new(more).map_err(|_| Error::new(libc::ENOMEM))?;
-        // // SAFETY: the length does not change.
+        // SAFETY: the length does not change.
         let region = unsafe { &mut state.as_mut_fam_struct().xsave.region };
         for (word, bytes) in region.iter_mut().zip(first) {
             *word = u32::from_le_bytes(*bytes);
@@ -93,13 +93,13 @@ impl State {
 
     /// Changes the legacy region.
     pub(crate) fn set_legacy(&mut self, bytes: &[u8; LEGACY]) {
-        // // SAFETY: the length does not change.
+        // SAFETY: the length does not change.
         let region = unsafe { &mut self.0.as_mut_fam_struct().xsave.region };
         let (words, _) = bytes.as_chunks();
         for (word, bytes) in region.iter_mut().zip(words) {
             *word = u32::from_le_bytes(*bytes);
         }
-        // // Otherwise the processor would take the initial value of a part that is not in use.
+        // Otherwise the processor would take the initial value of a part that is not in use.
         region[LEGACY_WORDS] |= X87_AND_SSE;
     }
 }

@@ -15,18 +15,18 @@ use crate::level1::PATIENCE;
 use crate::ports::{self, Ends};
 use crate::scenario::Record;
 
-/// Linux's driver. Where it is no module, the kernel has it.
+/// Linux's driver, if it is a module; otherwise it is built into the kernel.
 pub(crate) const MODULE: &str = "virtio_balloon";
 
-/// Level 1 says it when it has memory to free, and waits on COM2.
+/// Level 1's message that it has memory to free. It then waits on COM2.
 pub(crate) const USED: &str = "lab: memory is in use";
-/// Level 1 says it when it has freed the memory, and waits on COM2 until the host has it.
+/// Level 1's message that it has freed the memory. It then waits on COM2 until the host has it.
 pub(crate) const FREED: &str = "lab: memory is free";
 
-/// KiB that level 1 uses and frees.
+/// The memory in KiB that level 1 uses and frees.
 const USES: usize = 128 << 10;
-/// KiB that the host must get back. Linux reports blocks of 2 MiB, and keeps a few of them for itself. By then it may have taken some
-/// for something else.
+/// The memory in KiB that the host must get back. Linux reports blocks of 2 MiB, and keeps a few of them. By then it may have used some for
+/// something else.
 const RETURNS: usize = USES / 2;
 
 /// Level 0's part.
@@ -37,7 +37,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// [`USED`] has been heard.
+    /// Handles [`USED`].
     pub(crate) fn used(&mut self, nvmm: u32, ends: &mut Ends) -> anyhow::Result<()> {
         let size = resident(nvmm)?;
         ensure!(size >= USES, "nvmm has {size} KiB, and its guest uses {USES}");
@@ -45,7 +45,7 @@ impl Watch {
         ends.say("free it")
     }
 
-    /// [`FREED`] has been heard: waits until the host has the memory.
+    /// Handles [`FREED`]: waits until the host has the memory.
     pub(crate) fn freed(&self, nvmm: u32, ends: &mut Ends) -> anyhow::Result<()> {
         let used = self.used.context("it did not say that it used any")?;
         let start = Instant::now();
@@ -63,13 +63,13 @@ impl Watch {
     }
 }
 
-/// Level 0: judges what level 1 knew of its balloon. That the host has the memory back, level 1 has waited for.
+/// Level 0: checks level 1's facts about its balloon. Level 1 itself has waited until the host got the memory back.
 pub(crate) fn judge(record: &Record) -> anyhow::Result<()> {
     ensure!(record.reports_free_pages, "no driver has accepted VIRTIO_BALLOON_F_REPORTING");
     Ok(())
 }
 
-/// Level 1: uses memory and frees it. True if a balloon's driver reports free pages, by the features that it has accepted.
+/// Level 1: uses memory and frees it. Returns whether the balloon's driver reports free pages, by the features that it accepted.
 pub(crate) fn use_and_free(pid1: &mut Pid1, second: &mut File) -> anyhow::Result<bool> {
     if pid1.manifest.files.contains(&Manifest::module(MODULE)) {
         pid1::load(&[MODULE.to_owned()])?;
@@ -85,7 +85,7 @@ pub(crate) fn use_and_free(pid1: &mut Pid1, second: &mut File) -> anyhow::Result
     Ok(reports)
 }
 
-/// Level 1: waits until the host has what it freed.
+/// Level 1: waits until the host has the freed memory.
 pub(crate) fn wait(pid1: &mut Pid1, second: &mut File) -> anyhow::Result<()> {
     pid1.say(Said::Text(FREED.to_owned()));
     ports::hear(second).context("waiting until the host has memory back")?;
@@ -108,7 +108,7 @@ fn reports() -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// KiB of memory that a process has.
+/// The resident memory of a process in KiB.
 fn resident(process: u32) -> anyhow::Result<usize> {
     let path = format!("/proc/{process}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;

@@ -1,5 +1,5 @@
-//! Level 1 from whole disks, as other programs made them: by SeaBIOS and GRUB to Debian's login, with nvmm's script at the serial port.
-//! The host makes the disks (`tests/lab/src/boot_disks.rs`).
+//! Level 1 from whole disks made by other programs: from SeaBIOS and GRUB to Debian's login, with nvmm's script at the serial port. The
+//! host makes the disks (`tests/lab/src/boot_disks.rs`).
 
 use std::collections::VecDeque;
 use std::fs;
@@ -32,13 +32,13 @@ const VMDK: &str = "L1 by SeaBIOS and GRUB from a vmdk image with a delta, twice
 /// The tests.
 pub(crate) const NAMES: [&str; 3] = [VIRTIO, QCOW2, VMDK];
 
-/// The place of the file system in level 0, and level 1's options for it.
+/// The mount point of the file system in level 0, and level 1's options for it.
 const FOLDER: &str = "/boot-disks";
 const OVERLAY: &str = "/var/tmp/boot.qcow2";
 const KEY: &str = "/var/tmp/key.pub";
 const WISHES: &str = "/var/tmp/wishes";
 
-/// A public key that nobody has the private one of.
+/// A public key without a known private key.
 const PUBLIC_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f lab-key\n";
 const USER_DATA: &str = "#cloud-config\nwrite_files:\n- path: /run/wish\n  content: granted\n";
@@ -46,23 +46,23 @@ const USER_DATA: &str = "#cloud-config\nwrite_files:\n- path: /run/wish\n  conte
 /// Lines of level 1's console to show with a failure.
 const TAIL: usize = 15;
 
-/// GRUB's menu waits for a second, and the key that starts its first entry ends that.
+/// GRUB's menu waits for a second; the key that starts its first entry ends the wait.
 pub(crate) const MENU: [&str; 4] = ["--expect", "as far as its root", "--send", ""];
 pub(crate) const LOGIN: [&str; 8] =
     ["--expect", "login: ", "--send", "root", "--expect", "Password: ", "--send", "lab"];
 pub(crate) const PROMPT: [&str; 2] = ["--expect", "re:^root@.*# $"];
 
-/// Commands by which level 1 tells, after its first boot and its second, that cloud-init did its work, and once.
+/// Commands with which level 1 shows, after its first boot and its second, that cloud-init did its work, and only once.
 const LOOK: &str = "echo $(hostname) $(cut -d' ' -f3 /home/*/.ssh/authorized_keys) $(cat /run/wish)";
 const LOOK_AGAIN: &str =
     "echo $(hostname) $(ls -d /var/lib/cloud/instances/* | wc -l) $(ls /run/wish 2> /dev/null | wc -l)";
-/// cloud-init then has nothing left to do, and would take as long for that as the rest of the boot.
+/// cloud-init then has nothing left to do, but would take as long for that as the rest of the boot.
 pub(crate) const NO_MORE: &str = "touch /etc/cloud/cloud-init.disabled";
 pub(crate) const REBOOTS: usize = 5;
 
 /// The features of virtio devices that level 1's Linux drives, by their first bit of the second word: 0 is legacy.
 const FEATURES: &str = "cut -c33 /sys/bus/virtio/devices/virtio*/features | sort -u";
-/// Level 1's level 2, from the same file system.
+/// Starts level 2 in level 1, from the same file system.
 const LEVEL_2: &str = "modprobe kvm_amd; mount -o ro LABEL=boot-disks /mnt; \
                        /mnt/nvmm --firmware /mnt/bios.bin --memory 256M --disk path=/mnt/mbr.img,format=raw,overlay=temp \
                        --expect-timeout 0 --expect 'as far as its root' --send 'r\\\\c' --expect 'Linux has its root' < /dev/null; echo $?";
@@ -72,7 +72,7 @@ const LOOK_AT_SATA: &str = "modprobe -a sr_mod isofs qemu_fw_cfg; mount -o ro /d
                             $(basename $(readlink /sys/block/sda/device/../../../../driver)) $(cat /mnt/word) \
                             $(cat /sys/firmware/qemu_fw_cfg/by_name/opt/lab/word/raw)";
 
-/// Level 0: runs the tests that are wanted.
+/// Level 0: runs the wanted tests.
 pub(crate) fn run(pid1: &mut Pid1, wanted: &Wanted) {
     if !wanted.any(&NAMES) && !wanted.has(command_line::NAME) {
         return;
@@ -99,7 +99,7 @@ pub(crate) fn run(pid1: &mut Pid1, wanted: &Wanted) {
     }
 }
 
-/// Mounts the file system with the disks, and gives its own disk.
+/// Mounts the file system with the disks, and returns its own disk.
 fn prepare() -> anyhow::Result<PathBuf> {
     let disk = disk_of(DISK)?;
     fs::create_dir_all(FOLDER).context("making a folder")?;
@@ -143,7 +143,7 @@ fn qcow2(pid1: &mut Pid1, tools: &Path) -> anyhow::Result<()> {
     done
 }
 
-/// The second time is short: two vCPUs take an emulated host, which has one processor, half as long again as one.
+/// The second boot is short: with two vCPUs, an emulated host, which has one processor, takes half as long again as with one.
 fn vmdk(pid1: &mut Pid1) -> anyhow::Result<()> {
     let mut nvmm = machine(&["path=/boot-disks/delta.vmdk,overlay=temp,bus=sata"]);
     nvmm.args(["--cdrom", "/boot-disks/cd.iso", "--memory", "3G", "--smp", "2"]);
@@ -154,43 +154,43 @@ fn vmdk(pid1: &mut Pid1) -> anyhow::Result<()> {
     run_script(pid1, nvmm)
 }
 
-/// Puts a file of level 0's image where nvmm looks for it.
+/// Puts a file of level 0's image at the path where nvmm looks for it.
 pub(crate) fn place(name: &str, path: &str) -> anyhow::Result<()> {
     let folder = Path::new(path).parent().context("a file has a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     fs::copy(image::in_root(name), path).with_context(|| format!("making {path}")).map(drop)
 }
 
-/// nvmm with `disks`, of which SeaBIOS starts the first, or the CD-ROM if there is none. The host watches the time.
+/// nvmm with `disks`, the first of which SeaBIOS starts, or the CD-ROM if there is none. The host limits the time.
 pub(crate) fn machine(disks: &[&str]) -> Command {
     let mut nvmm = Command::new(image::in_root(NVMM));
-    // With XSAVE Linux warns of sizes that don't match on QEMU's CPU, on level 0 as well.
+    // With XSAVE, Linux warns of mismatched sizes on QEMU's CPU, also on level 0.
     nvmm.args(["--cpu", "host-passthrough,-xsave", "--expect-timeout", "0"]);
     nvmm.args(["--firmware", FIRMWARE_PATH]);
     nvmm.args(disks.iter().flat_map(|disk| ["--disk", disk]));
     nvmm
 }
 
-/// Has the shell that the script has come to run `command`. Unless the last line that it prints is `expected`, the machine powers off, and
-/// the rest of the script is not met.
+/// Makes the shell that the script has reached run `command`. Unless the last line of its output is `expected`, the machine powers off, and
+/// the script fails.
 fn look(nvmm: &mut Command, command: &str, expected: &str) {
     let judge = format!("[ \"$(tail -n 1 /run/said)\" = '{expected}' ] || poweroff -ff");
     nvmm.args(PROMPT).args(["--send", &format!("{{ {command}; }} 2>&1 | tee /run/said; {judge}")]);
 }
 
-/// Has the shell that the script has come to power off.
+/// Makes the shell that the script has reached power off.
 pub(crate) fn power_off(pid1: &mut Pid1, mut nvmm: Command) -> anyhow::Result<()> {
     nvmm.args(PROMPT).args(["--send", "systemctl poweroff"]);
     run_script(pid1, nvmm)
 }
 
-/// Runs nvmm, and checks that all of its script was met before the machine powered off. The host is told what nvmm prints meanwhile:
-/// level 1's console and nvmm's own messages.
+/// Runs nvmm, and checks that its script was completed before the machine powered off. Meanwhile it passes nvmm's output to the host: level
+/// 1's console and nvmm's own messages.
 pub(crate) fn run_script(pid1: &mut Pid1, nvmm: Command) -> anyhow::Result<()> {
     hear_script(pid1, nvmm, &mut |_| Ok(()))
 }
 
-/// Does so, and has each line heard meanwhile. nvmm is killed if that fails.
+/// The same, and calls `hear` for each line. nvmm is killed if that fails.
 pub(crate) fn hear_script(
     pid1: &mut Pid1,
     nvmm: Command,
@@ -217,7 +217,7 @@ pub(crate) fn hear_script(
     Ok(())
 }
 
-/// A line of a console without what only a terminal acts on.
+/// A console line without terminal control sequences.
 fn plain(line: &str) -> String {
     let mut plain = Plain::default();
     let text: Vec<u8> = line.bytes().flat_map(|byte| plain.push(byte)).collect();

@@ -6,7 +6,7 @@ fn a_console_is_shown_without_what_only_a_terminal_acts_on() {
     assert_eq!(plain("\x1b[5;78H+---+\x08\x1b[6;2H|"), "+---+ |");
 }
 
-/// The shell that a script has come to ends the machine if level 1 is not as expected.
+/// The shell that a script has reached powers the machine off if level 1 is not as expected.
 #[test]
 fn a_machine_that_tells_something_else_powers_off() {
     for (told, is_off) in [("as it is to be", false), ("otherwise", true)] {

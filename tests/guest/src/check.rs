@@ -1,4 +1,4 @@
-//! `nvmm check`, as levels 0 and 1 run it.
+//! `nvmm check`, as run by levels 0 and 1.
 
 use std::process::Command;
 
@@ -28,7 +28,7 @@ pub(crate) struct Finding {
     pub(crate) found: String,
 }
 
-/// Its JSON, as far as it matters here.
+/// The used part of its JSON.
 #[derive(Deserialize)]
 struct Report {
     kvm: String,
@@ -48,7 +48,7 @@ pub(crate) fn run() -> anyhow::Result<Check> {
     Ok(Check { status: output.status.code(), kvm, nested, findings })
 }
 
-/// All is there, nothing is wrong, and the instruction was executed.
+/// Checks that everything is there, nothing is wrong, and the instruction was executed.
 pub(crate) fn judge(virt: Virtualization, check: &Check) -> anyhow::Result<()> {
     let wrong =
         check.findings.iter().filter(|finding| matches!(finding.severity.as_str(), "warning" | "problem"));
@@ -63,7 +63,7 @@ pub(crate) fn judge(virt: Virtualization, check: &Check) -> anyhow::Result<()> {
     has(check, "proof.executed", virt.instruction())
 }
 
-/// As [`judge`], and level 1 knows whose guest it is.
+/// The same as [`judge`], and also that level 1 recognizes its hypervisor.
 pub(crate) fn judge_guest(virt: Virtualization, check: Option<&Check>) -> anyhow::Result<()> {
     let check = check.context("level 1 left no check")?;
     judge(virt, check)?;

@@ -1,5 +1,5 @@
-//! Level 1 by QEMU's own command line, word for word as a trainer gives it: a disk with Debian, whose GRUB and login a viewer sees by VNC,
-//! and that it logs in to. The host makes the disk (`tests/lab/src/boot_disks.rs`).
+//! Level 1 by QEMU's own command line, word for word as a trainer uses it: a disk with Debian. A viewer sees its GRUB and its login by VNC,
+//! and logs in. The host makes the disk (`tests/lab/src/boot_disks.rs`).
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,22 +22,22 @@ pub(crate) const NAME: &str = "L1 by QEMU's command line, with a login on VNC th
 
 /// SeaBIOS's option ROM for the VGA, in level 0's image.
 pub(crate) const VGA_ROM: &str = "vgabios-stdvga.bin";
-/// The places where nvmm looks for both.
+/// The paths where nvmm looks for both.
 const FIRMWARE_PATH: &str = "/usr/share/seabios/bios-256k.bin";
 const VGA_ROM_PATH: &str = "/usr/share/seabios/vgabios-stdvga.bin";
 
-/// The command line, less the program, and the port of its VNC server.
+/// The command line without the program and the port of its VNC server.
 const WORDS: &str =
     "-m 8096 -cpu qemu64,+vmx -smp 4,sockets=4,cores=1,threads=1 -drive file=jiaoshiji.qcow2 -vnc 0.0.0.0:20";
 const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 5920);
-/// The folder with the disk, and the disk that it is an overlay of.
+/// The directory of the disk, and the disk that it is an overlay of.
 const FOLDER: &str = "/trainer";
 const DISK: &str = "jiaoshiji.qcow2";
 const BASE: &str = "mbr.img";
-/// nvmm's own words.
+/// The file of nvmm's own messages.
 const MESSAGES: &str = "/trainer/messages";
 
-/// The feature that no host with SVM has, as nvmm names it.
+/// The feature that no host with SVM has, by nvmm's name.
 pub(crate) const UNMET: &str = "vmx (CPUID.01H:ECX[5])";
 
 /// A line of GRUB's menu that is not highlighted.
@@ -45,20 +45,20 @@ const MENU: &str = "Debian as far as its root";
 const LOGIN: &str = "lab login:";
 const PASSWORD: &str = "Password:";
 const PROMPT: &str = "root@lab:~#";
-/// A program of the disk's (`tests/lab/src/boot_disks.rs`). It tells the number of processors, the socket of the last one, the memory and
-/// the tablet; then it waits for the pointer, and tells the event.
+/// A program on the disk (`tests/lab/src/boot_disks.rs`). It prints the number of processors, the socket of the last one, the memory and
+/// the tablet; then it waits for the pointer, and prints the event.
 const LOOK: &str = "sh look";
 const MOVE: &str = "move the pointer";
 const TOLD: usize = 6;
-/// A place in the middle of the screen, and that place as Linux hears of it: EV_ABS, ABS_X, and 32,767 at the right edge.
+/// A point in the middle of the screen, and its value in Linux: EV_ABS, ABS_X, up to 32,767 at the right edge.
 const POINTER: (u16, u16) = (360, 200);
 const EVENT: [&str; 2] = ["3", "0"];
 const MIDDLE: std::ops::Range<u32> = 16_300..16_500;
 const PROCESSORS: [&str; 2] = ["4", "3"];
-/// The memory, in KiB: the kernel keeps some for itself.
+/// The memory in KiB, without the part that the kernel reserves.
 const MEMORY: std::ops::Range<u32> = 7 << 20..8096 << 10;
 
-/// Level 0: starts it with the disks in `disks`, and looks at it.
+/// Level 0: starts it with the disks in `disks`, and checks it.
 pub(crate) fn run(pid1: &mut Pid1, disks: &Path) -> anyhow::Result<()> {
     boot::place(FIRMWARE, FIRMWARE_PATH)?;
     boot::place(VGA_ROM, VGA_ROM_PATH)?;
@@ -79,7 +79,7 @@ pub(crate) fn run(pid1: &mut Pid1, disks: &Path) -> anyhow::Result<()> {
         .context("starting nvmm")?;
     let seen = look(pid1, &mut nvmm);
     if seen.is_err() {
-        // It may have ended.
+        // It may have ended already.
         let _ = nvmm.kill();
     }
     let status = nvmm.wait().context("waiting for nvmm")?;
@@ -96,7 +96,7 @@ fn look(pid1: &mut Pid1, nvmm: &mut Child) -> anyhow::Result<()> {
     let font = viewer::font(VGA_ROM_PATH)?;
     let mut viewer = Viewer::connect(SocketAddr::from(SERVER), &mut || Ok(nvmm.try_wait()?.is_none()))?;
     let mut show = |what: &str| pid1.say(Said::Text(format!("seen: {what}")));
-    // The kernel of a slow host may complain meanwhile: the last row need not be the one to wait for.
+    // The kernel of a slow host may print warnings meanwhile, so the expected row need not be the last.
     let is = |text: &'static str| move |rows: &[String]| rows.iter().any(|row| row.contains(text));
     viewer.until(&font, is(MENU))?;
     show(MENU);

@@ -1,4 +1,5 @@
-//! nvmm's debugger where KVM has all that it needs: a tiny guest, which level 0 and level 1 debug, and level 1's Linux.
+//! nvmm's debugger with a KVM that supports everything it needs: level 0 and level 1 debug a tiny guest, and level 0 also debugs level 1's
+//! Linux.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,28 +23,29 @@ const DEBUGGED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/debugged"));
 const SOCKET: &str = "/gdb";
 const PLACE: &str = "unix:/gdb";
 
-/// The bytes of the guest's first instruction, and of the one at `tick`; then where its instructions are from `tick` on.
+/// The size in bytes of the guest's first instruction, and of the one at `tick`; then the offsets of its instructions from `tick` on.
 const FIRST: u64 = 7;
 const STORE: u64 = 10;
 const LOAD: u64 = 17;
 const RET: u64 = 24;
 
-/// The number of steps that a guest takes: more than the tiny guest's loop has instructions.
+/// The number of steps that a guest takes, more than the instructions of the tiny guest's loop.
 const STEPS: usize = 40;
-/// `SYSTEM_SCHEDULING` of Linux' include/linux/kernel.h: the first that `system_state` is set to.
+/// `SYSTEM_SCHEDULING` of Linux' include/linux/kernel.h: the first value that `system_state` is set to.
 const SCHEDULING: u64 = 1;
 
-/// Whether a host's emulated processor has breakpoints. QEMU's emulation of SVM takes a guest's DR7 over and breaks at none of it, and has
+/// Returns whether a host's emulated processor supports breakpoints. QEMU's emulation of SVM loads a guest's DR7 but never breaks by it,
+/// and has no intercept of INT3.
 /// no intercept of INT3.
 fn has_breakpoints(virt: Virtualization) -> bool {
     virt == Virtualization::Vmx
 }
 
-/// The places of the tiny guest's parts.
+/// The addresses of the tiny guest's parts.
 struct Places(BTreeMap<String, u64>);
 
 impl Places {
-    /// Reads them out of the line that the guest prints.
+    /// Reads them from the line that the guest prints.
     fn of(line: &[u8]) -> anyhow::Result<Self> {
         let line = String::from_utf8_lossy(line);
         let words: Vec<_> = line.split_whitespace().collect();
@@ -57,8 +59,8 @@ impl Places {
     }
 }
 
-/// Debugs a tiny guest: steps, breakpoints of both kinds, watched data, and breakpoints that are the guest's own, as far as the processor
-/// has them.
+/// Debugs a tiny guest: steps, breakpoints of both kinds, watchpoints, and the guest's own breakpoints, as far as the processor supports
+/// them.
 pub(crate) fn tiny(virt: Virtualization) -> anyhow::Result<()> {
     fs::write("/debugged", DEBUGGED).context("writing the guest")?;
     let mut command = Command::new(image::in_root(NVMM));
@@ -73,7 +75,7 @@ pub(crate) fn tiny(virt: Virtualization) -> anyhow::Result<()> {
     let line = loop {
         match nvmm.line(Some(Instant::now() + PATIENCE)).context("reading the guest's console")? {
             Output::Line(line) if line.starts_with(b"tick ") => break line,
-            // What nvmm says.
+            // A message of nvmm's.
             Output::Line(_) => {}
             other => return Err(anyhow!("{other:?} where the guest should say what it has")),
         }
@@ -101,7 +103,7 @@ fn interrupt(gdb: &mut Remote) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has the tiny guest take steps through its loop, which clears the trap flag in RFLAGS, and one from another place.
+/// Makes the tiny guest take steps through its loop, which clears the trap flag in RFLAGS, and one step from another place.
 fn loops(gdb: &mut Remote, virt: Virtualization, places: &Places) -> anyhow::Result<()> {
     let (tick, count) = (places.get("tick")?, places.get("count")?);
     while gdb.memory(count)? == 0 {
@@ -120,7 +122,7 @@ fn loops(gdb: &mut Remote, virt: Virtualization, places: &Places) -> anyhow::Res
     Ok(())
 }
 
-/// Has the guest take a step from one instruction to another.
+/// Makes the guest take a step from one instruction to another.
 fn step(gdb: &mut Remote, virt: Virtualization, from: u64, to: u64) -> anyhow::Result<()> {
     // With Bochs' emulation of VMX, an EPT violation leaves the step's #DB pending, which is then raised before the instruction.
     let most = if virt == Virtualization::Vmx { 3 } else { 1 };
@@ -134,7 +136,7 @@ fn step(gdb: &mut Remote, virt: Virtualization, from: u64, to: u64) -> anyhow::R
     stops(&stop, &format!("a step at {from:#x}"), "T05", to, gdb)
 }
 
-/// Has the guest take steps.
+/// Makes the guest take steps.
 fn steps(gdb: &mut Remote) -> anyhow::Result<()> {
     for step in 0..STEPS {
         let before = gdb.register(RIP)?;
@@ -144,19 +146,19 @@ fn steps(gdb: &mut Remote) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has the tiny guest run into breakpoints of all kinds. `unused` is an instruction that it is past.
+/// Makes the tiny guest run into breakpoints of all kinds. `unused` is an instruction that it has already passed.
 fn breakpoints(gdb: &mut Remote, places: &Places, unused: u64) -> anyhow::Result<()> {
     let (tick, count, seen, own) =
         (places.get("tick")?, places.get("count")?, places.get("seen")?, places.get("own")?);
     at(gdb, "Z1", tick, 1, "hwbreak:", tick)?;
     at(gdb, "Z0", tick + STORE, 1, "swbreak:", tick + STORE)?;
     gdb.set_memory(seen, 0x5566)?;
-    // Each is told once it is done.
+    // A watchpoint is reported after the access.
     at(gdb, "Z2", count, 8, &format!("watch:{count:x};"), tick + LOAD)?;
     at(gdb, "Z4", seen, 8, &format!("awatch:{seen:x};"), tick + RET)?;
     let loaded = gdb.register(RDX)?;
     ensure!(loaded == 0x5566, "RDX is {loaded:#x}");
-    // KVM gives nvmm all of the guest's breakpoints while there is one of nvmm's in memory.
+    // KVM passes all of the guest's breakpoints to nvmm while nvmm has one in memory.
     gdb.order(&format!("Z0,{unused:x},1"))?;
     let before = gdb.memory(own)?;
     at(gdb, "Z1", tick, 1, "hwbreak:", tick)?;
@@ -166,7 +168,7 @@ fn breakpoints(gdb: &mut Remote, places: &Places, unused: u64) -> anyhow::Result
     Ok(())
 }
 
-/// Sets a breakpoint, has the guest run into it, and takes it out.
+/// Sets a breakpoint, runs the guest into it, and removes it.
 fn at(gdb: &mut Remote, kind: &str, address: u64, len: u64, why: &str, rip: u64) -> anyhow::Result<()> {
     gdb.order(&format!("{kind},{address:x},{len:x}"))?;
     let stop = gdb.run()?;
@@ -175,7 +177,7 @@ fn at(gdb: &mut Remote, kind: &str, address: u64, len: u64, why: &str, rip: u64)
     Ok(())
 }
 
-/// The stop is for this reason, and there.
+/// Checks the reason and the place of a stop.
 fn stops(stop: &str, what: &str, why: &str, rip: u64, gdb: &mut Remote) -> anyhow::Result<()> {
     let found = gdb.register(RIP)?;
     ensure!(
@@ -188,7 +190,7 @@ fn stops(stop: &str, what: &str, why: &str, rip: u64, gdb: &mut Remote) -> anyho
 /// Level 0: debugs level 1's Linux from its first instruction until its /init is done. Returns whether level 1 has debugged its guest.
 pub(crate) fn linux(virt: Virtualization, manifest: &Manifest, image: &Memfd) -> anyhow::Result<bool> {
     let symbols = fs::read_to_string("/proc/kallsyms").context("reading /proc/kallsyms")?;
-    // Level 1's kernel is this one, and neither moves.
+    // Level 1's kernel is the same as this one, and neither is relocated.
     let symbol = |name: &str| {
         let line = symbols.lines().find(|line| line.split_whitespace().nth(2) == Some(name));
         let address = line.and_then(|line| u64::from_str_radix(line.split(' ').next()?, 16).ok());

@@ -14,7 +14,7 @@ use crate::ports::{self, Ends};
 use crate::scenario::{self, Record};
 use crate::sockets::{self, Programs};
 
-/// Level 0: has level 1 use its devices, and looks into it when it hangs. Gives what it left, and how that look went.
+/// Level 0: makes level 1 use its devices, and inspects it when it hangs. Returns level 1's record, and the result of the inspection.
 pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<(Record, anyhow::Result<()>)> {
     let mut ends = Ends::new()?;
     let programs = Programs::new()?;
@@ -50,14 +50,14 @@ pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<(Record,
     Ok((record?, looked))
 }
 
-/// Level 1: uses them, and leaves what it knows of them.
+/// Level 1: uses its devices, and records its facts about them.
 pub(crate) fn use_them(pid1: &mut Pid1, record: &mut Record) -> anyhow::Result<()> {
     let mut second: File;
     (record.ports, second) = ports::use_them(pid1).context("using serial ports")?;
     sockets::use_them(pid1).context("using sockets")?;
     record.used_sockets = true;
     record.reports_free_pages = balloon::use_and_free(pid1, &mut second).context("using a balloon")?;
-    // Linux reports what is free every two seconds, and has something to do until then.
+    // Linux reports free pages every two seconds, so there is time for the disks.
     record.disks = disks::use_them(pid1)?;
     balloon::wait(pid1, &mut second)
 }

@@ -1,4 +1,4 @@
-//! Disks of every kind under Linux: level 1 uses them, and level 0 looks at what became of them.
+//! Disks of every kind under Linux: level 1 uses them, and level 0 checks their contents.
 #![expect(unsafe_code, reason = "the ioctls of block devices")]
 
 use std::fs::{self, File, OpenOptions};
@@ -22,14 +22,14 @@ use vmm::nest::report::Said;
 use crate::level0::NVMM;
 use crate::level1::PATIENCE;
 
-/// The disks of level 1, beside the one for the record.
+/// The disks of level 1 except the one for the record.
 pub(crate) const DISKS: [&str; 4] = [
     "path=/disks/raw,queues=2,serial=raw-disk",
     "path=/disks/image.qcow2,cache=writethrough,queues=1,serial=qcow2-disk",
     "path=/disks/base,overlay=temp,discard=off,serial=temp",
     "path=/disks/base,overlay=/disks/over.qcow2,aio=threads,serial=over",
 ];
-/// The disk that level 1 uses by legacy virtio.
+/// The disk that level 1 uses through legacy virtio.
 pub(crate) const LEGACY: &str = "path=/disks/legacy,legacy=on,serial=legacy";
 const FOLDER: &str = "/disks";
 
@@ -37,10 +37,10 @@ const MIB: u64 = 1 << 20;
 const SIZE: u64 = 32 * MIB;
 /// The size that the first disk grows to.
 const GROWN: u64 = 48 * MIB;
-/// Level 1 says it when the first disk may grow.
+/// Level 1's message that the first disk may grow.
 pub(crate) const GROW: &str = "lab: grow";
 
-/// MiB that are written, and those of them that are discarded and zeroed.
+/// The number of MiB that are written, and the ranges of them that are discarded and zeroed.
 const WRITTEN: u64 = 8;
 const DISCARDED: Range<u64> = 2..4;
 const ZEROED: Range<u64> = 5..6;
@@ -49,7 +49,7 @@ const ZEROED: Range<u64> = 5..6;
 const DISCARD: Opcode = opcode::none(0x12, 119);
 const ZERO_OUT: Opcode = opcode::none(0x12, 127);
 
-/// The facts that level 1 has of a disk.
+/// Level 1's facts about a disk.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DiskFacts {
     name: String,
@@ -61,13 +61,13 @@ pub(crate) struct DiskFacts {
     zeroes: bool,
 }
 
-/// Level 0: makes the disks' images.
+/// Level 0: creates the disks' images.
 pub(crate) fn make() -> anyhow::Result<()> {
     let folder = Path::new(FOLDER);
     fs::create_dir_all(folder).context("making /disks")?;
     // For the temporary overlay.
     fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
-    // The root of an initramfs may have no holes.
+    // The root of an initramfs may not support holes.
     mount("tmpfs", folder, "tmpfs", MountFlags::empty(), None).context("mounting /disks")?;
     for name in ["raw", "base"] {
         File::create(at(name)).and_then(|file| file.set_len(SIZE)).context("making a disk")?;
@@ -75,20 +75,20 @@ pub(crate) fn make() -> anyhow::Result<()> {
     nvmm(&["disk", "create", "-f", "qcow2", "/disks/image.qcow2", "32M"])
 }
 
-/// Level 0: makes the image of [`LEGACY`].
+/// Level 0: creates the image of [`LEGACY`].
 pub(crate) fn make_legacy() -> anyhow::Result<()> {
     fs::create_dir_all(FOLDER).context("making /disks")?;
     File::create(at("legacy")).and_then(|file| file.set_len(SIZE)).context("making a disk")
 }
 
-/// Level 0: has the first disk grow. [`GROW`] has been heard.
+/// Level 0: enlarges the first disk, after [`GROW`].
 pub(crate) fn grow(nvmm: u32) -> anyhow::Result<()> {
     OpenOptions::new().write(true).open(at("raw")).and_then(|file| file.set_len(GROWN))?;
     let nvmm = i32::try_from(nvmm).ok().and_then(Pid::from_raw).context("nvmm has no process id")?;
     Ok(kill_process(nvmm, Signal::HUP)?)
 }
 
-/// Level 0: judges what level 1 knew of its disks, and what is in them.
+/// Level 0: checks level 1's facts about its disks, and their contents.
 pub(crate) fn judge(found: &[DiskFacts]) -> anyhow::Result<()> {
     let facts = |name: &str, serial: &str, queues, cache: &str, discards| DiskFacts {
         name: name.to_owned(),
@@ -121,7 +121,7 @@ pub(crate) fn judge(found: &[DiskFacts]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Level 0: judges what is in [`LEGACY`].
+/// Level 0: checks the contents of [`LEGACY`].
 pub(crate) fn judge_legacy() -> anyhow::Result<()> {
     judge_contents(&at("legacy"), 0).context("what is in the disk")
 }
@@ -137,7 +137,7 @@ fn nvmm(args: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks what level 1 left on disk `number`. Discarded sectors can hold anything that it may have written there.
+/// Checks the contents that level 1 left on disk `number`. Discarded sectors may have any data that was written there.
 fn judge_contents(raw: &Path, number: u8) -> anyhow::Result<()> {
     let file = File::open(raw)?;
     let mut found = vec![0; usize::try_from(MIB)?];
@@ -151,13 +151,13 @@ fn judge_contents(raw: &Path, number: u8) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A mebibyte that is like no other.
+/// A mebibyte that differs from all others.
 fn pattern(number: u8, mib: u64) -> Vec<u8> {
     let place = (u64::from(number) << 32 | mib).to_le_bytes();
     place.into_iter().cycle().take(1 << 20).collect()
 }
 
-/// Level 1: uses its disks, and tells what it knows of them.
+/// Level 1: uses its disks, and returns its facts about them.
 pub(crate) fn use_them(pid1: &mut Pid1) -> anyhow::Result<Vec<DiskFacts>> {
     let names = ["vdb", "vdc", "vdd", "vde"];
     for (number, name) in (0..).zip(names) {
@@ -195,7 +195,7 @@ fn use_it(number: u8, name: &str) -> anyhow::Result<()> {
     }
     range::<ZERO_OUT>(&disk, &ZEROED).context("zeroing")?;
 
-    // Past Linux's page cache.
+    // Bypass Linux's page cache.
     let direct = OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(&path)?;
     let mut memory = vec![0_u8; (1 << 20) + 4096];
     let aligned = memory.as_ptr().align_offset(4096);
@@ -208,7 +208,7 @@ fn use_it(number: u8, name: &str) -> anyhow::Result<()> {
     switch_cache(name)
 }
 
-/// Has Linux do something with a range of a disk, in MiB.
+/// Runs one of Linux's ioctls on a range of a disk, in MiB.
 fn range<const WHAT: Opcode>(disk: &File, mib: &Range<u64>) -> io::Result<()> {
     let range = [mib.start * MIB, (mib.end - mib.start) * MIB];
     // SAFETY: these two take a pointer to an offset and a length, and read only that.

@@ -1,4 +1,4 @@
-//! Level 1 as libvirt's domain XML describes it, with the CPU that a trainer chose: an old model that has VMX all the same.
+//! Level 1 from libvirt's domain XML, with a trainer's choice of CPU: an old model with VMX.
 
 use std::fs;
 use std::process::Command;
@@ -20,7 +20,7 @@ const CPU: &str =
 /// The file.
 const PATH: &str = "/domain.xml";
 
-/// The test on a host with `virt`.
+/// The name of the test on a host with `virt`.
 pub(crate) fn name(virt: Virtualization) -> &'static str {
     match virt {
         Virtualization::Vmx => RUNS,

@@ -1,4 +1,4 @@
-//! An ELF core of a machine, as `dump-guest-memory` writes it.
+//! An ELF core of a machine, written by `dump-guest-memory`.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,7 +14,7 @@ const RIP: usize = 112 + 16 * 8;
 /// The name of the note with the guest kernel's vmcoreinfo.
 const VMCOREINFO: &[u8] = b"VMCOREINFO";
 
-/// A core, of which only what is asked for is read.
+/// A core, of which only the requested parts are read.
 #[derive(Debug)]
 pub(crate) struct ElfCore {
     data: ReadCache<File>,
@@ -36,7 +36,7 @@ impl ElfCore {
     ///
     /// # Errors
     ///
-    /// It is none.
+    /// It is not a core.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
         let data = ReadCache::new(file);
@@ -52,7 +52,7 @@ impl ElfCore {
     ///
     /// # Errors
     ///
-    /// They are not as ELF has them.
+    /// They are not valid ELF notes.
     pub(crate) fn notes(&self) -> anyhow::Result<Notes> {
         let mut found = Notes::default();
         for segment in &self.segments {
@@ -73,7 +73,7 @@ impl ElfCore {
     ///
     /// # Errors
     ///
-    /// No segment has that address, or the file lacks what the segment has.
+    /// No segment has that address, or the file is too short for the segment.
     pub(crate) fn memory(&self, address: u64, len: u64) -> anyhow::Result<&[u8]> {
         let offset = self.segments.iter().filter(|segment| segment.p_type(self.endian) == PT_LOAD).find_map(
             |segment| {

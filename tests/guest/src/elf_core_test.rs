@@ -24,7 +24,7 @@ fn segment(kind: u32, offset: u64, address: u64, len: usize) -> Vec<u8> {
     [&kind.to_le_bytes()[..], &0_u32.to_le_bytes(), &words].concat()
 }
 
-/// A file of this ELF type with two vCPUs' notes, vmcoreinfo, and a few bytes of memory.
+/// A file of this ELF type, with the notes of two vCPUs, vmcoreinfo, and a few bytes of memory.
 fn file(kind: u16) -> Vec<u8> {
     let status = |rip: u64| {
         let mut status = vec![0xaa; 336];

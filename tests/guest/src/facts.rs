@@ -1,4 +1,4 @@
-//! The facts that a level finds of itself.
+//! The facts that a level collects about its machine.
 
 use std::arch::x86_64::__cpuid;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,15 +17,15 @@ pub(crate) struct Facts {
     pub(crate) flags: BTreeSet<String>,
     /// Its `vmx flags`.
     pub(crate) vmx_flags: BTreeSet<String>,
-    /// The place of each CPU.
+    /// The position of each CPU in the topology.
     pub(crate) cpus: Vec<Place>,
-    /// IA32_FEATURE_CONTROL and the VMX capability MSRs, those that can be read.
+    /// IA32_FEATURE_CONTROL and the VMX capability MSRs, as far as they are readable.
     pub(crate) vmx_msrs: BTreeMap<u32, u64>,
     /// CPUID leaf 0x8000000A: EAX to EDX.
     pub(crate) svm_leaf: [u32; 4],
     /// MemTotal in KiB.
     pub(crate) memory_kib: u64,
-    /// System RAM from 4 GiB on.
+    /// The size of System RAM from 4 GiB up.
     pub(crate) high_ram: u64,
     /// The kernel's loader: Linux, "The Linux/x86 Boot Protocol", `type_of_loader`.
     pub(crate) loader: u32,
@@ -33,14 +33,14 @@ pub(crate) struct Facts {
     pub(crate) dmi: BTreeMap<String, String>,
 }
 
-/// Of /sys/class/dmi/id, what is about the machine as a whole.
+/// The files of /sys/class/dmi/id about the machine as a whole.
 const DMI: [&str; 4] = ["sys_vendor", "product_name", "product_serial", "product_uuid"];
 
 /// IA32_FEATURE_CONTROL, and IA32_VMX_BASIC to IA32_VMX_VMFUNC.
 const VMX_MSRS: [std::ops::RangeInclusive<u32>; 2] = [0x3a..=0x3a, 0x480..=0x491];
 
 impl Facts {
-    /// Looks at this machine. Module msr must be loaded where there is VMX.
+    /// Collects the facts. The module msr must be loaded if there is VMX.
     pub(crate) fn gather() -> anyhow::Result<Self> {
         let cpuinfo = read("/proc/cpuinfo")?;
         let flags = flags(&cpuinfo, "flags")?;
@@ -68,13 +68,13 @@ fn read(path: &str) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("reading {path}"))
 }
 
-/// Nothing, where the tables don't have it.
+/// None if the tables lack it.
 fn dmi(name: &str) -> Option<(String, String)> {
     let value = read(&format!("/sys/class/dmi/id/{name}")).ok()?;
     Some((name.to_owned(), value.trim_end().to_owned()))
 }
 
-/// The values of `key`, one a CPU.
+/// The values of `key`, one for each CPU.
 fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
     text.lines().filter_map(move |line| {
         let (name, value) = line.split_once(':')?;
@@ -95,7 +95,7 @@ fn vmx_msrs() -> anyhow::Result<BTreeMap<u32, u64>> {
     let file = File::open("/dev/cpu/0/msr").context("opening /dev/cpu/0/msr")?;
     let read = |index: u32| {
         let mut value = [0; 8];
-        // An MSR that isn't there faults, which is EIO here.
+        // Reading a missing MSR faults, which is EIO here.
         file.read_exact_at(&mut value, index.into()).ok()?;
         Some((index, u64::from_le_bytes(value)))
     };

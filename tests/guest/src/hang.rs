@@ -1,6 +1,6 @@
-//! A Linux that hangs: both of level 1's CPUs end up in an endless loop, and level 0 looks into the machine over its control socket.
+//! A Linux that hangs: both of level 1's CPUs end up in an endless loop, and level 0 inspects the machine over its control socket.
 //!
-//! The machine's end is the kernel's panic by an NMI, which has it reboot.
+//! The machine ends by an NMI, which makes the kernel panic and then reboot.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::elf_core::ElfCore;
 use crate::level0::NVMM;
 use crate::level1::PATIENCE;
 
-/// Level 1 says it before it hangs.
+/// Level 1's message before it hangs.
 pub(crate) const HANGS: &str = "lab: from here on it hangs";
 /// The kernel parameter that makes an NMI a panic.
 pub(crate) const PARAMETERS: &str = "unknown_nmi_panic";
@@ -33,9 +33,9 @@ pub(crate) const OPTIONS: [&str; 4] = ["--qmp", SOCKET, "--on-reboot", "exit"];
 const CPUS: usize = 2;
 /// A `jmp` to itself.
 const LOOP: [u8; 2] = [0xeb, 0xfe];
-/// The most bytes of [`spin`], however it is compiled.
+/// An upper bound of the size of [`spin`] in bytes, however it is compiled.
 const SPIN_LEN: u64 = 32;
-/// The loop that the CPUs are in.
+/// The loop in which the CPUs hang.
 #[inline(never)]
 #[expect(clippy::empty_loop, reason = "it is to keep the processor busy")]
 fn spin() -> ! {
@@ -59,7 +59,7 @@ fn move_to(cpu: usize) -> anyhow::Result<()> {
     sched_setaffinity(None, &set).with_context(|| format!("moving to CPU {cpu}"))
 }
 
-/// Level 0's look into a level 1 that hangs.
+/// Level 0's inspection of a level 1 that hangs.
 #[derive(Debug)]
 pub(crate) struct Look {
     console: Sender<String>,
@@ -67,13 +67,13 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// Begins it: [`HANGS`] has been heard.
+    /// Starts the inspection, after [`HANGS`].
     pub(crate) fn start() -> Self {
         let (console, lines) = mpsc::channel();
         let looking = thread::spawn(move || {
             let looked = look(&lines);
             if looked.is_err() {
-                // It would hang for ever. An end that it has come to is as good.
+                // Otherwise it would hang forever. It may have ended already.
                 let _ = ask("quit", &json!({}));
             }
             looked
@@ -81,20 +81,20 @@ impl Look {
         Self { console, looking }
     }
 
-    /// Hears a line of level 1's console.
+    /// Takes a line of level 1's console.
     pub(crate) fn hear(&self, line: &str) {
-        // A receiver that has failed hears no more.
+        // A receiver that has failed takes no more.
         let _ = self.console.send(line.to_owned());
     }
 
-    /// Level 1 has ended: judges what was found.
+    /// Checks the results after level 1 has ended.
     pub(crate) fn judge(self) -> anyhow::Result<()> {
         drop(self.console);
         self.looking.join().map_err(|_| anyhow!("the thread that looks panicked"))?
     }
 }
 
-/// Looks into level 1, and has it panic.
+/// Inspects level 1, and makes it panic.
 fn look(console: &Receiver<String>) -> anyhow::Result<()> {
     let status = ask("query-status", &json!({}))?;
     ensure!(status.contains("\"running\": true"), "the status of what hangs is {status}");
@@ -105,7 +105,7 @@ fn look(console: &Receiver<String>) -> anyhow::Result<()> {
         let lapic = monitor(&format!("info lapic {cpu}"))?;
         ensure!(lapic.contains(" APIC enabled,"), "info lapic: {lapic}");
     }
-    // Linux has the first CPU alone take NMIs from outside.
+    // Linux lets only the first CPU accept external NMIs.
     let lapic = monitor("info lapic 0")?;
     let lint1 = lapic.lines().find(|line| line.starts_with("LVT1"));
     let takes_nmis = lint1.is_some_and(|line| line.contains(" NMI") && !line.contains("masked"));
@@ -116,9 +116,9 @@ fn look(console: &Receiver<String>) -> anyhow::Result<()> {
     backtrace(console, places[0])
 }
 
-/// Stops the machine once each CPU is in its loop, and not in an interrupt's handler, and gives their places.
+/// Stops the machine once each CPU is in its loop, and not in an interrupt handler, and returns their addresses.
 fn stop_in_loop() -> anyhow::Result<Vec<u64>> {
-    // Level 1's program is this one, at the same addresses.
+    // Level 1's program is the same as this one, at the same addresses.
     let start = u64::try_from(spin as *const () as usize)?;
     let begun = Instant::now();
     loop {
@@ -138,14 +138,14 @@ fn stop_in_loop() -> anyhow::Result<Vec<u64>> {
     }
 }
 
-/// Has the machine's core written, and finds its CPUs there, its kernel, and the loop in its memory.
+/// Makes nvmm write a core, and finds the CPUs, the kernel, and the loop in it.
 fn core(places: &[u64]) -> anyhow::Result<()> {
     ask("dump-guest-memory", &json!({ "paging": true, "protocol": format!("file:{CORE}") }))?;
     let core = ElfCore::open(Path::new(CORE)).context("opening the core")?;
     let notes = core.notes().context("reading the core's notes")?;
     ensure!(notes.rips == places, "the core has {:x?} for RIP, not {places:x?}", notes.rips);
     let vmcoreinfo = notes.vmcoreinfo.context("the core has no vmcoreinfo")?;
-    // Level 1's kernel is this one.
+    // Level 1's kernel is the same as this one.
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let expected = format!("OSRELEASE={release}");
     ensure!(vmcoreinfo.lines().any(|line| line == expected), "no {expected} in {vmcoreinfo}");
@@ -156,7 +156,7 @@ fn core(places: &[u64]) -> anyhow::Result<()> {
     Ok(fs::remove_file(CORE)?)
 }
 
-/// Waits for the end of the console, and finds there that the kernel has panicked by an NMI at `place`.
+/// Waits for the end of the console, and checks that the kernel has panicked by an NMI at `place`.
 fn backtrace(console: &Receiver<String>, place: u64) -> anyhow::Result<()> {
     let mut text = String::new();
     loop {
@@ -183,7 +183,7 @@ fn monitor(line: &str) -> anyhow::Result<String> {
     ask("human-monitor-command", &json!({ "command-line": line }))
 }
 
-/// Gives level 1's nvmm a command, and returns the answer as `nvmm ctl` prints it.
+/// Sends a command to level 1's nvmm, and returns the output of `nvmm ctl`.
 fn ask(command: &str, arguments: &Value) -> anyhow::Result<String> {
     let output = Command::new(image::in_root(NVMM))
         .args(["ctl", SOCKET, command, &arguments.to_string()])

@@ -1,4 +1,4 @@
-//! The host's part: the image, the emulated machine, and what is told of the outcomes.
+//! The host's part: the image, the emulated machine, and the report of the outcomes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsStr;
@@ -36,7 +36,7 @@ use crate::vhost;
 use crate::vmlinux;
 use crate::wanted::{self, Wanted};
 
-/// Lines of all consoles to show with a failure.
+/// The number of lines of all consoles to show with a failure.
 const TAIL: usize = 20;
 
 /// Run nvmm's scenarios in an emulated machine; prints a line of JSON for each outcome
@@ -141,7 +141,7 @@ impl Args {
         Ok(files)
     }
 
-    /// The tests that are to run, of those that the given files allow.
+    /// The tests to run, of those that the given files allow.
     fn wanted(&self) -> anyhow::Result<Wanted> {
         let mut planned = outcome::planned(self.emulated);
         planned.extend(self.system.as_ref().map(|_| outcome::SYSTEM.to_owned()));
@@ -174,7 +174,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let virtio = modules.resolve(&["virtio_pci", "virtio_blk"], kernel.release.as_deref())?;
     let kvm = modules.resolve(&[args.emulated.module(), "msr"], kernel.release.as_deref())?;
     let mut files = vec![NVMM.to_owned()];
-    // One host is enough to test what a bzImage unpacks itself to, a balloon, sockets, vhost, and legacy virtio, and one for ssh.
+    // A single host is enough to test a bzImage's unpacked kernel, a balloon, sockets, vhost, and legacy virtio, and another for ssh.
     let mut needed = match args.emulated {
         Virtualization::Svm => {
             [&[balloon::MODULE][..], &sockets::MODULES, &vhost::MODULES, &legacy::MODULES].concat()
@@ -186,7 +186,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         needed.extend(screen::MODULES);
     }
     let mut others = modules.resolve(&needed, kernel.release.as_deref())?;
-    // Other modules that they need find a disk, too.
+    // The other modules that they depend on are loaded for the disks anyway.
     others.retain(|module| needed.contains(&module.name.as_str()));
     files.extend(others.iter().map(|module| Manifest::module(&module.name)));
     let wanted = args.wanted()?;
@@ -199,10 +199,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let memory = wanted.has(kept::NAME).then(|| kept::LEVEL_0_MEMORY.to_owned());
     let manifest = Manifest {
         levels: 2,
-        // Of level 0 alone: tests give level 1 its own.
+        // Only for level 0: tests give level 1 its own.
         first: First { memory, ..First::default() },
         cmdline: emulator::parameters(args.emulated).to_owned(),
-        // Level 2 is tiny, or short: level 1's clock may be right.
+        // Level 2 is tiny or short, so that level 1's clock may be accurate.
         first_cmdline: String::new(),
         files,
         virtio: virtio.iter().map(|module| module.name.clone()).collect(),

@@ -1,4 +1,4 @@
-//! Network interfaces: the ioctls that make them and set them up.
+//! Network interfaces: the ioctls that create and configure them.
 #![expect(unsafe_code, reason = "the ioctls of network interfaces")]
 
 use std::io;
@@ -21,7 +21,7 @@ struct Request {
     value: [u8; 24],
 }
 
-/// Gives an interface an address of a network of 256, and brings it up.
+/// Gives an interface an address in a /24 network, and brings it up.
 pub(crate) fn configure(interface: &str, address: Ipv4Addr) -> anyhow::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     // `struct sockaddr_in`: the family, no port, and the address.
@@ -39,7 +39,7 @@ pub(crate) fn configure(interface: &str, address: Ipv4Addr) -> anyhow::Result<()
     set::<SET_FLAGS>(&socket, interface, flags).context("bringing it up")
 }
 
-/// Makes a bridge with an address, and brings it up.
+/// Creates a bridge with an address, and brings it up.
 pub(crate) fn add_bridge(name: &str, address: Ipv4Addr) -> anyhow::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     set::<ADD_BRIDGE>(&socket, name, [0; 24]).context("making it")?;
@@ -49,7 +49,7 @@ pub(crate) fn add_bridge(name: &str, address: Ipv4Addr) -> anyhow::Result<()> {
 fn set<const WHAT: Opcode>(socket: impl AsFd, interface: &str, value: [u8; 24]) -> io::Result<()> {
     let mut name = [0; 16];
     name[..interface.len()].copy_from_slice(interface.as_bytes());
-    // SAFETY: these take a pointer to a `struct ifreq`, or to the name that it begins with, and read only that.
+    // SAFETY: these take a pointer to a `struct ifreq`, or to the name at its start, and only read it.
     let request = unsafe { Setter::<WHAT, _>::new(Request { name, value }) };
     // SAFETY: as above.
     unsafe { ioctl(socket, request) }.map_err(io::Error::from)

@@ -1,10 +1,10 @@
-//! Numbers of interrupts, as Linux counts them in /proc/interrupts.
+//! Counts of interrupts in Linux's /proc/interrupts.
 
 use std::fs;
 
 use anyhow::Context;
 
-/// The file's text now.
+/// The current text of the file.
 pub(crate) fn read() -> anyhow::Result<String> {
     fs::read_to_string("/proc/interrupts").context("reading /proc/interrupts")
 }

@@ -1,4 +1,4 @@
-//! The facts that level 1 must find, and reasons for which it may find others.
+//! The facts that level 1 must find, and the reasons for allowed differences.
 
 use std::collections::BTreeSet;
 
@@ -14,58 +14,58 @@ use crate::scenario::{Record, SERIAL, UUID};
 
 /// Flags of /proc/cpuinfo that L1 may lack on the VMX host.
 const LOST_WITH_VMX: &[&str] = &[
-    // Temperature, frequency and sleep are L0's to manage; KVM offers none of it.
+    // Temperature, frequency and sleep are managed by L0; KVM offers none of these.
     "acpi aperfmperf dtherm epb est ida pbe pln pts tm tm2 xtpr",
-    // KVM lets a guest wait in MWAIT only where user space gives the CPU away for it.
+    // KVM lets a guest wait in MWAIT only if user space dedicates the CPU to it.
     "monitor",
-    // Bochs has no counters ("Failed to access perfctr msr"), without which KVM has none for L1; nor has it a debug store.
+    // Bochs has no counters ("Failed to access perfctr msr"), without which KVM has none for L1; it also has no debug store.
     "arch_perfmon bts ds_cpl dtes64 dts pdcm pebs",
 ];
 
-/// Those that L1 may have beyond L0's there.
+/// Flags that L1 may have there but L0 lacks.
 const GAINED_WITH_VMX: &[&str] = &[
-    // Bochs doesn't say that it is one.
+    // Bochs doesn't report that it is a hypervisor.
     "hypervisor",
-    // KVM has these on any CPU: it makes up the MSRs, and what UMIP needs it does by exits.
+    // KVM has these on any CPU: it emulates the MSRs, and implements UMIP by exits.
     "arch_capabilities cpuid_fault umip",
-    // L0 drops it for an erratum that Linux doesn't look for in a virtual machine.
+    // L0 drops it because of an erratum that Linux doesn't look for in a virtual machine.
     "tsc_deadline_timer",
-    // kvm-clock tells the frequency.
+    // kvm-clock reports the frequency.
     "tsc_known_freq",
     // IA32_MISC_ENABLE's fast strings, which Bochs' BIOS leaves off.
     "rep_good",
-    // Topology by leaf 0xB, which the host has with no cores in it.
+    // Topology by leaf 0xB, in which the host reports no cores.
     "xtopology",
 ];
 
-/// KVM doesn't nest PAUSE-loop exiting: its bit in MSR 0x48B is off in an L1 of QEMU's too.
+/// KVM doesn't nest PAUSE-loop exiting: its bit in MSR 0x48B is also off in QEMU's L1.
 const LOST_OF_VMX: &[&str] = &["ple"];
 
-/// KVM has it for L1 on any CPU with EPT: it logs by itself.
+/// KVM offers it to L1 on any CPU with EPT, since KVM implements the log itself.
 const GAINED_OF_VMX: &[&str] = &["pml"];
 
 /// Flags that L1 may lack on the SVM host.
 const LOST_WITH_SVM: &[&str] = &[
     // As above.
     "monitor",
-    // QEMU TCG runs a guest's XSETBV without the exit that KVM asks for. KVM goes on to show CPUID for the XCR0 it knows,
-    // and L1's Linux finds sizes that don't match ("XSAVE consistency problem") and does without.
+    // QEMU TCG runs a guest's XSETBV without the exit that KVM requests. KVM continues to show CPUID for the old XCR0, and L1's Linux
+    // finds sizes that don't match ("XSAVE consistency problem") and disables XSAVE.
     "avx avx2 fma xgetbv1 xsave xsaveopt",
 ];
 
-/// Those that L1 may have beyond L0's there.
+/// Flags that L1 may have there but L0 lacks.
 const GAINED_WITH_SVM: &[&str] = &[
     // L1 has two cores, L0 one.
     "cmp_legacy ht",
-    // KVM makes them up.
+    // KVM emulates them.
     "tsc_adjust tsc_deadline_timer vmcb_clean x2apic",
-    // KVM has it for guests of CPUs where L0 does the same by LS_CFG.
+    // KVM offers it to guests on CPUs for which L0 does the same by LS_CFG.
     "virt_ssbd",
-    // kvm-clock tells the frequency.
+    // kvm-clock reports the frequency.
     "tsc_known_freq",
 ];
 
-/// L1's flags are L0's, but for those listed.
+/// Checks that L1's flags equal L0's, except those listed.
 pub(crate) fn flags(virt: Virtualization, host: &Facts, guest: &Facts) -> anyhow::Result<()> {
     let (lost, gained) = match virt {
         Virtualization::Vmx => (LOST_WITH_VMX, GAINED_WITH_VMX),
@@ -83,14 +83,14 @@ pub(crate) fn flags(virt: Virtualization, host: &Facts, guest: &Facts) -> anyhow
     Ok(())
 }
 
-/// Lists what `a` has beyond `b` and `known`.
+/// Lists the entries of `a` that are neither in `b` nor in `known`.
 fn beyond(a: &BTreeSet<String>, b: &BTreeSet<String>, known: &[&str]) -> String {
     let known: Vec<_> = known.iter().flat_map(|flags| flags.split(' ')).collect();
     let flags = a.difference(b).map(String::as_str).filter(|flag| !known.contains(flag));
     flags.collect::<Vec<_>>().join(" ")
 }
 
-/// The VMX MSRs of an L1 that QEMU gave everything, on Bochs' haswell.
+/// The VMX MSRs of an L1 with all features under QEMU, on Bochs' haswell.
 ///
 /// MSR 0x482 is an exception: QEMU's has bit 59, the monitor trap flag, set. The host's own CPU lacks that control (0x482 is
 /// f7f9fffe0401e172 in L0 too), and KVM refuses it for a guest when 0x48E is written with it.
@@ -106,7 +106,7 @@ const VMX_MSRS: [(u32, u64); 8] = [
     (0x491, 0x1),
 ];
 
-/// The VMX capability MSRs are all that L0's KVM has to offer, and IA32_FEATURE_CONTROL lets VMXON work.
+/// Checks that the VMX capability MSRs are all that L0's KVM offers, and that IA32_FEATURE_CONTROL permits VMXON.
 pub(crate) fn vmx_msrs(kvm: &Host, guest: &Facts) -> anyhow::Result<()> {
     let offered = kvm.cpu.feature_msrs.range(0x480..=0x491).map(|(&index, &value)| (index, value));
     for (index, want) in VMX_MSRS.into_iter().chain(offered) {
@@ -119,7 +119,7 @@ pub(crate) fn vmx_msrs(kvm: &Host, guest: &Facts) -> anyhow::Result<()> {
 /// On QEMU's EPYC with vgif: revision 1 and 8 ASIDs; NPT, VMCB clean bits, VGIF, and the check of SVM instructions' addresses.
 const SVM_LEAF: [u32; 4] = [1, 8, 0, 1 << 0 | 1 << 5 | 1 << 16 | 1 << 28];
 
-/// CPUID leaf 0x8000000A is all that L0's KVM has to offer, and lacks no feature that L0 has.
+/// Checks that CPUID leaf 0x8000000A is all that L0's KVM offers, and lacks no feature that L0 has.
 pub(crate) fn svm_leaf(kvm: &Host, host: &Facts, guest: &Facts) -> anyhow::Result<()> {
     let offered = kvm.cpu.supported.get(Leaf::new(svm::FUNCTION));
     let offered = [offered.eax, offered.ebx, offered.ecx, offered.edx];
@@ -131,7 +131,7 @@ pub(crate) fn svm_leaf(kvm: &Host, host: &Facts, guest: &Facts) -> anyhow::Resul
     Ok(())
 }
 
-/// All resets were made, each followed by one boot, and KVM still works.
+/// Checks that all resets were made, each followed by one boot, and that KVM still works.
 pub(crate) fn resets(record: &Record) -> anyhow::Result<()> {
     let want = level1::RESETS.len();
     ensure!(
@@ -144,16 +144,16 @@ pub(crate) fn resets(record: &Record) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Linux, "arch/x86/platform/pvh/enlighten.c": a kernel that came in by PVH gives its loader this number.
+/// Linux, "arch/x86/platform/pvh/enlighten.c": the loader number of a kernel that was started by PVH.
 const LOADER_PVH: u32 = 0xb0;
 
-/// The kernel came in by PVH.
+/// Checks that the kernel was started by PVH.
 pub(crate) fn pvh(guest: &Facts) -> anyhow::Result<()> {
     ensure!(guest.loader == LOADER_PVH, "the kernel's loader is {:#x}", guest.loader);
     Ok(())
 }
 
-/// Linux has read the SMBIOS tables.
+/// Checks that Linux has read the SMBIOS tables.
 pub(crate) fn smbios(guest: &Facts) -> anyhow::Result<()> {
     let want = [
         ("product_name", "KVM Virtual Machine"),
@@ -166,7 +166,7 @@ pub(crate) fn smbios(guest: &Facts) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Of 5 GiB, 2 are above 4 GiB, and nearly all is the kernel's.
+/// Checks that of 5 GiB, 2 GiB are above 4 GiB, and the kernel can use nearly all of them.
 pub(crate) fn high_memory(guest: &Facts) -> anyhow::Result<()> {
     ensure!(guest.high_ram == 2 << 30, "RAM from 4 GiB on: {:#x}", guest.high_ram);
     ensure!(guest.memory_kib > 9 << 19, "MemTotal: {} KiB", guest.memory_kib);

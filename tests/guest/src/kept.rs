@@ -1,4 +1,4 @@
-//! Levels that level 0 keeps by `nvmm nest --keep`, and copies of them, by `--from`, in which level 2 runs programs that nobody knew of before.
+//! Levels that level 0 keeps by `nvmm nest --keep`, and copies of them by `--from`, in which level 2 runs programs given only then.
 
 use std::fs;
 use std::process::{Command, Output, Stdio};
@@ -15,14 +15,14 @@ use crate::programs::{ABORT, HELLO, PROGRAM, RANDOM};
 
 /// The test's name.
 pub(crate) const NAME: &str = "two levels are kept, and programs run in copies of them";
-/// Memory of a level 1 that leaves level 0 room for it, for what is kept of it, and for its nvmm.
+/// The memory of a level 1 that leaves level 0 enough for it, its saved state, and its nvmm.
 pub(crate) const LEVEL_0_MEMORY: &str = "2560M";
 
 const KEPT: &str = "/kept";
 const REPORT: &str = "/kept.json";
 const PATIENCE: &str = "900";
 
-/// Keeps levels, and runs programs in copies.
+/// Keeps levels, and runs programs in copies of them.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     // For the copies' temporary overlays.
     fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
@@ -70,7 +70,7 @@ fn nvmm() -> Command {
     command
 }
 
-/// `nvmm nest` of two levels. Level 0 has one processor to give.
+/// `nvmm nest` with two levels. Level 0 has only one processor for them.
 fn boot(options: &[&str]) -> Command {
     let mut command = nvmm();
     command.args(["nest", "--levels", "2", "--smp", "1"]);
@@ -80,13 +80,13 @@ fn boot(options: &[&str]) -> Command {
     command
 }
 
-/// The same with this program at the last level, which is told to do `what`.
+/// The same with this program at the last level, told to do `what`.
 fn program<'a>(command: &'a mut Command, what: &str) -> &'a mut Command {
     command.args(["--timeout", PATIENCE, "--json", REPORT]);
     command.arg("--exec").arg(image::in_root(image::INIT)).args(["--exec-args", PROGRAM, what])
 }
 
-/// Seconds from nvmm's start to the program's.
+/// The seconds from nvmm's start to the program's.
 fn started() -> anyhow::Result<f64> {
     let text = fs::read(REPORT).context("reading the JSON")?;
     let record: Record = serde_json::from_slice(&text).context("reading the JSON")?;

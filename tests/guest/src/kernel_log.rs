@@ -7,18 +7,18 @@ use std::os::unix::fs::OpenOptionsExt;
 use anyhow::{Context, ensure};
 use rustix::fs::OFlags;
 
-/// The message of a machine that was too slow for its timers, as an emulated one on a busy host is.
+/// The message of a machine that was too slow for its timers, such as an emulated one on a busy host.
 const SLOW: &str = "hrtimer: interrupt took ";
 
-/// A message in it.
+/// A message of the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Message {
-    /// Up to 7 for the kernel's own; user space's have a facility as well.
+    /// Up to 7 for the kernel's own; those of user space also contain a facility.
     pub(crate) priority: u32,
     pub(crate) text: String,
 }
 
-/// The log at a moment.
+/// The length of the log at one moment.
 #[derive(Debug)]
 pub(crate) struct KernelLog(usize);
 
@@ -38,7 +38,7 @@ impl KernelLog {
     }
 }
 
-/// Reads it so far, a message at a time.
+/// Reads the whole log so far, message by message.
 pub(crate) fn read() -> anyhow::Result<Vec<Message>> {
     let log =
         OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open("/dev/kmsg");
@@ -52,7 +52,7 @@ fn messages(mut log: impl Read) -> io::Result<Vec<Message>> {
         match log.read(&mut bytes) {
             Ok(0) => return Ok(messages),
             Ok(len) => messages.extend(message(&String::from_utf8_lossy(&bytes[..len]))),
-            // Some were overwritten before they were read; the next one is whole.
+            // Some were overwritten before they could be read; continue with the next.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(messages),
             Err(error) => return Err(error),

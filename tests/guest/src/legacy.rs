@@ -1,5 +1,5 @@
-//! Linux as a driver from before virtio 1.0: with `force_legacy` its virtio_pci uses transitional devices by their legacy interface. Level 1
-//! uses a disk and a network device so, and level 0 looks at the disk, and answers on the network.
+//! Linux as a driver from before virtio 1.0: with `force_legacy`, its virtio_pci uses transitional devices through their legacy interface.
+//! Level 1 uses a disk and a network device this way, and level 0 checks the disk, and answers on the network.
 
 use std::ffi::CStr;
 use std::fs::{self, File};
@@ -22,14 +22,14 @@ use crate::level0::Guest;
 use crate::level1::PATIENCE;
 use crate::scenario::{self, Record};
 
-/// Level 0's module for taps, and level 1's for the network device, in load order. Where one is no module, the kernel has it.
+/// Level 0's module for taps, and level 1's for the network device, in load order. Those that are not modules are built into the kernel.
 pub(crate) const MODULES: [&str; 4] = [TUN, "failover", "net_failover", "virtio_net"];
 pub(crate) const TUN: &str = "tun";
-/// The module with the parameter.
+/// The module with the `force_legacy` parameter.
 const VIRTIO_PCI: &str = "virtio_pci";
 const FORCE_LEGACY: &CStr = c"force_legacy=1";
 
-/// Level 1 says it when its network is up.
+/// Level 1's message that its network is up.
 const NETWORK: &str = "lab: the network is up";
 
 pub(crate) const TAP: &str = "lab0";
@@ -42,10 +42,10 @@ const DATAGRAM: usize = 1400;
 /// The time after which a datagram is sent again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// `VIRTIO_F_VERSION_1`, as sysfs has a device's features: a digit for each.
+/// The index of `VIRTIO_F_VERSION_1` in a device's features in sysfs, which have a digit for each.
 const VERSION_1: usize = 32;
 
-/// The facts that level 1 has of a transitional device.
+/// Level 1's facts about a transitional device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LegacyFacts {
     /// PCI's vendor, device and revision, and the subsystem's device.
@@ -54,7 +54,7 @@ pub(crate) struct LegacyFacts {
     version_1: bool,
 }
 
-/// Level 0: has level 1 use them, and judges what it left.
+/// Level 0: makes level 1 use them, and checks its record.
 pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
     load(manifest, &[TUN])?;
     disks::make_legacy()?;
@@ -75,7 +75,7 @@ pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
     disks::judge_legacy()
 }
 
-/// Level 0: sends back what level 1 sends, from now on.
+/// Level 0: starts to echo level 1's datagrams.
 fn answer() -> anyhow::Result<()> {
     configure(TAP, LEVEL_0).context("configuring lab0")?;
     let socket = UdpSocket::bind((LEVEL_0, ECHO)).context("opening the echo port")?;
@@ -89,7 +89,7 @@ fn answer() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Level 1: loads the modules that find its disks, of which one is told to use the legacy interface where there is one.
+/// Level 1: loads the modules for its disks. virtio_pci is told to use the legacy interface of devices that have one.
 pub(crate) fn load_virtio(manifest: &Manifest) -> anyhow::Result<()> {
     for name in &manifest.virtio {
         let parameters = if name == VIRTIO_PCI { FORCE_LEGACY } else { c"" };
@@ -103,13 +103,13 @@ pub(crate) fn load_virtio(manifest: &Manifest) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Loads those of these modules that the kernel does not have anyway.
+/// Loads those of these modules that are not built into the kernel.
 pub(crate) fn load(manifest: &Manifest, names: &[&str]) -> anyhow::Result<()> {
     let there = names.iter().filter(|name| manifest.files.contains(&Manifest::module(name)));
     pid1::load(&there.map(|name| (*name).to_owned()).collect::<Vec<_>>())
 }
 
-/// Level 1: uses them, and leaves what it knows of them.
+/// Level 1: uses the devices, and records its facts about them.
 pub(crate) fn use_them(pid1: &mut Pid1, record: &mut Record) -> anyhow::Result<()> {
     load(&pid1.manifest, &MODULES[1..])?;
     record.legacy = facts().context("looking for transitional devices")?;
@@ -121,16 +121,16 @@ pub(crate) fn use_them(pid1: &mut Pid1, record: &mut Record) -> anyhow::Result<(
     (0..DATAGRAMS).try_for_each(|number| echo(&socket, number).with_context(|| format!("datagram {number}")))
 }
 
-/// Sends a datagram until it comes back.
+/// Sends a datagram until it is echoed.
 fn echo(socket: &UdpSocket, number: u8) -> anyhow::Result<()> {
     let sent: Vec<_> = (0..DATAGRAM).map(|at| number.wrapping_add(at.to_le_bytes()[0])).collect();
     let mut came = [0; DATAGRAM + 1];
     let start = Instant::now();
     loop {
-        // Until level 0 is ready, there is an error.
+        // Sending fails until level 0 is ready.
         let _ = socket.send_to(&sent, (LEVEL_0, ECHO));
         while let Ok((len, _)) = socket.recv_from(&mut came) {
-            // One that was sent twice comes back twice.
+            // A datagram that was sent twice is echoed twice.
             if came[..len] == sent {
                 return Ok(());
             }
@@ -157,7 +157,7 @@ fn facts() -> anyhow::Result<Vec<LegacyFacts>> {
     Ok(found)
 }
 
-/// Returns whether the virtio device behind a PCI function has been used as one of virtio 1.0.
+/// Returns whether the driver uses the virtio device of a PCI function as a virtio 1.0 device.
 fn has_version_1(function: &Path) -> anyhow::Result<bool> {
     let names = fs::read_dir(function)?.collect::<io::Result<Vec<_>>>()?;
     let is_virtio = |name: &str| name.starts_with("virtio");

@@ -1,4 +1,4 @@
-//! Level 0: starts level 1 for each scenario, and judges what it left.
+//! Level 0: starts level 1 for each scenario, and checks its record.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -46,12 +46,12 @@ use crate::uefi;
 use crate::vhost;
 use crate::wanted::{self, Wanted};
 
-/// Where the image has nvmm.
+/// nvmm's path in the image.
 pub(crate) const NVMM: &str = "nvmm";
-/// Where level 0's image has the ELF kernel.
+/// The ELF kernel's path in level 0's image.
 pub(crate) const VMLINUX: &str = "vmlinux";
 
-/// Files of level 0's image that level 1 has no use for.
+/// Files of level 0's image that level 1 doesn't need.
 const OWN: [&str; 8] = [
     wanted::FILE,
     VMLINUX,
@@ -63,13 +63,13 @@ const OWN: [&str; 8] = [
     uefi::TEMPLATE,
 ];
 
-/// Lines of level 1's console to show with a failure.
+/// The number of lines of level 1's console to show with a failure.
 const TAIL: usize = 10;
 
 /// Runs the tests that the host wants.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     pid1::load_kvm(pid1.level, &pid1.manifest)?;
-    // A guest may have more memory than this machine, as long as it doesn't use it all.
+    // A guest may have more memory than this machine, as long as it doesn't use all of it.
     fs::write("/proc/sys/vm/overcommit_memory", "1").context("allowing overcommitted memory")?;
     let virt = virtualization().context("the CPU has neither VMX nor SVM")?;
     let wanted = Wanted::read()?;
@@ -93,7 +93,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
                 say(pid1, outcome::DISKS, disks::judge(&record.disks));
                 say(pid1, outcome::HUNG, looked);
             }
-            // Tests that need it, too, have no outcome.
+            // The tests that depend on it have no outcome then.
             Err(error) => say(pid1, outcome::DISKS, Err(error)),
         }
     }
@@ -179,7 +179,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the level 1 that most tests look at.
+/// Runs the level 1 that most tests check.
 fn first(pid1: &mut Pid1, virt: Virtualization, image: &Memfd) -> anyhow::Result<()> {
     let kvm = Host::open(Path::new("/dev/kvm"))?;
     let host = Facts::gather()?;
@@ -198,13 +198,13 @@ fn first(pid1: &mut Pid1, virt: Virtualization, image: &Memfd) -> anyhow::Result
             say(pid1, outcome::RESETS, judge::resets(&record));
             say(pid1, outcome::CHECK_GUEST, check::judge_guest(virt, record.check.as_ref()));
         }
-        // Tests that need it, too, have no outcome.
+        // The tests that depend on it have no outcome then.
         Err(error) => say(pid1, outcome::RESETS, Err(error)),
     }
     Ok(())
 }
 
-/// The disk with this serial number, which the host gives to a test that needs it.
+/// The disk with this serial number, which the host provides for a test.
 pub(crate) fn disk_of(serial: &str) -> anyhow::Result<PathBuf> {
     for entry in fs::read_dir("/sys/block").context("reading /sys/block")? {
         let name = entry?.file_name();
@@ -216,12 +216,12 @@ pub(crate) fn disk_of(serial: &str) -> anyhow::Result<PathBuf> {
     bail!("no disk has the serial number {serial}")
 }
 
-/// Tells the host the outcome of a test.
+/// Reports the outcome of a test to the host.
 pub(crate) fn say(pid1: &mut Pid1, name: &str, result: anyhow::Result<()>) {
     pid1.say(Said::Text(Outcome::new(name, result).to_line()));
 }
 
-/// Level 1's image, with the kernel if it is to start a Linux.
+/// Level 1's image, with the kernel if level 1 starts a Linux.
 pub(crate) fn pack(manifest: &Manifest, with_kernel: bool) -> anyhow::Result<Memfd> {
     let files = manifest
         .files
@@ -236,20 +236,20 @@ pub(crate) fn pack(manifest: &Manifest, with_kernel: bool) -> anyhow::Result<Mem
     })
 }
 
-/// Level 1, as a scenario wants it.
+/// A level 1 for a scenario.
 pub(crate) struct Guest {
-    /// The CPU of a domain, whose description then has the machine, instead of the first four.
+    /// The CPU of a libvirt domain, which then describes the machine instead of the first four fields.
     pub(crate) domain: Option<&'static str>,
     pub(crate) kernel: &'static str,
     pub(crate) memory: &'static str,
     pub(crate) cpu: &'static str,
     pub(crate) smp: &'static str,
     pub(crate) scenario: &'static str,
-    /// More for its kernel command line.
+    /// Additional kernel parameters.
     pub(crate) parameters: &'static str,
-    /// Options of its other disks.
+    /// The options of its other disks.
     pub(crate) disks: Vec<String>,
-    /// More of nvmm's options.
+    /// Additional options of nvmm.
     pub(crate) options: Vec<&'static str>,
 }
 
@@ -270,7 +270,7 @@ impl Default for Guest {
 }
 
 impl Guest {
-    /// Runs it until it powers off; gives what it left.
+    /// Runs it until it powers off, and returns its record.
     pub(crate) fn run(&self, manifest: &Manifest, image: &Memfd) -> anyhow::Result<(Record, Facts)> {
         let record = self.record(manifest, image, &mut |_, _| Ok(()))?;
         let facts = record.facts.clone().context("it left no facts on its disk")?;
@@ -290,7 +290,8 @@ impl Guest {
         command
     }
 
-    /// Runs it until it powers off, and has each line of text heard, with the process id of its nvmm. It is killed if that fails.
+    /// Runs it until it powers off, and calls `hear` for each line of text, with the process ID of its nvmm. The machine is killed if that
+    /// fails.
     pub(crate) fn record(
         &self,
         manifest: &Manifest,
@@ -332,7 +333,7 @@ impl Guest {
                 }
                 _ => {}
             }
-            // The host watches.
+            // The host limits the time.
             true
         })?;
         if ended {

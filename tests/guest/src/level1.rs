@@ -1,4 +1,4 @@
-//! Level 1: what the scenarios do.
+//! Level 1: the actions of each scenario.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,18 +35,18 @@ use crate::ssh;
 use crate::system;
 use crate::vhost;
 
-/// The ways in which level 1 resets itself, boot by boot.
+/// The ways in which level 1 resets itself, one for each boot.
 pub(crate) const RESETS: [Reset; 5] =
     [Reset::Kernel, Reset::Acpi, Reset::Kernel, Reset::Acpi, Reset::Keyboard];
 
 const SPIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/spin"));
 pub(crate) const POWER_OFF: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/power_off"));
 
-/// Time to wait: what has not come by then never will. An emulated machine's clock runs on while its emulator waits for a processor:
-/// the host judges by the emulator's time, and here is room for a very busy host.
+/// The longest time to wait for anything. An emulated machine's clock continues while its emulator waits for a processor: the host measures
+/// the emulator's time, and this leaves room for a very busy host.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
 
-/// Does what the kernel command line says.
+/// Runs the scenario named on the kernel command line.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     let scenario = pid1::parameter(scenario::PARAMETER)?;
     match scenario.as_str() {
@@ -124,13 +124,13 @@ pub(crate) fn end_level_2(mut level_2: Child, boot: usize) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Boots Linux, which is to say that it is up and to power off.
+/// Boots Linux, which must report that it is up, and power off.
 fn linux_level_2(manifest: &Manifest) -> anyhow::Result<()> {
     let manifest = Manifest { files: vec![], virtio: vec![], kvm: vec![], ..manifest.clone() };
     boot_linux(&manifest, &last_image(&manifest)?, scenario::NEST_LINUX, &[], &mut |_| Ok(()))
 }
 
-/// The image of a level that starts no other Linux, with this one's files.
+/// The image of a level that starts no other Linux, with this level's files.
 pub(crate) fn last_image(manifest: &Manifest) -> anyhow::Result<Memfd> {
     image::pack(manifest, |name| match name {
         image::KERNEL => Ok(vec![]),
@@ -138,7 +138,7 @@ pub(crate) fn last_image(manifest: &Manifest) -> anyhow::Result<Memfd> {
     })
 }
 
-/// Boots Linux with nvmm's `options` for `scenario`; it is to say that it is up, and to power off. All that it says is heard.
+/// Boots Linux with nvmm's `options` for `scenario`. It must report that it is up, and power off. All of its output is passed to `hear`.
 pub(crate) fn boot_linux(
     manifest: &Manifest,
     image: &Memfd,
@@ -176,7 +176,7 @@ pub(crate) fn boot_linux(
     Ok(())
 }
 
-/// The leaves of each CPU, as the CPU itself reads them.
+/// The leaves of each CPU, as read on that CPU.
 fn cpuid_of_each() -> anyhow::Result<Vec<Cpuid>> {
     let cpus = thread::available_parallelism().context("counting CPUs")?.get();
     let leaves = (0..cpus).map(|cpu| {
@@ -193,7 +193,7 @@ fn kvm_parameters() -> anyhow::Result<BTreeMap<String, String>> {
     let virt = virtualization().context("the CPU has neither VMX nor SVM")?;
     let folder = format!("/sys/module/{}/parameters", virt.module());
     let entries = fs::read_dir(&folder).with_context(|| format!("reading {folder}"))?;
-    // Some are for root to write and for nobody to read.
+    // Root can write some of them, but not read them.
     let parameters = entries.filter_map(|entry| {
         let entry = entry.ok()?;
         let value = fs::read_to_string(entry.path()).ok()?;
@@ -211,7 +211,7 @@ fn reset_while_level_2_runs(way: Reset, record: &mut Record, disk: &Path) -> any
     record.resets += 1;
     record.write(disk)?;
     way.now().with_context(|| format!("resetting by {way:?}"))?;
-    // The reset is the machine's, and takes it a moment.
+    // The machine takes a moment to reset.
     thread::sleep(PATIENCE);
     bail!("no reset by {way:?}")
 }

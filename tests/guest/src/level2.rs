@@ -1,4 +1,4 @@
-//! Level 2, where it is Linux: it says that it is up, and powers off, if need be after level 0 has logged in.
+//! Level 2, if it is Linux: it reports that it is up, and powers off, in one scenario after level 0 has logged in.
 
 use vmm::nest::pid1::{self, Pid1};
 use vmm::nest::report::Said;
@@ -7,10 +7,10 @@ use crate::scenario;
 use crate::snapshot;
 use crate::ssh;
 
-/// Its words once it is up.
+/// Its message that it is up.
 pub(crate) const UP: &str = "level 2 is up";
 
-/// Does as its scenario says.
+/// Runs its scenario.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     let scenario = pid1::parameter(scenario::PARAMETER)?;
     let server = if scenario == scenario::SSH { Some(ssh::level_2(pid1)?) } else { None };

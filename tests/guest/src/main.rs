@@ -1,4 +1,4 @@
-//! Tests in guests of what `nvmm nest` doesn't show: `cargo lab test` runs it once for each emulated host.
+//! Tests in guests for everything that `nvmm nest` doesn't cover: `cargo lab test` runs them once for each emulated host.
 //!
 //! ```text
 //! host:     lab-guest      makes the image, starts the emulated machine, prints an outcome for each test

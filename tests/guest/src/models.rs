@@ -1,4 +1,4 @@
-//! Level 1 on CPUs that were asked for by name and by feature: what it finds, and whether it nests.
+//! Level 1 on CPUs requested by model and by feature: the features that it finds, and whether it nests.
 
 use anyhow::{Context, ensure};
 use arch::cpu::nesting::Virtualization;
@@ -11,7 +11,7 @@ use crate::scenario::{self, Record};
 use crate::tiny;
 use crate::wanted::Wanted;
 
-/// A CPU and what level 1 is to make of it.
+/// A CPU, and the expected result in level 1.
 struct Case {
     cpu: &'static str,
     scenario: &'static str,
@@ -25,7 +25,7 @@ enum Outcome {
     Nests(&'static [(&'static str, &'static str)]),
 }
 
-/// Linux as level 2 takes a minute and more on the VMX host, and minutes without EPT: there it is a tiny guest.
+/// The test cases. Linux as level 2 takes a minute or more on the VMX host, and minutes without EPT; for those it is a tiny guest.
 fn cases(virt: Virtualization) -> &'static [Case] {
     match virt {
         Virtualization::Vmx => &[
@@ -106,7 +106,7 @@ pub(crate) fn planned(virt: Virtualization) -> impl Iterator<Item = String> {
     cases(virt).iter().map(Case::name)
 }
 
-/// Runs those that are wanted.
+/// Runs the wanted ones.
 pub(crate) fn run(
     virt: Virtualization,
     manifest: &Manifest,
@@ -124,7 +124,7 @@ pub(crate) fn run(
     }
 }
 
-/// Level 1's CPUs, as Linux reads them, are what `nvmm cpu show` shows for them.
+/// Checks that level 1's CPUs, as Linux reads them, equal the output of `nvmm cpu show`.
 pub(crate) fn as_shown(guest: &Guest, record: &Record, facts: &Facts) -> anyhow::Result<()> {
     ensure!(!record.cpuid.is_empty(), "it left no CPUID");
     for (vcpu, leaves) in record.cpuid.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The tests, and the end of each.
+//! The tests, and their outcomes.
 
 use arch::cpu::nesting::Virtualization;
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
             snapshot::NAME,
             snapshot::gif::NAME,
             snapshot::migration::NAME,
-            // It takes more memory than Bochs has.
+            // It needs more memory than Bochs has.
             kept::NAME,
             THREADS,
             DIES,
@@ -83,7 +83,7 @@ pub(crate) fn planned(virt: Virtualization) -> Vec<String> {
     tiny::planned(virt).chain(first).chain(models::planned(virt)).collect()
 }
 
-/// The end of a test. On level 0's console, a line of text with a prefix and this.
+/// The outcome of a test. On level 0's console, it is a line of text with a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     /// The test's name.
@@ -93,7 +93,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Of the test `name`; an error is its failure.
+    /// The outcome of the test `name`; an error is its failure.
     pub(crate) fn new(name: &str, result: anyhow::Result<()>) -> Self {
         Self { name: name.to_owned(), failure: result.err().map(|error| format!("{error:#}")) }
     }
@@ -103,7 +103,7 @@ impl Outcome {
         format!("{PREFIX}{}", serde_json::json!(self))
     }
 
-    /// From a line, if it is one.
+    /// Parses a line; none if it is not an outcome.
     pub(crate) fn from_line(line: &str) -> Option<Self> {
         serde_json::from_str(line.strip_prefix(PREFIX)?).ok()
     }

@@ -1,4 +1,4 @@
-//! Level 1's kernel and initramfs by firmware: nvmm passes them to it, as QEMU does with its `-kernel`.
+//! Level 1's kernel and initramfs by firmware: nvmm passes them to it, like QEMU's `-kernel`.
 
 use anyhow::ensure;
 use vmm::nest::image::{Manifest, Memfd};
@@ -12,21 +12,21 @@ pub(crate) const NAME: &str = "L1's kernel and initramfs are loaded by SeaBIOS";
 
 /// SeaBIOS's option ROM for that, in level 0's image.
 pub(crate) const LOADER: &str = "linuxboot_dma.bin";
-/// The place where nvmm looks for it.
+/// The path where nvmm looks for it.
 const LOADER_PATH: &str = "/usr/share/qemu/linuxboot_dma.bin";
 
-/// The number by which QEMU's way of loading gives itself to know: Linux, "The Linux/x86 Boot Protocol", `type_of_loader`.
+/// The loader number that QEMU's way of loading reports: Linux, "The Linux/x86 Boot Protocol", `type_of_loader`.
 const QEMU: u32 = 0xb0;
-/// That of the kernel's own EFI program.
+/// The loader number of the kernel's own EFI stub.
 const EFI_STUB: u32 = 0x21;
 
-/// Level 0: has SeaBIOS load them.
+/// Level 0: lets SeaBIOS load them.
 pub(crate) fn by_seabios(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
     boot::place(LOADER, LOADER_PATH)?;
     by(&["--firmware", boot::FIRMWARE_PATH], QEMU, manifest, image)
 }
 
-/// Level 0: has OVMF load them.
+/// Level 0: lets OVMF load them.
 pub(crate) fn by_ovmf(firmware: &'static str, manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
     by(&["--firmware", firmware], EFI_STUB, manifest, image)
 }

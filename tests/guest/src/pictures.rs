@@ -1,4 +1,4 @@
-//! Pictures of level 1's screen, for people to look at: lines of text on level 0's console, and files of the host.
+//! Pictures of level 1's screen for people to look at: sent as lines of text on level 0's console, and saved as files on the host.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 const PREFIX: &str = "lab-picture:";
-/// Bytes in a line, which may have 4096 characters.
+/// The bytes per line; a line is limited to 4096 characters.
 const PART: usize = 2700;
 
 /// A file as lines.
@@ -17,12 +17,12 @@ pub(crate) fn to_lines(name: &str, file: &[u8]) -> Vec<String> {
     file.chunks(PART).map(|part| format!("{PREFIX}{name}:{}", STANDARD.encode(part))).collect()
 }
 
-/// The files that have come so far, by their names.
+/// The files received so far, by their names.
 #[derive(Debug, Default)]
 pub(crate) struct Pictures(BTreeMap<String, Vec<u8>>);
 
 impl Pictures {
-    /// Adds a line, if it is of a file.
+    /// Adds a line, if it is part of a file.
     pub(crate) fn add(&mut self, line: &str) -> bool {
         let Some((name, part)) = line.strip_prefix(PREFIX).and_then(|rest| rest.split_once(':')) else {
             return false;

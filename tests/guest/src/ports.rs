@@ -1,4 +1,4 @@
-//! The four serial ports under Linux: level 0 says a line on each, where it leads to on the host, and level 1 answers it.
+//! The four serial ports under Linux: level 0 sends a line to each port's back end on the host, and level 1 answers it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -19,26 +19,26 @@ use vmm::nest::report::Said;
 use crate::interrupts;
 use crate::level1::PATIENCE;
 
-/// Level 1 says it once all its ports are open.
+/// Level 1's message that all its ports are open.
 pub(crate) const OPEN: &str = "lab: the ports are open";
 
-/// The ports that a PC has, by Linux's number: the I/O port and the IRQ.
+/// The ports of a PC, in Linux's order: the I/O port and the IRQ.
 const PC: [(u32, u32); 4] = [(0x3f8, 4), (0x2f8, 3), (0x3e8, 4), (0x2e8, 3)];
 
-/// The order in which they are used. Neighbours have different IRQs, so that an interrupt has one port to come from. The
-/// console's is the last, as it interrupts once level 1 has said something.
+/// The order in which they are used. Successive ports have different IRQs, so that each interrupt can be attributed to one port. The
+/// console is the last, as it interrupts after each of level 1's messages.
 const ORDER: [usize; 4] = [1, 2, 3, 0];
 
-/// The places that ttyS0 to ttyS3 lead to.
+/// The back ends of ttyS0 to ttyS3.
 const SERIAL: [&str; 4] = [
-    // The console's output is read from nvmm's.
+    // The console's output is read from nvmm's stdout.
     "unix=/ports/com1,server,nowait,log=/proc/self/fd/1",
     "unix=/ports/com2,server,nowait",
     "pty=/ports/com3",
     "unix=/ports/com4",
 ];
 
-/// The facts that level 1 has of a port, and of its use.
+/// Level 1's facts about a port and its use.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PortFacts {
     number: usize,
@@ -48,7 +48,7 @@ pub(crate) struct PortFacts {
     irq: u32,
     /// The bus on which Linux found it: `pnp` if ACPI described it.
     bus: String,
-    /// Interrupts of its line while level 0's line came in, and while the answer went out.
+    /// The number of its line's interrupts while level 0's line was received, and while the answer was sent.
     received: u64,
     sent: u64,
 }
@@ -56,14 +56,14 @@ pub(crate) struct PortFacts {
 /// Level 0's ends.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    /// COM4 connects to it.
+    /// The socket to which COM4 connects.
     listener: UnixListener,
-    /// COM2's, from [`Ends::talk`] on.
+    /// COM2's end, after [`Ends::talk`].
     second: Option<File>,
 }
 
 impl Ends {
-    /// Makes what the ports lead to.
+    /// Creates the back ends.
     pub(crate) fn new() -> anyhow::Result<Self> {
         for folder in ["/ports", "/dev/pts"] {
             fs::create_dir_all(folder).with_context(|| format!("making {folder}"))?;
@@ -78,7 +78,7 @@ impl Ends {
         SERIAL.iter().flat_map(|serial| ["--serial", serial]).collect()
     }
 
-    /// Says a line on each, and hears its answer. [`OPEN`] has been heard.
+    /// Sends a line to each port, and receives its answer, after [`OPEN`].
     pub(crate) fn talk(&mut self) -> anyhow::Result<()> {
         let connect = |path: &str| UnixStream::connect(path).map(|stream| File::from(OwnedFd::from(stream)));
         for number in ORDER {
@@ -96,7 +96,7 @@ impl Ends {
                     if heard == expected {
                         return Ok(end);
                     }
-                    // On the console there may be more.
+                    // The console may have other output too.
                     ensure!(number == 0, "it answers {heard:?}, not {expected:?}");
                 }
             };
@@ -114,7 +114,7 @@ impl Ends {
     }
 }
 
-/// Level 0: judges what level 1 knew of its ports.
+/// Level 0: checks level 1's facts about its ports.
 pub(crate) fn judge(found: &[PortFacts]) -> anyhow::Result<()> {
     let numbers: Vec<_> = found.iter().map(|port| port.number).collect();
     ensure!(numbers == ORDER, "ttyS{numbers:?} were used, not ttyS{ORDER:?}");
@@ -127,7 +127,7 @@ pub(crate) fn judge(found: &[PortFacts]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Level 1: answers on each port, and gives what it knows of them and COM2, which stays open.
+/// Level 1: answers on each port. Returns its facts about them, and COM2, which stays open.
 pub(crate) fn use_them(pid1: &mut Pid1) -> anyhow::Result<(Vec<PortFacts>, File)> {
     let path = |number: usize| format!("/dev/ttyS{number}");
     let open =
@@ -143,7 +143,7 @@ pub(crate) fn use_them(pid1: &mut Pid1) -> anyhow::Result<(Vec<PortFacts>, File)
         let text = interrupts::read()?;
         let between = interrupts::of_line(&text, irq);
         facts[place].received = between.saturating_sub(before);
-        // Level 0 speaks on the next port as soon as it has this one's answer.
+        // Level 0 sends to the next port as soon as it has received this one's answer.
         if let Some(next) = facts.get(place + 1) {
             before = interrupts::of_line(&text, next.irq);
         }
@@ -155,7 +155,7 @@ pub(crate) fn use_them(pid1: &mut Pid1) -> anyhow::Result<(Vec<PortFacts>, File)
     Ok((facts, second))
 }
 
-/// As long as a few FIFOs, and other than those of the other ports.
+/// A line as long as a few FIFOs, different for each port.
 fn line(number: usize) -> String {
     format!("COM{}: {}", number + 1, "the quick brown fox jumps over the lazy dog, ".repeat(2))
 }
@@ -164,7 +164,7 @@ fn answer(number: usize, heard: &str) -> String {
     format!("ttyS{number} has heard: {heard}")
 }
 
-/// Opens a terminal as a stream of bytes, which is not to be this process's controlling terminal.
+/// Opens a terminal as a stream of bytes, without making it this process's controlling terminal.
 fn terminal(path: &Path) -> anyhow::Result<File> {
     let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path)?;
     let mut settings = tcgetattr(&file)?;
@@ -177,7 +177,7 @@ fn say(end: &mut File, line: &str) -> anyhow::Result<()> {
     Ok(end.write_all(format!("{line}\n").as_bytes())?)
 }
 
-/// A line from the other side, without its end.
+/// A line from the other side, without its line ending.
 pub(crate) fn hear(end: &mut File) -> anyhow::Result<String> {
     let deadline = Instant::now() + PATIENCE;
     let mut line = Vec::new();

@@ -1,4 +1,4 @@
-//! Programs at level 1 by `nvmm nest --exec`, which level 0 runs and judges. This program is each of them, too.
+//! Programs at level 1 by `nvmm nest --exec`, run and checked by level 0. All of them are this executable.
 
 use std::env;
 use std::fs::{self, File};
@@ -13,21 +13,21 @@ use vmm::nest::record::Record;
 
 use crate::level0::NVMM;
 
-/// The first argument of one.
+/// The first argument that selects such a program.
 pub(crate) const PROGRAM: &str = "program";
 const FLOOD: &str = "flood";
 const HANG: &str = "hang";
 pub(crate) const ABORT: &str = "abort";
 pub(crate) const RANDOM: &str = "random";
 
-/// Its words before it does anything.
+/// Its output before it does anything.
 pub(crate) const HELLO: &str = "hello from a program";
-/// Bytes that it prints, in lines of 32 bytes, of which 16 in a row differ.
+/// The number of bytes that it prints, in lines of 32 bytes; 16 successive lines differ.
 const FLOOD_LEN: usize = 10 << 20;
-/// Seconds for one that hangs, and for its level to boot, which takes a tenth of that on a host that is not busy.
+/// The seconds allowed for one that hangs, including its level's boot, which takes a tenth of that on an idle host.
 const PATIENCE: &str = "90";
 
-/// Does what the arguments say, if this process is such a program.
+/// Runs the program that the arguments select, if this process is one.
 pub(crate) fn main() -> Option<ExitCode> {
     let mut words = env::args().skip(1);
     if words.next()? != PROGRAM {
@@ -57,7 +57,7 @@ pub(crate) fn main() -> Option<ExitCode> {
     })
 }
 
-/// The 10 MiB, on a level with /dev/kvm.
+/// Prints the 10 MiB, on a level with /dev/kvm.
 fn flood(out: &mut impl Write) -> anyhow::Result<()> {
     File::open("/dev/kvm").context("/dev/kvm")?;
     out.write_all(&flooded()).context("stdout")
@@ -73,21 +73,21 @@ fn flooded() -> Vec<u8> {
 pub(crate) struct Hanging(Child);
 
 impl Hanging {
-    /// Starts it. It needs its time, but hardly a processor.
+    /// Starts it. It needs time, but hardly any processor time.
     pub(crate) fn start() -> anyhow::Result<Self> {
         let mut nest = nest(HANG, &["--timeout", PATIENCE]);
         nest.stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(Self(nest.spawn().context("starting nvmm nest")?))
     }
 
-    /// It was ended, and named.
+    /// Checks that it was ended, and that the message names it.
     pub(crate) fn judge(self) -> anyhow::Result<()> {
         let output = self.0.wait_with_output().context("waiting for nvmm nest")?;
         expect(&output, 11, &["level 1: timed out: its program did not end", HELLO])
     }
 }
 
-/// Those that end by themselves.
+/// Runs the programs that end by themselves.
 pub(crate) fn run() -> anyhow::Result<()> {
     let output = nest(FLOOD, &[]).output().context("starting nvmm nest")?;
     expect(&output, 0, &["init at level 1: status 0", "nest: 1 level passed"])?;
@@ -106,7 +106,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         ("77", 77, "nest: skipped after", Some(77), None),
         (ABORT, 11, "level 1: the program failed: init was ended by SIGABRT", None, Some("SIGABRT")),
     ] {
-        // Without SVM no KVM is loaded there, which takes a while.
+        // Without SVM, no KVM is loaded there, which would take a while.
         let output =
             nest(what, &["--cpu", "host-passthrough,-svm"]).output().context("starting nvmm nest")?;
         expect(&output, status, &[says])?;
@@ -120,7 +120,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `nvmm nest` with this program at level 1, which is told to do `what`. Level 0 has one processor to give.
+/// `nvmm nest` with this program at level 1, told to do `what`. Level 0 has only one processor for it.
 fn nest(what: &str, options: &[&str]) -> Command {
     let mut command = Command::new(image::in_root(NVMM));
     command

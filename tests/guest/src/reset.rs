@@ -1,4 +1,4 @@
-//! Ways to reset the machine that one is in.
+//! Ways to reset the current machine.
 #![expect(unsafe_code, reason = "writes I/O ports")]
 
 use std::arch::asm;
@@ -11,14 +11,14 @@ use rustix::system::RebootCommand;
 pub(crate) enum Reset {
     /// reboot(2): the kernel stops the other CPUs, and KVM ends VMX or SVM operation, before the reset.
     Kernel,
-    /// The register that the FADT names, behind the kernel's back: VMX or SVM operation is on, and a CPU may be in level 2.
+    /// The register named in the FADT, without the kernel's involvement: VMX or SVM operation is on, and a CPU may be in level 2.
     Acpi,
     /// The keyboard controller's reset line, likewise.
     Keyboard,
 }
 
 impl Reset {
-    /// Resets; comes back only if that is refused.
+    /// Resets. Returns only if that fails.
     pub(crate) fn now(self) -> io::Result<()> {
         match self {
             Self::Kernel => Ok(rustix::system::reboot(RebootCommand::Restart)?),
@@ -33,7 +33,7 @@ fn write_port(port: u16, value: u8) -> io::Result<()> {
     if unsafe { libc::ioperm(port.into(), 1, 1) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the port is this process' to write, and what it does, a reset, is what is wanted.
+    // SAFETY: this process may write the port, and the reset that follows is wanted.
     unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack, preserves_flags)) };
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The scenarios: what level 1 is told to do, and what it leaves for level 0.
+//! The scenarios: instructions to level 1, and the record that it leaves for level 0.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -20,17 +20,17 @@ use crate::system::SystemFacts;
 
 /// The kernel parameter that names level 1's scenario.
 pub(crate) const PARAMETER: &str = "lab.scenario=";
-/// It leaves its facts and powers off.
+/// It records its facts and powers off.
 pub(crate) const LOOK: &str = "look";
-/// It starts level 2 and resets itself while that runs, again and again.
+/// It repeatedly starts level 2 and resets itself while that runs.
 pub(crate) const RESETS: &str = "resets";
 
-/// It loads KVM, or not, and starts a tiny level 2.
+/// It loads KVM, or fails to, and starts a tiny level 2.
 pub(crate) const NEST: &str = "nest";
 /// The same with Linux as level 2.
 pub(crate) const NEST_LINUX: &str = "nest-linux";
 
-/// It uses its serial ports, its balloon, and the disks that it was given besides its own, and then hangs.
+/// It uses its serial ports, its balloon, and all disks except its own, and then hangs.
 pub(crate) const DEVICES: &str = "devices";
 
 /// It uses transitional devices as a driver from before virtio 1.0.
@@ -42,10 +42,10 @@ pub(crate) const SCREEN: &str = "screen";
 /// It uses sockets that level 0's kernel serves, and resets itself in between.
 pub(crate) const VHOST: &str = "vhost";
 
-/// It is on a network, and starts a Linux as level 2 on a network of its own, to be logged in to.
+/// It is on a network, and starts a Linux as level 2 on a network of its own, which can be logged in to.
 pub(crate) const SSH: &str = "ssh";
 
-/// It becomes Debian's own system.
+/// It switches to Debian's system.
 pub(crate) const SYSTEM: &str = "system";
 
 /// It is saved and restored before KVM is loaded, with KVM on, and while level 2 and level 3 run.
@@ -58,7 +58,7 @@ pub(crate) const MIGRATION: &str = "migration";
 /// It debugs a tiny level 2, and is debugged itself.
 pub(crate) const DEBUG: &str = "debug";
 
-/// Bytes of the disk.
+/// The size of the disk in bytes.
 pub(crate) const DISK_LEN: u64 = 64 << 10;
 
 /// The serial number and the UUID that level 1's machine is given.
@@ -76,11 +76,11 @@ pub(crate) struct Record {
     pub(crate) ran_level_2: bool,
     /// The facts of its first boot.
     pub(crate) facts: Option<Facts>,
-    /// The CPUID of each of its CPUs then, if the scenario is about that.
+    /// The CPUID of each of its CPUs at that time, if the scenario needs it.
     pub(crate) cpuid: Vec<Cpuid>,
-    /// The answer of `nvmm check` after all that.
+    /// The answer of `nvmm check` at the end.
     pub(crate) check: Option<Check>,
-    /// The words of KVM's module if it didn't load.
+    /// The kernel's message if KVM's module didn't load.
     pub(crate) refusal: Option<String>,
     /// The facts of its other disks.
     pub(crate) disks: Vec<DiskFacts>,
@@ -96,21 +96,21 @@ pub(crate) struct Record {
     /// The name of its frame buffer.
     #[serde(default)]
     pub(crate) framebuffer: String,
-    /// Its kernel's warnings, if the scenario is about that.
+    /// Its kernel's warnings, if the scenario needs them.
     #[serde(default)]
     pub(crate) warnings: Vec<String>,
     /// It has debugged its own guest.
     pub(crate) debugged: bool,
-    /// It went on at each moment at which it was saved or moved, and its clocks did not go back.
+    /// It continued after each save or move, and its clocks did not go back.
     #[serde(default)]
     pub(crate) went_on: bool,
     /// The parameters of KVM's module.
     pub(crate) parameters: BTreeMap<String, String>,
-    /// The facts that Debian's system told of itself, or why it could not.
+    /// The facts collected in Debian's system, or the reason why they are missing.
     pub(crate) system: Option<Result<SystemFacts, String>>,
 }
 
-/// Makes a disk for a record.
+/// Creates a disk for a record.
 pub(crate) fn empty_disk() -> anyhow::Result<Memfd> {
     let disk = Memfd::new(c"disk").context("making the disk")?;
     let file = OpenOptions::new().write(true).open(disk.path());
@@ -119,7 +119,7 @@ pub(crate) fn empty_disk() -> anyhow::Result<Memfd> {
 }
 
 impl Record {
-    /// The one on `disk`; an empty disk has that of a machine which never ran.
+    /// The record on `disk`; on an empty disk, that of a machine that never ran.
     pub(crate) fn read(disk: &Path) -> anyhow::Result<Self> {
         let mut text = String::new();
         File::open(disk)
@@ -132,7 +132,7 @@ impl Record {
         serde_json::from_str(text).context("in the record on the disk")
     }
 
-    /// Leaves it there, safe from a reset.
+    /// Writes it to the disk, so that a reset can't lose it.
     pub(crate) fn write(&self, disk: &Path) -> anyhow::Result<()> {
         let mut text = serde_json::to_vec(self).context("writing the record")?;
         if text.len() > usize::try_from(DISK_LEN)? {

@@ -1,4 +1,4 @@
-//! Linux on the screen: level 1 writes on its first virtual terminal, and level 0 reads that from the picture that nvmm saves.
+//! Linux on the screen: level 1 writes on its first virtual terminal, and level 0 reads the text from the picture that nvmm saves.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Cursor, Write};
@@ -21,21 +21,21 @@ use crate::scenario::{self, Record};
 /// The test.
 pub(crate) const NAME: &str = "L1's Linux writes on the screen";
 
-/// Linux's own driver of the device, with the modules that it needs, in load order.
+/// Linux's driver of the device, with the modules that it needs, in load order.
 pub(crate) const DRIVER: &str = "bochs";
 pub(crate) const MODULES: [&str; 6] =
     ["drm", "drm_kms_helper", "ttm", "drm_ttm_helper", "drm_vram_helper", DRIVER];
-/// The name of the frame buffer with that, and of the one that the kernel finds.
+/// The names of the frame buffers: with that driver, and of the one that the kernel itself finds.
 const DRIVERS: &str = "bochs-drmdrmfb";
 const FOUND: &str = "EFI VGA";
 
 /// nvmm's control socket, and its options.
 const SOCKET: &str = "/screen-qmp";
 pub(crate) const OPTIONS: [&str; 4] = ["--display", "vga", "--qmp", SOCKET];
-/// The kernel's messages are on the screen, too, until level 1 clears it; and its font is the same whatever the size.
+/// The kernel's messages also go to the screen until level 1 clears it; its font is the same for any size.
 const PARAMETERS: &str = "console=tty0 console=ttyS0 fbcon=font:VGA8x16";
 
-/// Level 1 says it when it has written.
+/// Level 1's message that it has written.
 const WRITTEN: &str = "lab: it is on the screen";
 /// Clears the screen and hides the cursor.
 const CLEAR: &str = "\x1b[2J\x1b[H\x1b[?25l";
@@ -43,9 +43,9 @@ const CLEAR: &str = "\x1b[2J\x1b[H\x1b[?25l";
 const WORDS: &str = "Written by Linux, and read from the picture";
 const TERMINAL: &str = "/dev/tty1";
 
-/// The kernel's own messages have a number up to 7, and warnings up to this one.
+/// The kernel's own messages have priorities up to 7, and warnings up to this one.
 const WARNING: u32 = 4;
-/// Words of those that are about the screen. On a busy host the kernel warns of its clocks, too.
+/// Parts of messages about the screen. On a busy host the kernel also warns about its clocks.
 const ABOUT: [&str; 6] = ["bochs", "console", "drm", "fb", "pci", "vga"];
 
 /// The characters of a font, in the order of the first row, and the size of each.
@@ -53,12 +53,12 @@ const CHARACTERS: std::ops::RangeInclusive<u8> = b' '..=b'~';
 const WIDTH: usize = 8;
 const HEIGHT: usize = 16;
 
-/// Level 0: has level 1 write, and reads it.
+/// Level 0: makes level 1 write, and reads the text.
 pub(crate) fn run(pid1: &mut Pid1, image: &Memfd) -> anyhow::Result<()> {
     let guest = Guest {
         scenario: scenario::SCREEN,
         parameters: PARAMETERS,
-        // With XSAVE Linux warns of sizes that don't match on QEMU's CPU, on level 0 as well.
+        // With XSAVE, Linux warns of mismatched sizes on QEMU's CPU, also on level 0.
         cpu: "host-passthrough,-xsave",
         options: OPTIONS.to_vec(),
         ..Guest::default()
@@ -88,7 +88,7 @@ pub(crate) fn run(pid1: &mut Pid1, image: &Memfd) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Level 1: loads the driver, if there is one, and leaves the name of its frame buffer, and the kernel's warnings of it.
+/// Level 1: loads the driver, if there is one, and records the name of its frame buffer, and the kernel's warnings about it.
 pub(crate) fn look(manifest: &Manifest, record: &mut Record) -> anyhow::Result<()> {
     load(manifest, &MODULES)?;
     let path = "/sys/class/graphics/fb0/name";
@@ -104,7 +104,7 @@ fn warning(Message { priority, text }: Message) -> Option<String> {
     (priority <= WARNING && ABOUT.iter().any(|word| lower.contains(word))).then_some(text)
 }
 
-/// Level 1: writes, and waits for the end of its machine.
+/// Level 1: writes on the screen, and waits for its machine's end.
 pub(crate) fn write(pid1: &mut Pid1) -> anyhow::Result<()> {
     let all: String = CHARACTERS.map(char::from).collect();
     OpenOptions::new()
@@ -125,7 +125,7 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    /// Has nvmm save it.
+    /// Makes nvmm save it.
     pub(crate) fn take(name: &'static str) -> anyhow::Result<Self> {
         let path = format!("/{name}");
         ask(&["screendump", &path])?;
@@ -133,7 +133,7 @@ impl Picture {
         Ok(Self { name, file })
     }
 
-    /// Has the host save it.
+    /// Makes the host save it.
     pub(crate) fn show(&self, pid1: &mut Pid1) {
         pictures::to_lines(self.name, &self.file).into_iter().for_each(|line| pid1.say(Said::Text(line)));
     }
@@ -164,19 +164,19 @@ impl Pixels {
         Ok(Self { width, rows })
     }
 
-    /// Tells whether all are alike.
+    /// Returns whether all pixels are equal.
     pub(crate) fn is_blank(&self) -> bool {
         let mut pixels = self.rows.iter().flat_map(|row| row.chunks_exact(3));
         let first = pixels.next();
         pixels.all(|pixel| Some(pixel) == first)
     }
 
-    /// All of them black.
+    /// A black picture.
     pub(crate) fn black(width: usize, height: usize) -> Self {
         Self { width, rows: vec![vec![0; 3 * width]; height] }
     }
 
-    /// Puts some in a row.
+    /// Sets some pixels of a row.
     pub(crate) fn put(&mut self, x: usize, y: usize, bytes: &[u8]) -> anyhow::Result<()> {
         let row = self.rows.get_mut(y).and_then(|row| row.get_mut(3 * x..3 * x + bytes.len()));
         row.with_context(|| format!("{x},{y} is outside"))?.copy_from_slice(bytes);
@@ -196,7 +196,7 @@ impl Pixels {
         Ok(self.text_by(&font))
     }
 
-    /// The rows of characters of a font. One that is not in it is a question mark.
+    /// The rows of characters, recognized by a font. An unknown character becomes a question mark.
     pub(crate) fn text_by(&self, font: &Font) -> Vec<String> {
         let read = |cell: Vec<bool>| {
             font.glyphs.iter().find(|(known, _)| *known == cell).map_or('?', |(_, character)| *character)
@@ -208,7 +208,7 @@ impl Pixels {
         (0..self.rows.len() / HEIGHT).map(|number| row(number).trim_end().to_owned()).collect()
     }
 
-    /// The pixels of a character that are not black, of those `stride` apart. Beyond the picture all are.
+    /// The pixels of a character that are not black, in cells `stride` pixels wide. Pixels beyond the picture count as black.
     fn cell(&self, row: usize, column: usize, stride: usize) -> Vec<bool> {
         let pixel = |y: usize, x: usize| self.rows.get(y)?.get(3 * x..3 * x + 3);
         let lit = |y, x| pixel(y, x).is_some_and(|pixel| pixel != [0; 3]);
@@ -220,13 +220,13 @@ impl Pixels {
 /// The lit pixels of each character.
 #[derive(Debug)]
 pub(crate) struct Font {
-    /// The pixels from one character to the next.
+    /// The distance from one character to the next in pixels.
     stride: usize,
     glyphs: Vec<(Vec<bool>, char)>,
 }
 
 impl Font {
-    /// A font of all 256 characters, each of which has a bit for a pixel, and a byte for a line.
+    /// A font of all 256 characters, with a bit for each pixel, and a byte for each line.
     pub(crate) fn of_bits(stride: usize, lines: &[u8]) -> Self {
         let lit = |line: &u8| (0..WIDTH).map(|bit| line >> (WIDTH - 1 - bit) & 1 != 0).collect::<Vec<_>>();
         let glyph =
@@ -240,7 +240,7 @@ pub(crate) fn quit() -> anyhow::Result<()> {
     ask(&["quit"])
 }
 
-/// Gives level 1's nvmm a command.
+/// Sends a command to level 1's nvmm.
 fn ask(words: &[&str]) -> anyhow::Result<()> {
     let output = Command::new(image::in_root(NVMM))
         .args(["ctl", SOCKET])

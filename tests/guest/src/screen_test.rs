@@ -1,6 +1,6 @@
 use super::*;
 
-/// A picture with these rows of characters of a font in which each one's pixels are the bits of its number.
+/// A picture with these rows of characters, in a font in which each character's pixels are the bits of its code.
 fn picture(rows: &[&str]) -> Pixels {
     let width = 100 * WIDTH;
     let mut picture = Pixels { width, rows: vec![vec![0; 3 * width]; rows.len() * HEIGHT] };
@@ -20,7 +20,7 @@ fn text_is_read_by_the_font_in_the_first_row() {
     let mut picture = picture(&[&all, "", WORDS]);
     assert_eq!(picture.text().unwrap(), [&all, "", WORDS]);
     assert!(!picture.is_blank());
-    // A lone pixel is no character.
+    // A single pixel is no known character.
     picture.rows[2 * HEIGHT][0] = 255;
     assert_eq!(picture.text().unwrap()[2], WORDS.replacen('W', "?", 1));
 }

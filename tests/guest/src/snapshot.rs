@@ -1,7 +1,8 @@
-//! Snapshots of a level 1 whose KVM is in whatever state: it is saved and restored before KVM is loaded, in VMX or SVM operation without a VMCS or
-//! VMCB in use, while its guests are halted, while one runs on two vCPUs, and while one is Linux that checks its disk and runs a level 3.
+//! Snapshots of a level 1 with its KVM in different states: it is saved and restored before KVM is loaded, in VMX or SVM operation without
+//! a VMCS or VMCB in use, while its guests are halted, while one runs on two vCPUs, and while one is a Linux that checks its disk and runs
+//! a level 3.
 //!
-//! Level 1 says which moment it is at, and waits for a line on its second serial port. Level 0 saves it there and ends it, restores it, and writes
+//! Level 1 reports each moment, and waits for a line on its second serial port. Level 0 saves it there, ends it, restores it, and writes
 //! that line.
 
 mod clocks;
@@ -36,15 +37,15 @@ pub(crate) const TINY: &str = "a snapshot of L1 before KVM, with KVM on, and whi
 /// A moment at which level 1 is saved.
 #[derive(Debug, PartialEq, Eq)]
 struct Moment {
-    /// Level 1's words for it.
+    /// Level 1's message for it.
     words: &'static str,
-    /// A vCPU of level 1 is in a guest of its own, or the machine is saved again.
+    /// A vCPU of level 1 must be in a guest of its own; otherwise the machine is saved again.
     in_guest: bool,
-    /// The time until it is restored, by level 0's clock, which is set for that.
+    /// The time until it is restored, by level 0's clock, which is set forward for that.
     later: Duration,
-    /// Level 1 watches its clocks on all CPUs, which then don't halt.
+    /// Level 1 watches its clocks on all CPUs, which therefore don't halt.
     watched: bool,
-    /// The number of machines that come from its directory, one after the other.
+    /// The number of successive restores from its directory.
     restores: usize,
 }
 
@@ -57,7 +58,7 @@ impl Moment {
 const BEFORE_KVM: Moment = Moment::new("lab: before KVM is loaded");
 const KVM_ON: Moment = Moment::new("lab: KVM is on, and nobody uses it");
 const BETWEEN: Moment = Moment::new("lab: between two level 2");
-/// The timer runs out meanwhile.
+/// The timer expires meanwhile.
 const HALTED: Moment = Moment {
     later: Duration::from_secs(600),
     watched: false,
@@ -72,15 +73,15 @@ const LINUX: Moment = Moment {
 };
 /// The moments, in order.
 const MOMENTS: [&Moment; 6] = [&BEFORE_KVM, &KVM_ON, &BETWEEN, &HALTED, &TWO_VCPUS, &LINUX];
-/// Those without Linux as level 2.
+/// The moments without Linux as level 2.
 const TINY_MOMENTS: [&Moment; 5] = [&BEFORE_KVM, &KVM_ON, &BETWEEN, &HALTED, &TWO_VCPUS];
-/// Level 1 says it when the guest of a moment has gone on, and at the end.
+/// Level 1's messages: the guest of a moment has continued, and all moments have passed.
 const GOES_ON: &str = "lab: level 2 goes on";
 const DONE: &str = "lab: it went on each time";
-/// Level 1 says its time, in nanoseconds since 1970, as soon as it goes on.
+/// Level 1's message with its time, in nanoseconds since 1970, sent as soon as it continues.
 const TIME: &str = "lab: it is ";
 
-/// The most saves of a moment until a vCPU is in a guest's guest.
+/// The most saves at a moment until a vCPU is in a guest's guest.
 const SAVES: usize = 30;
 
 /// The most that level 1's time may differ from level 0's.
@@ -128,7 +129,7 @@ fn save_and_restore(
     for (number, moment) in moments.iter().enumerate() {
         if number > 0 {
             machine.go_on(manifest)?;
-            // It has been read, and level 0 has little room.
+            // It has been read, and level 0 has little space.
             fs::remove_dir_all(&folder).context("removing the last snapshot")?;
         }
         machine.until(manifest, |text| (text == moment.words).then_some(()))?;
@@ -161,7 +162,7 @@ fn restore(folder: &str) -> Command {
     command
 }
 
-/// Saves a machine and ends it: by nvmm itself or, where one save may not be enough, by force.
+/// Saves a machine and ends it: by nvmm itself or, if one save may not be enough, by killing it.
 fn save(machine: Machine, folder: &str, moment: &Moment) -> anyhow::Result<()> {
     if !moment.in_guest {
         machine.ctl(&["snapshot", folder, "--stop"])?;
@@ -176,7 +177,7 @@ fn save(machine: Machine, folder: &str, moment: &Moment) -> anyhow::Result<()> {
     bail!("no vCPU was in a guest of level 1's at {SAVES} times")
 }
 
-/// Checks that level 1 has left word on its disk that it went on.
+/// Checks that level 1 has recorded on its disk that it continued.
 fn went_on(disk: &Memfd) -> anyhow::Result<()> {
     ensure!(Record::read(&disk.path())?.went_on, "level 1 left no word that it went on");
     Ok(())

@@ -1,4 +1,4 @@
-//! virtio-vsock under Linux: programs of both sides listen and connect, and each sends back what it gets.
+//! virtio-vsock under Linux: programs on both sides listen and connect, and each echoes its input.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ use crate::legacy;
 use crate::level1::PATIENCE;
 use crate::scenario::Record;
 
-/// Linux's driver and what it needs besides virtio's, in order. Where they are no modules, the kernel has them.
+/// Linux's driver and its dependencies besides virtio's, in order. Those that are not modules are built into the kernel.
 pub(crate) const MODULES: [&str; 3] =
     ["vsock", "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport"];
 
@@ -25,16 +25,16 @@ pub(crate) const OPTION: [&str; 2] = ["--vsock", "cid=3,uds=/vsock"];
 const PATH: &str = "/vsock";
 /// Level 0's address.
 pub(crate) const HOST_CID: u32 = 2;
-/// The port that level 0 listens at, and its path.
+/// The port on which level 0 listens, and its path.
 pub(crate) const HOST_PORT: u32 = 52;
 const HOST_PATH: &str = "/vsock_52";
-/// The port that level 1 listens at.
+/// The port on which level 1 listens.
 pub(crate) const GUEST_PORT: u32 = 1234;
 
-/// Level 1 says it once it listens.
+/// Level 1's message that it listens.
 pub(crate) const LISTENS: &str = "lab: a socket listens";
 
-/// More than either side keeps for a program that does not read.
+/// More bytes than either side buffers for a program that doesn't read.
 const LEN: usize = 1 << 20;
 
 /// Level 0's part.
@@ -47,7 +47,7 @@ impl Programs {
         Ok(Self(UnixListener::bind(HOST_PATH).with_context(|| format!("making {HOST_PATH}"))?))
     }
 
-    /// Connects to the guest, and then has the guest connect. [`LISTENS`] has been heard.
+    /// Connects to the guest, and then accepts the guest's connection, after [`LISTENS`].
     pub(crate) fn talk(&self) -> anyhow::Result<()> {
         let talk = || -> anyhow::Result<()> {
             let mut stream = UnixStream::connect(PATH)?;
@@ -65,13 +65,13 @@ impl Programs {
     }
 }
 
-/// Level 0: judges what level 1 did. Level 0 itself has got what it sent.
+/// Level 0: checks level 1's result. Level 0 has already checked its own echo.
 pub(crate) fn judge(record: &Record) -> anyhow::Result<()> {
     ensure!(record.used_sockets, "it used no sockets");
     Ok(())
 }
 
-/// Level 1: has the host connect, and connects to it.
+/// Level 1: accepts the host's connection, and connects to the host.
 pub(crate) fn use_them(pid1: &mut Pid1) -> anyhow::Result<()> {
     legacy::load(&pid1.manifest, &MODULES)?;
     let listener = af_vsock::listener(GUEST_PORT, PATIENCE).context("listening")?;
@@ -80,7 +80,7 @@ pub(crate) fn use_them(pid1: &mut Pid1) -> anyhow::Result<()> {
     ask(af_vsock::connected(HOST_CID, HOST_PORT, PATIENCE).context("connecting to the host")?)
 }
 
-/// Sends bytes, while it gets them back.
+/// Sends bytes, and receives the echo at the same time.
 pub(crate) fn ask(stream: OwnedFd) -> anyhow::Result<()> {
     let sent: Vec<u8> = (0..251).cycle().take(LEN).collect();
     let mut writer = File::from(stream.try_clone()?);
@@ -98,7 +98,7 @@ pub(crate) fn ask(stream: OwnedFd) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends back what comes until there is no more.
+/// Echoes the input until its end.
 pub(crate) fn answer(stream: OwnedFd) -> anyhow::Result<()> {
     let mut reader = File::from(stream.try_clone()?);
     let count = std::io::copy(&mut reader, &mut File::from(stream))?;

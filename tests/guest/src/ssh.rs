@@ -1,5 +1,5 @@
-//! The network of nested machines, as their users have it: level 1 is on a bridge of level 0, level 2 on one of level 1, and level 0's ssh
-//! logs in to level 2 through level 1. The programs are Debian's (`tests/lab/src/ssh.rs`): OpenSSH's client in level 0, dropbear in the
+//! The network of nested machines, as their users set it up: level 1 is on a bridge of level 0, level 2 on one of level 1, and level 0's
+//! ssh logs in to level 2 through level 1. The programs are Debian's (`tests/lab/src/ssh.rs`): OpenSSH's client in level 0, dropbear in the
 //! others.
 
 use std::fs::{self, DirBuilder};
@@ -30,19 +30,19 @@ pub(crate) const NAME: &str = "L0 logs in to an L2 by ssh through L1, both on br
 const HOST_MODULES: [&str; 4] = ["llc", "stp", "bridge", "tun"];
 const GUEST_MODULES: [&str; 3] = ["failover", "net_failover", "virtio_net"];
 
-/// Debian's programs in level 0's image; the other levels' have them too. They and their libraries are beside nvmm's own files, where all
-/// the folders lead that they are looked for in.
+/// Debian's programs in level 0's image, which the other levels also have. They and their libraries are next to nvmm's own files; the
+/// directories in which they are searched are links to there.
 const SSH: &str = "/bin/ssh";
 const SSH_KEYGEN: &str = "/bin/ssh-keygen";
 const DROPBEAR: &str = "/bin/dropbear";
 const DROPBEARKEY: &str = "/bin/dropbearkey";
 const FOLDERS: [&str; 3] = ["/bin", "/lib", "/lib64"];
 
-/// The files that level 0 makes for the servers: their key, and the client's public key.
+/// The files that level 0 creates for the servers: their key, and the client's public key.
 const HOST_KEY: &str = "nest/host_key";
 const AUTHORIZED: &str = "nest/authorized_keys";
 
-/// root's home, and ssh's files there.
+/// root's home directory, and ssh's files there.
 const HOME: &str = "/root/.ssh";
 const CLIENT_KEY: &str = "/root/.ssh/id_ed25519";
 const ACCOUNTS: &str = "root:x:0:0:root:/root:/bin/sh\n";
@@ -56,24 +56,24 @@ const LEVEL_1: Ipv4Addr = Ipv4Addr::new(10, 99, 1, 2);
 const LEVEL_1_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 99, 2, 1);
 const LEVEL_2: Ipv4Addr = Ipv4Addr::new(10, 99, 2, 2);
 
-/// The number of four-byte words that go to level 2 and come back: 1 MiB.
+/// The number of four-byte words that are sent to level 2 and back: 1 MiB.
 const WORDS: u32 = 1 << 18;
-/// The last command makes it, and level 2 then powers off.
+/// The file created by the last command, after which level 2 powers off.
 const DONE: &str = "/done";
-/// The time between two looks for it.
+/// The time between two checks for it.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The modules of both, which level 1 is.
+/// The modules of both kinds, as level 1 is both.
 pub(crate) fn modules() -> Vec<&'static str> {
     [&HOST_MODULES[..], &GUEST_MODULES].concat()
 }
 
-/// The name in level 0's image for one of the programs' files.
+/// The name in level 0's image of one of the programs' files.
 pub(crate) fn in_image(name: &str) -> String {
     format!("{DIRECTORY}/{name}")
 }
 
-/// Returns whether the file of an image is one of those.
+/// Returns whether a file of an image is one of these.
 pub(crate) fn is_program(name: &str) -> bool {
     Path::new(name).parent() == Some(Path::new(DIRECTORY))
 }
@@ -130,7 +130,7 @@ pub(crate) fn level_2(pid1: &Pid1) -> anyhow::Result<Child> {
     serve()
 }
 
-/// Waits for level 0's last command, and until its session has ended: level 0 would wait for the end of one that is cut off.
+/// Waits for level 0's last command, and for the end of its session: level 0 would wait for the end of a session that is cut off.
 pub(crate) fn until_done(mut server: Child) -> anyhow::Result<()> {
     // dropbear has a process for each session.
     let sessions = format!("/proc/{0}/task/{0}/children", server.id());
@@ -143,7 +143,7 @@ pub(crate) fn until_done(mut server: Child) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes this level a place for the programs, with a name.
+/// Prepares this level for the programs, and sets its host name.
 fn settle(name: &str) -> anyhow::Result<()> {
     for folder in FOLDERS {
         symlink(DIRECTORY, folder).with_context(|| format!("making {folder}"))?;
@@ -156,7 +156,7 @@ fn settle(name: &str) -> anyhow::Result<()> {
 /// Starts dropbear.
 fn serve() -> anyhow::Result<Child> {
     fs::copy(image::in_root(AUTHORIZED), format!("{HOME}/authorized_keys")).context("allowing level 0 in")?;
-    // In the foreground, by key only, with messages on the console.
+    // In the foreground, with key authentication only, and messages on the console.
     let mut command = Command::new(DROPBEAR);
     command.args(["-F", "-E", "-s", "-r"]).arg(image::in_root(HOST_KEY));
     command.stdin(Stdio::null()).spawn().context("starting dropbear")
@@ -183,7 +183,7 @@ fn make_keys() -> anyhow::Result<()> {
     fs::write(format!("{HOME}/config"), config).context("writing ssh's settings")
 }
 
-/// The image of `level`, with the files of this one that it needs.
+/// The image of `level`, with the files of this level that it needs.
 fn pack(manifest: &Manifest, level: u32) -> anyhow::Result<Memfd> {
     let is_last = level == manifest.levels;
     let modules: Vec<_> = modules().into_iter().map(Manifest::module).collect();
@@ -204,7 +204,7 @@ fn pack(manifest: &Manifest, level: u32) -> anyhow::Result<Memfd> {
     Ok(image)
 }
 
-/// Logs in to both levels by turns, has bytes come back from the second, and tells that to power off.
+/// Logs in to both levels in turn, sends bytes to the second and back, and makes it power off.
 fn log_in() -> anyhow::Result<()> {
     for name in NAMES {
         let found = ssh(name, "cat /proc/sys/kernel/hostname", Vec::new())?;
@@ -216,13 +216,13 @@ fn log_in() -> anyhow::Result<()> {
     ssh(NAMES[1], &format!(": > {DONE}"), Vec::new()).map(drop)
 }
 
-/// Runs a command there, and returns what it prints.
+/// Runs a command there, and returns its output.
 fn ssh(name: &str, command: &str, input: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let mut ssh = Command::new(SSH);
     ssh.args([name, command]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut ssh = ssh.spawn().context("starting ssh")?;
     let mut to = ssh.stdin.take().context("ssh has no pipe")?;
-    // It prints while it reads. If it does not read all, its output tells.
+    // It prints while it reads. Its output shows whether it has read everything.
     let writer = thread::spawn(move || to.write_all(&input));
     let output = ssh.wait_with_output().context("waiting for ssh")?;
     let _ = writer.join();
@@ -235,7 +235,7 @@ fn output(command: &mut Command) -> anyhow::Result<Vec<u8>> {
     printed(output).context(program)
 }
 
-/// The output of a program, unless it failed.
+/// The output of a program, if it succeeded.
 fn printed(output: Output) -> anyhow::Result<Vec<u8>> {
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "it ended with {}: {}", output.status, errors.trim_end());

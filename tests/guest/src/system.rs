@@ -1,7 +1,7 @@
-//! Debian's own system as level 1: level 0 starts it and judges it, level 1's /init hands over to it, and nvmm's script logs in there
-//! and has a program look around.
+//! Debian's own system as level 1: level 0 starts and checks it, level 1's /init hands over to it, and nvmm's script logs in there and runs
+//! a program that collects facts.
 //!
-//! kvm-clock is off, so that the system has its date from the real-time clock alone.
+//! kvm-clock is off, so that the system gets its date only from the real-time clock.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -21,17 +21,17 @@ use crate::interrupts;
 use crate::level0::Guest;
 use crate::scenario::{self, Record, SERIAL, UUID};
 
-/// The serial number of the system's disk, if the host gave one.
+/// The serial number of the system's disk, if the host provides one.
 pub(crate) const DISK: &str = "system";
-/// The argument by which the job runs this program.
+/// The argument with which the job runs this program.
 const LOOK: &str = "look-at-the-system";
 
 /// Level 1's disk for the record, and the system's.
 const RECORD: &str = "/dev/vda";
 const ROOT: &str = "/dev/vdb";
 
-/// The job: it logs in, has this program leave facts for level 0, and takes its status. The quotes keep the echo of the command from being
-/// taken for what it prints. The host watches the time.
+/// The script: it logs in, makes this program record facts for level 0, and takes its status. The quotes distinguish the echo of the
+/// command from its output. The host limits the time.
 const JOB: [&str; 18] = [
     "--expect-timeout",
     "0",
@@ -52,36 +52,36 @@ const JOB: [&str; 18] = [
     "--send",
     "systemctl poweroff",
 ];
-/// The image's.
+/// The image's password.
 const PASSWORD: &str = "lab";
 
-/// Seconds that the real-time clock may differ from level 0's, which it shows in whole ones.
+/// The seconds by which the real-time clock may differ from level 0's, which has a resolution of a second.
 const RTC_TOLERANCE: u64 = 2;
-/// Seconds that the system's date may differ. It goes by a TSC or PM timer that Linux measured on a busy machine.
+/// The seconds by which the system's date may differ. It is kept by a TSC or PM timer that Linux calibrated on a busy machine.
 const DATE_TOLERANCE: u64 = 60;
 
-/// The facts that the system tells of itself and of its machine.
+/// The facts of the system and its machine.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SystemFacts {
     /// The answer of `systemctl is-system-running`: `running`, `degraded` ...
     state: String,
-    /// Units that failed, a line for each.
+    /// The units that failed, one per line.
     failed: Vec<String>,
     /// The system's date, in seconds since 1970.
     date: u64,
-    /// The real-time clock's, as the kernel reads it.
+    /// The real-time clock's date, as the kernel reads it.
     rtc: u64,
     /// The clock's interrupts.
     rtc_interrupts: u64,
     clock_source: String,
     /// The device that the kernel takes random numbers from.
     random: String,
-    /// Of /etc/machine-id. On its first boot in KVM, systemd takes SMBIOS's UUID for it.
+    /// The contents of /etc/machine-id. On its first boot in KVM, systemd takes it from SMBIOS's UUID.
     machine_id: String,
     /// By dmidecode.
     serial: String,
     uuid: String,
-    /// All that dmidecode says.
+    /// All of dmidecode's output.
     tables: String,
     /// Kernel messages of level warning and above.
     warnings: Vec<String>,
@@ -89,12 +89,12 @@ pub(crate) struct SystemFacts {
     date_set: Option<String>,
 }
 
-/// Level 0: runs the system and judges it.
+/// Level 0: runs the system and checks it.
 pub(crate) fn run(manifest: &Manifest, image: &Memfd, disk: &Path) -> anyhow::Result<()> {
     // For the temporary overlay.
     fs::create_dir_all("/var/tmp").context("making /var/tmp")?;
     let guest = Guest {
-        // With XSAVE Linux warns of sizes that don't match on QEMU's CPU, on level 0 as well.
+        // With XSAVE, Linux warns of mismatched sizes on QEMU's CPU, also on level 0.
         cpu: "host-passthrough,-xsave",
         smp: "1",
         scenario: scenario::SYSTEM,
@@ -109,7 +109,7 @@ pub(crate) fn run(manifest: &Manifest, image: &Memfd, disk: &Path) -> anyhow::Re
     judge(&found.map_err(anyhow::Error::msg)?, before..=now()?)
 }
 
-/// Level 1: makes the other disk the root, and starts the system there. It comes back only if that fails.
+/// Level 1: makes the other disk the root, and starts the system there. Returns only if that fails.
 pub(crate) fn start() -> anyhow::Result<()> {
     let mut record = Record::read(Path::new(RECORD))?;
     record.boots += 1;
@@ -131,18 +131,18 @@ pub(crate) fn start() -> anyhow::Result<()> {
     Err(Command::new("/sbin/init").exec()).context("starting /sbin/init")
 }
 
-/// As an initramfs may: systemd leaves /run as it finds it.
+/// Adds the program in /run, as an initramfs may: systemd leaves that as it finds it.
 fn add_program(program: &Path) -> anyhow::Result<()> {
     fs::copy(image::in_root(image::INIT), program)?;
     Ok(fs::set_permissions(program, fs::Permissions::from_mode(0o755))?)
 }
 
-/// True in the process that is to call [`look`].
+/// Returns whether this process must call [`look`].
 pub(crate) fn is_job() -> bool {
     std::env::args_os().nth(1).is_some_and(|argument| argument == OsStr::new(LOOK))
 }
 
-/// The job in level 1: leaves facts, or why it can't gather them.
+/// The job in level 1: records facts, or the reason why it can't collect them.
 pub(crate) fn look() -> anyhow::Result<()> {
     let mut record = Record::read(Path::new(RECORD))?;
     record.system = Some(SystemFacts::gather().map_err(|error| format!("{error:#}")));
@@ -151,11 +151,11 @@ pub(crate) fn look() -> anyhow::Result<()> {
 
 impl SystemFacts {
     fn gather() -> anyhow::Result<Self> {
-        // This waits until no unit is still being started. Its status says the same as its word.
+        // This waits until no unit is still being started. Its status and its output say the same.
         let state = said("systemctl", &["is-system-running", "--wait"])?.0;
         let messages = output("dmesg", &["--kernel", "--notime"])?;
         let warnings = output("dmesg", &["--kernel", "--notime", "--level=warn,err,crit,alert,emerg"])?;
-        // It waits for the clock's next second: for its interrupt, or if none comes by looking.
+        // It waits for the clock's next second: by its interrupt, or if none arrives by polling.
         output("hwclock", &["--show", "--utc"])?;
         Ok(Self {
             state,
@@ -178,34 +178,34 @@ impl SystemFacts {
 /// `rtc_cmos rtc_cmos: setting system clock to 2026-11-28T09:30:00 UTC (1795858200)`.
 const DATE_SET: &str = "setting system clock to";
 
-/// Words of dmidecode for a table that breaks the specification.
+/// dmidecode's words for tables that violate the specification.
 const WRONG: [&str; 7] = ["BAD", "OUT OF SPEC", "broken", "Invalid", "TRUNCATED", "Wrong", "WARNING"];
 
-/// Kernel messages that say nothing about the machine.
+/// Kernel messages that indicate no fault of the machine.
 const USUAL: [&str; 10] = [
-    // An exit takes an emulated host longer than Linux allows to a reading of the PIT or the PM timer that it measures the TSC by.
+    // An exit takes an emulated host longer than Linux allows for reading the PIT or the PM timer, by which it calibrates the TSC.
     "tsc: Unable to calibrate against PIT",
     "tsc: HPET/PMTIMER calibration failed",
-    // Interrupts come late there, those that the APIC timer is measured by too.
+    // Interrupts are late there, including those by which the APIC timer is calibrated.
     "APIC calibration not consistent with PM-Timer",
     "hrtimer: interrupt took",
-    // It then goes without the TSC, and says so in four lines.
+    // Linux then stops using the TSC, and prints four lines about it.
     "Unstable clock detected, switching default tracing clock to \"global\"",
     "If you want to keep using the local clock, then add:",
     "\"trace_clock=local\"",
     "on the kernel command line",
-    // It is the image's.
+    // About the image's file system.
     "supports timestamps until 2038",
-    // It is Debian's kernel's.
+    // About Debian's kernel.
     "device-mapper: core: CONFIG_IMA_DISABLE_HTABLE is disabled",
 ];
 
-/// As many faults are named: an outcome is one line on the console, and lines have a limit.
+/// The most faults that are listed: an outcome is one line on the console, and lines have a limit.
 const NAMED: usize = 15;
-/// As many kernel messages are kept: the record has a limit.
+/// The most kernel messages that are kept: the record has a limit.
 const KEPT: usize = 100;
 
-/// Names all that is not as it should be of a system that ran during `times`.
+/// Lists all faults of a system that ran during `times`.
 fn judge(found: &SystemFacts, times: RangeInclusive<u64>) -> anyhow::Result<()> {
     let within = |time: u64, tolerance: u64| {
         (times.start().saturating_sub(tolerance)..=times.end().saturating_add(tolerance)).contains(&time)
@@ -252,7 +252,7 @@ fn lines(text: &str) -> Vec<String> {
     text.lines().map(|line| line.trim().to_owned()).collect()
 }
 
-/// Runs a program; returns what it prints, if it succeeds.
+/// Runs a program, which must succeed, and returns its output.
 fn output(program: &str, args: &[&str]) -> anyhow::Result<String> {
     match said(program, args)? {
         (text, true) => Ok(text),
@@ -260,7 +260,7 @@ fn output(program: &str, args: &[&str]) -> anyhow::Result<String> {
     }
 }
 
-/// Runs a program; returns what it prints, with its errors if it fails, and true if it succeeds.
+/// Runs a program, and returns its output, with its errors if it fails, and whether it succeeded.
 fn said(program: &str, args: &[&str]) -> anyhow::Result<(String, bool)> {
     let output = Command::new(program).args(args).output().with_context(|| format!("starting {program}"))?;
     let mut text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();

@@ -20,7 +20,7 @@ fn good() -> SystemFacts {
     }
 }
 
-/// Returns what is wrong once `change` has been made.
+/// Returns the faults that are found after `change`.
 fn wrong(change: impl FnOnce(&mut SystemFacts)) -> String {
     let mut facts = good();
     change(&mut facts);

@@ -1,5 +1,5 @@
-//! Level 1 without Linux: programs that run on the bare machine, started from one CD-ROM by SeaBIOS and isolinux, each of which does its
-//! job and resets the machine. The host makes the CD-ROM (`tests/lab/src/systems_cd.rs`).
+//! Level 1 without Linux: programs that run on the bare machine, started from one CD-ROM by SeaBIOS and isolinux. Each does its job and
+//! resets the machine. The host makes the CD-ROM (`tests/lab/src/systems_cd.rs`).
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -14,18 +14,18 @@ use crate::boot;
 use crate::interfaces::configure;
 use crate::legacy;
 
-/// The serial number of the disk that is the CD-ROM's image.
+/// The serial number of the disk with the CD-ROM's image.
 pub(crate) const DISK: &str = "systems";
 /// The test.
 pub(crate) const NAME: &str =
     "L1 is memtest86+, iPXE, hdt and GRUB's command line, one after another, from a CD-ROM by SeaBIOS";
 
-/// Memory that memtest86+ is soon through with, and level 0's tap.
+/// A memory size that memtest86+ tests quickly, and level 0's tap.
 const MACHINE: [&str; 4] = ["--memory", "32M", "--net", "tap=lab0,mac=52:54:00:00:00:02"];
 
 /// isolinux's prompt.
 const PROMPT: [&str; 2] = ["--expect", "boot: "];
-/// A pass of memtest86+ from 20 per cent on, which is followed by the per cent of its test, and no errors yet. ESC resets the machine.
+/// A pass of memtest86+ from 20 per cent on, followed by the per cent of its test, and no errors yet. ESC resets the machine.
 const MEMTEST: [&str; 6] = [
     "--send",
     "memtest",
@@ -34,7 +34,7 @@ const MEMTEST: [&str; 6] = [
     "--send",
     r"\x1b\c",
 ];
-/// iPXE's network device, by virtio-net, and the script of level 0, which waits for a key.
+/// iPXE's network device, by virtio-net, and level 0's script, which waits for a key.
 const IPXE: [&str; 8] = [
     "--send",
     "ipxe",
@@ -46,8 +46,8 @@ const IPXE: [&str; 8] = [
     r"x\c",
 ];
 const SCRIPT: &str = "#!ipxe\nprompt this script is from level 0\nreboot\n";
-/// hdt's view of the machine: one processor that can nest, five PCI functions (two bridges, network, random numbers and SATA), and a table
-/// of DMI, which is SMBIOS.
+/// hdt's view of the machine: one processor that supports nesting, five PCI functions (two bridges, network, random numbers and SATA), and
+/// a table of DMI, which is SMBIOS.
 const HDT: [&str; 22] = [
     "--send",
     "hdt",
@@ -72,7 +72,7 @@ const HDT: [&str; 22] = [
     "--send",
     "reboot",
 ];
-/// GRUB's list of PCI functions has SATA's controller, and it powers the machine off by ACPI.
+/// GRUB's list of PCI functions contains the SATA controller, and GRUB powers the machine off by ACPI.
 const GRUB: [&str; 10] = [
     "--send",
     "grub",
@@ -86,11 +86,11 @@ const GRUB: [&str; 10] = [
     "halt",
 ];
 
-/// Level 0: runs them with the CD-ROM that `disk` is.
+/// Level 0: runs them with the CD-ROM on `disk`.
 pub(crate) fn run(pid1: &mut Pid1, disk: &Path) -> anyhow::Result<()> {
     legacy::load(&pid1.manifest, &[legacy::TUN])?;
     let mut served = false;
-    // The tap is there once nvmm is, which is the first to speak.
+    // The tap exists once nvmm runs, which prints the first line.
     boot::hear_script(pid1, machine(disk), &mut |_| {
         if !std::mem::replace(&mut served, true) {
             serve()?;
@@ -108,7 +108,7 @@ fn machine(disk: &Path) -> Command {
     nvmm
 }
 
-/// Serves the script by HTTP, from now on: any request gets it.
+/// Serves the script by HTTP from now on, for any request.
 fn serve() -> anyhow::Result<()> {
     configure(legacy::TAP, legacy::LEVEL_0).context("configuring the tap")?;
     let listener = TcpListener::bind((legacy::LEVEL_0, 80)).context("opening HTTP's port")?;

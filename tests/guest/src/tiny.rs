@@ -1,4 +1,4 @@
-//! Tests with tiny guests, which level 0 starts with one CPU after another: a second each, where Linux takes many.
+//! Tests with tiny guests, which level 0 starts on one CPU model after another: each takes a second, where Linux takes many.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ const NESTING: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nesting"));
 const NO_NESTING: &str = "a CPU without VMX and SVM has no part of them";
 const NESTING_ON: &str = "--nested on gives qemu64 all of VMX or SVM";
 
-/// The CPUs whose CPUID is looked at. The host is a Haswell with VMX, or a first EPYC with SVM.
+/// The CPU models whose CPUID is checked. The host is a Haswell with VMX, or a first-generation EPYC with SVM.
 fn cpus(virt: Virtualization) -> &'static [&'static str] {
     match virt {
         Virtualization::Vmx => &[
@@ -54,12 +54,12 @@ fn cpus(virt: Virtualization) -> &'static [&'static str] {
     }
 }
 
-/// Two sockets of a core of two threads: each CPU has leaves of its own.
+/// Two sockets, each with one core of two threads: each CPU has different leaves.
 const SMP: &str = "4,sockets=2,cores=1,threads=2";
 const FURTHER_CPUS: &str = "3";
 const CPUS: usize = 4;
 
-/// CPUs that have neither.
+/// CPU models with neither VMX nor SVM.
 const WITHOUT: [&[&str]; 3] =
     [&["--nested", "off"], &["--cpu", "qemu64"], &["--cpu", "qemu64,+vmx,+svm", "--nested", "off"]];
 
@@ -73,7 +73,7 @@ fn name(cpu: &str) -> String {
     format!("CPUID of {cpu} is as shown")
 }
 
-/// Runs those that are wanted.
+/// Runs the wanted tests.
 pub(crate) fn run(virt: Virtualization, wanted: &Wanted, mut say: impl FnMut(&str, anyhow::Result<()>)) {
     for cpu in cpus(virt).iter().filter(|cpu| wanted.has(&name(cpu))) {
         say(&name(cpu), as_shown(cpu));
@@ -90,14 +90,14 @@ pub(crate) fn run(virt: Virtualization, wanted: &Wanted, mut say: impl FnMut(&st
     }
 }
 
-/// All CPUs of a guest have the leaves, and the VMX capabilities, that `nvmm cpu show` shows for them.
+/// Checks that all CPUs of a guest have the leaves and VMX capabilities in the output of `nvmm cpu show`.
 fn as_shown(cpu: &str) -> anyhow::Result<()> {
     let output = guest(CPUID, &["--cpu", cpu, "--smp", SMP, "--cmdline", FURTHER_CPUS])?;
     let cpus = Cpu::of_guest(&output).map_err(|error| anyhow!(error))?;
     ensure!(cpus.len() == CPUS, "{} CPUs: {output}", cpus.len());
     for (vcpu, mut found) in cpus.into_iter().enumerate() {
         let shown = shown(cpu, SMP, vcpu)?;
-        // The guest looks at the first one's MSRs.
+        // The guest reads only the first CPU's MSRs.
         if vcpu > 0 {
             found.vmx = shown.vmx.clone();
         }
@@ -106,28 +106,28 @@ fn as_shown(cpu: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A CPU is as it was to be.
+/// Checks that a CPU is as expected.
 pub(crate) fn same(vcpu: usize, shown: &Cpu, found: &Cpu) -> anyhow::Result<()> {
     let differences = shown.differences(found);
     ensure!(differences.is_empty(), "vCPU {vcpu}: {}", differences.join("; "));
     Ok(())
 }
 
-/// The CPU that a guest is to have, in the words of `nvmm cpu show`.
+/// The guest's expected CPU, from the output of `nvmm cpu show`.
 pub(crate) fn shown(cpu: &str, smp: &str, vcpu: usize) -> anyhow::Result<Cpu> {
     let output = nvmm(&["cpu", "show", cpu, "--raw", "--smp", smp, "--vcpu", &vcpu.to_string()])?;
     ensure!(output.status.success(), "nvmm cpu show: {}", String::from_utf8_lossy(&output.stderr));
     Cpu::of_raw(&String::from_utf8_lossy(&output.stdout)).map_err(|error| anyhow!(error))
 }
 
-/// Checks what a guest with these `options` finds of VMX and SVM.
+/// Checks which parts of VMX and SVM a guest with these `options` finds.
 fn asks_for_nesting(options: &[&str], want: &str) -> anyhow::Result<()> {
     let found = guest(NESTING, options)?;
     ensure!(nesting::normal(&found) == want, "{}:\n{found}where it should be\n{want}", options.join(" "));
     Ok(())
 }
 
-/// Runs a guest that ends with 21, and gives what it printed.
+/// Runs a guest, which must end with 21, and returns its output.
 fn guest(kernel: &[u8], options: &[&str]) -> anyhow::Result<String> {
     let path = Path::new("/tiny");
     fs::write(path, kernel).context("writing the guest")?;

@@ -1,4 +1,4 @@
-//! Sockets, dies, cores and threads: what level 0 asks for, and what Linux in level 1 finds.
+//! Sockets, dies, cores and threads: level 0's options, and the topology that Linux finds in level 1.
 
 use std::fs;
 use std::ops::Range;
@@ -34,19 +34,19 @@ pub(crate) struct Counts {
 
 pub(crate) const TWO_CORES: Counts = Counts { sockets: 1, dies: 1, cores: 2, threads: 1 };
 
-/// Linux 6.1 knows AMD's threads and dies by the topology extensions, which the SVM host lacks. They are leaves and nothing
-/// else, so that a guest can have them all the same.
+/// Linux 6.1 finds AMD's threads and dies by the topology extensions, which the SVM host lacks. They only consist of leaves, so a guest can
+/// have them anyway.
 const EXTENDED: &str = "<cpu mode='host-passthrough'><feature policy='require' name='topoext'/></cpu>";
 const EXTENDED_PATH: &str = "/extended.xml";
 
-/// The topologies to ask for on a host with `virt`.
+/// The topologies to test on a host with `virt`.
 pub(crate) fn asked(virt: Virtualization) -> anyhow::Result<Vec<Asked>> {
     fs::write(EXTENDED_PATH, EXTENDED).with_context(|| format!("writing {EXTENDED_PATH}"))?;
     let cpu = match virt {
         Virtualization::Vmx => "host-passthrough",
         Virtualization::Svm => "file:/extended.xml",
     };
-    // Three cores leave APIC ids out between the sockets.
+    // With three cores there are gaps between the sockets' APIC IDs.
     let threads = Asked {
         name: outcome::THREADS,
         cpu,
@@ -59,7 +59,7 @@ pub(crate) fn asked(virt: Virtualization) -> anyhow::Result<Vec<Asked>> {
         smp: "6,dies=3,threads=2",
         counts: Counts { sockets: 1, dies: 3, cores: 1, threads: 2 },
     };
-    // Twelve CPUs take the VMX host minutes.
+    // Twelve CPUs take minutes on the VMX host.
     Ok(if virt == Virtualization::Vmx { vec![dies] } else { vec![threads, dies] })
 }
 
@@ -68,18 +68,18 @@ impl Counts {
         self.sockets * self.package()
     }
 
-    /// CPUs of a package.
+    /// The number of CPUs in a package.
     fn package(&self) -> usize {
         self.dies * self.die()
     }
 
-    /// CPUs of a die.
+    /// The number of CPUs in a die.
     fn die(&self) -> usize {
         self.cores * self.threads
     }
 }
 
-/// Linux's place for one CPU. Lists of CPUs are sysfs': `0-2,5`.
+/// A CPU's position according to Linux. Lists of CPUs are in sysfs' form: `0-2,5`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Place {
     package: usize,
@@ -92,12 +92,12 @@ pub(crate) struct Place {
     /// /proc/cpuinfo's `siblings` and `cpu cores`.
     siblings: usize,
     cores: usize,
-    /// Level, type and CPUs of each cache.
+    /// The level, type and CPUs of each cache.
     caches: Vec<(u32, String, String)>,
 }
 
 impl Place {
-    /// That of each CPU.
+    /// The positions of all CPUs.
     pub(crate) fn all(cpuinfo: &str) -> anyhow::Result<Vec<Self>> {
         let blocks = cpuinfo.split("\n\n").filter(|block| !block.trim().is_empty());
         blocks.enumerate().map(|(number, block)| Self::of(number, block)).collect()
@@ -142,9 +142,9 @@ fn read(folder: &Path, name: &str) -> anyhow::Result<String> {
     Ok(text.trim_end().to_owned())
 }
 
-/// The CPUs are where they were asked to be.
+/// Checks that the CPUs are in the requested positions.
 pub(crate) fn judge(virt: Virtualization, asked: Counts, found: &[Place]) -> anyhow::Result<()> {
-    // On the SVM host's model Linux takes eight APIC ids for those that share the last cache, whatever the leaves say.
+    // On the SVM host's model Linux assumes that eight APIC IDs share the last cache, whatever the leaves report.
     let last_judged = if virt == Virtualization::Vmx { 3 } else { 2 };
     ensure!(found.len() == asked.cpus(), "{} CPUs, not {}", found.len(), asked.cpus());
     for (number, place) in found.iter().enumerate() {
@@ -154,7 +154,7 @@ pub(crate) fn judge(virt: Virtualization, asked: Counts, found: &[Place]) -> any
         });
         let want = Place {
             package: number / asked.package(),
-            // Linux has no rule for the numbers of dies that are alone, nor for cores' but that they differ.
+            // Linux numbers single dies in no defined way, and only guarantees that cores' numbers differ.
             die: if asked.dies > 1 { number / asked.die() % asked.dies } else { place.die },
             core: place.core,
             core_cpus: core.clone(),
@@ -185,7 +185,7 @@ pub(crate) fn judge(virt: Virtualization, asked: Counts, found: &[Place]) -> any
     Ok(())
 }
 
-/// As sysfs has it.
+/// A list of CPUs in sysfs' form.
 fn list(cpus: Range<usize>) -> String {
     match cpus.len() {
         1 => cpus.start.to_string(),

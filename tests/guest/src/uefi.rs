@@ -1,6 +1,6 @@
-//! Level 1 by UEFI from a whole disk: OVMF, GRUB's menu, and Debian's kernel as far as a shell on its root, with nvmm's script at the serial
-//! port. Bochs is slow: the way to Debian's login, time after time, is a test of its own that runs only when it is named. The host makes the
-//! disk (`tests/lab/src/boot_disks.rs`), and level 0 has it in memory, since Bochs has no virtio disks.
+//! Level 1 by UEFI from a whole disk: OVMF, GRUB's menu, and Debian's kernel up to a shell on its root, with nvmm's script at the serial
+//! port. Bochs is slow: repeated boots up to Debian's login are a separate test that runs only when it is named. The host makes the disk
+//! (`tests/lab/src/boot_disks.rs`), and level 0 has it in memory, since Bochs has no virtio disks.
 
 use std::fs;
 use std::process::Command;
@@ -46,18 +46,18 @@ const PROMPT: [&str; 2] = ["--expect", "re:^# $"];
 /// GRUB's words on its command line's screen.
 const DRAWN: &str = "drawn by GRUB";
 
-/// Shows the variable, less the four bytes of its attributes. The quotes keep the echo from being taken for it, and the pipe is there
+/// Shows the variable without the four bytes of its attributes. The quotes distinguish the echo from the output, and the pipe is needed
 /// because efivarfs can't seek.
 const LOOK: &str = "cd /sys/firmware/efi/efivars && mount -t efivarfs efivarfs . && cd . && \
                     echo variable':' $(cat Lab-* | tail -c +5)";
 const NONE: &str = "re:^variable:$";
 const KEPT: &str = "re:^variable: kept$";
-/// Makes it: non-volatile, for the boot loader and for the system.
+/// Creates the variable: non-volatile, accessible to the boot loader and the system.
 const WRITE: &str =
     r"printf '\\007\\000\\000\\000kept' > Lab-6c0e5a52-3f3c-4d7e-9d0b-5f6d1f0b7a11; echo written':' $?";
 const WRITTEN: &str = "re:^written: 0$";
 
-/// Level 0: runs the tests that are wanted.
+/// Level 0: runs the wanted tests.
 pub(crate) fn run(pid1: &mut Pid1, wanted: &Wanted, image: &Memfd) {
     if wanted.has(NAME) {
         let done = shell(pid1);
@@ -99,7 +99,7 @@ fn screen(pid1: &mut Pid1) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Logs in, and reboots, time after time.
+/// Logs in and reboots, several times.
 fn login(pid1: &mut Pid1) -> anyhow::Result<()> {
     let mut nvmm = machine()?;
     nvmm.args(OVMF_STARTS).args(boot::MENU).args(boot::LOGIN);
@@ -111,7 +111,7 @@ fn login(pid1: &mut Pid1) -> anyhow::Result<()> {
     boot::power_off(pid1, nvmm)
 }
 
-/// Has level 1 write the variable and reboot, powers it off by GRUB, and then starts another level 1 with the same variables.
+/// Makes level 1 write the variable and reboot, powers it off by GRUB, and then starts another level 1 with the same variables.
 fn shell(pid1: &mut Pid1) -> anyhow::Result<()> {
     let mut first = machine()?;
     first.args(OVMF_STARTS).args(SHELL).args(PROMPT).args(["--send", LOOK, "--expect", NONE]);

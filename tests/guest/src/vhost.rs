@@ -1,5 +1,5 @@
-//! vhost-vsock under Linux: programs of level 0 have sockets of its kernel to those of level 1. Level 1 is paused, and then resets itself, with a
-//! connection open.
+//! vhost-vsock under Linux: programs of level 0 connect by its kernel's sockets to those of level 1. Level 1 is paused, and then resets
+//! itself, with a connection open.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -22,7 +22,7 @@ use crate::reset::Reset;
 use crate::scenario::{self, Record};
 use crate::sockets::{self, GUEST_PORT, HOST_CID, HOST_PORT};
 
-/// Level 0's modules besides [`sockets::MODULES`], in order. Where they are no modules, the kernel has them.
+/// Level 0's modules besides [`sockets::MODULES`], in order. Those that are not modules are built into the kernel.
 pub(crate) const MODULES: [&str; 3] = ["vhost_iotlb", "vhost", "vhost_vsock"];
 
 /// Level 1's address, and nvmm's option with it.
@@ -38,7 +38,7 @@ struct Programs {
     held: Option<File>,
 }
 
-/// Level 0: has level 1 use them, reset itself, and use them again.
+/// Level 0: makes level 1 use them, reset itself, and use them again.
 pub(crate) fn run(manifest: &Manifest, image: &Memfd) -> anyhow::Result<()> {
     legacy::load(manifest, &[&sockets::MODULES[..2], &MODULES].concat())?;
     let mut programs = Programs::new()?;
@@ -58,7 +58,7 @@ impl Programs {
         Ok(Self { listener: af_vsock::listener(HOST_PORT, PATIENCE).context("listening")?, held: None })
     }
 
-    /// Connects to the guest, and then has the guest connect: before its reset twice, of which the second connection stays open.
+    /// Connects to the guest, and then accepts the guest's connections: two before its reset, the second of which stays open.
     fn talk(&mut self) -> anyhow::Result<()> {
         let is_again = self.held.is_some();
         if let Some(held) = self.held.take() {
@@ -70,7 +70,7 @@ impl Programs {
         if !is_again {
             let mut held = File::from(self.accept()?);
             is_in_use().context("starting a guest with the same address")?;
-            // It arrives when the guest goes on.
+            // The data arrives when the guest continues.
             control("stop")?;
             held.write_all(b"x").context("answering the paused guest")?;
             control("cont")?;
@@ -86,7 +86,7 @@ impl Programs {
     }
 }
 
-/// Has level 1's nvmm obey a command.
+/// Sends a command to level 1's nvmm.
 fn control(command: &str) -> anyhow::Result<()> {
     let output = nvmm().args(["ctl", SOCKET, command]).output().context("starting nvmm ctl")?;
     ensure!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
@@ -107,7 +107,7 @@ fn nvmm() -> Command {
     Command::new(image::in_root(NVMM))
 }
 
-/// Checks that the other side is known to be gone.
+/// Checks that the connection is reported as closed.
 fn has_ended(mut stream: File) -> anyhow::Result<()> {
     sockopt::set_socket_timeout(&stream, sockopt::Timeout::Recv, Some(Duration::from_secs(1)))?;
     match stream.read(&mut [0]) {
@@ -117,7 +117,7 @@ fn has_ended(mut stream: File) -> anyhow::Result<()> {
     }
 }
 
-/// Level 1: uses them, and on its first boot resets itself.
+/// Level 1: uses the sockets, and resets itself on its first boot.
 pub(crate) fn use_them(pid1: &mut Pid1, record: &mut Record, disk: &Path) -> anyhow::Result<()> {
     sockets::use_them(pid1).context("using sockets")?;
     if record.boots == 1 {

@@ -1,4 +1,4 @@
-//! A viewer of level 1's screen by VNC, as RFC 6143 has it: it takes raw pixels, and types.
+//! A viewer of level 1's screen by VNC, according to RFC 6143: it takes raw pixels, and types.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -13,17 +13,17 @@ use crate::screen::{Font, Pixels};
 
 /// RFC 6143, "DesktopSize Pseudo-Encoding".
 const DESKTOP_SIZE: i32 = -223;
-/// X's keysym of the key that ends a line.
+/// X's keysym of the Return key.
 const RETURN: u16 = 0xff0d;
-/// The time between looks at a server that is not there yet.
+/// The time between attempts to connect to a server that doesn't exist yet.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The characters of text mode have a column between them.
+/// The width of a character in text mode, which includes an empty column.
 const STRIDE: usize = 9;
-/// Bytes of a character in the BIOS's font.
+/// The bytes of a character in the BIOS's font.
 const HEIGHT: usize = 16;
 
-/// A viewer that is in.
+/// A connected viewer.
 #[derive(Debug)]
 pub(crate) struct Viewer {
     stream: TcpStream,
@@ -31,7 +31,7 @@ pub(crate) struct Viewer {
 }
 
 impl Viewer {
-    /// Waits for a server without a password, for as long as `is_up` says that there may be one.
+    /// Waits for a server without a password, as long as `is_up` returns that there may be one.
     pub(crate) fn connect(
         address: SocketAddr,
         is_up: &mut dyn FnMut() -> io::Result<bool>,
@@ -52,7 +52,7 @@ impl Viewer {
         stream.write_all(&[1])?;
         let result = read::<4>(&mut stream)?;
         ensure!(result == [0; 4], "it refuses with {result:?}");
-        // Others may stay.
+        // Share the screen with other viewers.
         stream.write_all(&[1])?;
         let init = read::<24>(&mut stream)?;
         let [width, height] = [[init[0], init[1]], [init[2], init[3]]].map(u16::from_be_bytes);
@@ -64,7 +64,7 @@ impl Viewer {
         Ok(Self { stream, pixels: Pixels::black(width.into(), height.into()) })
     }
 
-    /// Looks until the rows of text are as `is_right` wants them.
+    /// Requests updates until `is_right` accepts the rows of text.
     pub(crate) fn until(
         &mut self,
         font: &Font,
@@ -81,7 +81,7 @@ impl Viewer {
         }
     }
 
-    /// Types, and waits after each character until a row has that, too. An emulated keyboard keeps no more than a few.
+    /// Types, and waits after each character until a row shows it. An emulated keyboard buffers only a few.
     pub(crate) fn types(&mut self, font: &Font, prompt: &str, text: &str) -> anyhow::Result<()> {
         for (at, character) in text.bytes().enumerate() {
             self.key(character.into())?;
@@ -93,13 +93,13 @@ impl Viewer {
         self.key(RETURN)
     }
 
-    /// Types without looking.
+    /// Types without waiting.
     pub(crate) fn types_unseen(&mut self, text: &str) -> anyhow::Result<()> {
         text.bytes().try_for_each(|character| self.key(character.into()))?;
         self.key(RETURN)
     }
 
-    /// Moves the pointer to this place of the picture.
+    /// Moves the pointer to this position in the picture.
     pub(crate) fn points(&mut self, (x, y): (u16, u16)) -> anyhow::Result<()> {
         let ([a, b], [c, d]) = (x.to_be_bytes(), y.to_be_bytes());
         self.stream.write_all(&[5, 0, a, b, c, d]).context("pointing")
@@ -142,7 +142,8 @@ impl Viewer {
     }
 }
 
-/// The font of text mode, from the BIOS's option ROM for the VGA. It has the characters in order; the first is blank, and the second is a face.
+/// The font of text mode, from the BIOS's option ROM for the VGA. Its characters are in order; the first is blank, and the second is a
+/// face.
 pub(crate) fn font(rom: &str) -> anyhow::Result<Font> {
     const FACE: [u8; HEIGHT] = [0, 0, 0x7e, 0x81, 0xa5, 0x81, 0x81, 0xbd, 0x99, 0x81, 0x81, 0x7e, 0, 0, 0, 0];
     let bytes = fs::read(rom).with_context(|| format!("reading {rom}"))?;

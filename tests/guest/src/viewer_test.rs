@@ -2,7 +2,7 @@ use std::net::TcpListener;
 
 use super::*;
 
-/// A server that shows one white pixel beside another that stays black, and hears what is typed.
+/// A server that shows one white pixel next to one that stays black, and receives the typed keys.
 fn serve(listener: &TcpListener) -> io::Result<Vec<u8>> {
     let (mut stream, _) = listener.accept()?;
     stream.write_all(b"RFB 003.008\n")?;
@@ -30,7 +30,7 @@ fn a_viewer_reads_and_types() {
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || serve(&listener));
     let mut viewer = Viewer::connect(address, &mut || Ok(false)).unwrap();
-    // An exclamation mark is that pixel alone, in this font.
+    // In this font, an exclamation mark is a single pixel.
     let mut glyphs = [0; 256 * HEIGHT];
     glyphs[HEIGHT * usize::from(b'!') + 2] = 0b0100_0000;
     viewer.until(&Font::of_bits(STRIDE, &glyphs), |rows| rows == ["!"]).unwrap();

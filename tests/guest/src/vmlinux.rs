@@ -8,7 +8,7 @@ const HEADER_MAGIC: usize = 0x202;
 const PAYLOAD_OFFSET: usize = 0x248;
 const PAYLOAD_LENGTH: usize = 0x24c;
 
-/// LZ4's legacy frame, as Linux has it: the magic number, and blocks with their lengths, each of which grows to at most 8 MiB.
+/// LZ4's legacy frame, which Linux uses: the magic number, and blocks with their lengths, each of which expands to at most 8 MiB.
 const LZ4_LEGACY: [u8; 4] = 0x184c_2102_u32.to_le_bytes();
 const LZ4_BLOCK: usize = 8 << 20;
 
@@ -21,7 +21,7 @@ pub(crate) fn extract(bzimage: &[u8]) -> anyhow::Result<Vec<u8>> {
     };
     let start = setup.checked_add(number(bzimage, PAYLOAD_OFFSET)?).context("the payload's offset")?;
     let len = number(bzimage, PAYLOAD_LENGTH)?;
-    // The last word is the payload's size when unpacked, as the compressed kernel wants to know it.
+    // The last word is the payload's uncompressed size, which the kernel's own decompressor needs.
     let payload = start.checked_add(len).and_then(|end| bzimage.get(start..end)?.split_last_chunk::<4>());
     let (payload, size) = payload.context("the payload is outside the file")?;
     let Some(blocks) = payload.strip_prefix(&LZ4_LEGACY) else {

@@ -1,4 +1,4 @@
-//! The tests that level 0 is to run: their names, in a file of its image.
+//! The tests that level 0 must run: their names, in a file of its image.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,8 +14,8 @@ pub(crate) const FILE: &str = "wanted";
 pub(crate) struct Wanted(BTreeSet<String>);
 
 impl Wanted {
-    /// Chooses from those `planned` for every run: all of them or, if `part` is given, those whose names have it, also of those that are
-    /// too `long` for every run.
+    /// Selects from the tests `planned` for every run: all of them or, if `part` is given, those whose names contain it, also from those
+    /// that are too `long` for every run.
     pub(crate) fn choose(planned: Vec<String>, long: &[&str], part: Option<&str>) -> Self {
         let Some(part) = part else { return Self(planned.into_iter().collect()) };
         let all = planned.into_iter().chain(long.iter().copied().map(str::to_owned));
@@ -38,7 +38,7 @@ impl Wanted {
         self.0.contains(name)
     }
 
-    /// Tells whether one of `names` is among them: a test with many outcomes runs for each of them.
+    /// Returns whether one of `names` is wanted: a test with many outcomes runs for any of them.
     pub(crate) fn any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.has(name))
     }

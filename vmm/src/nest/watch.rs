@@ -41,7 +41,7 @@ impl Watch {
     /// Begins to watch level `own`, which starts now, and those above it up to `last`.
     #[must_use]
     pub(super) fn new(own: u32, last: u32, pace: &Pace, now: Duration) -> Self {
-        // // The host watches level 0.
+        // The host watches level 0.
         let watches = own == 0 || !pace.alone;
         Self {
             own,
@@ -101,7 +101,7 @@ impl Watch {
                 self.since = now;
                 self.doing = "before it powered off";
             }
-            // // A saved level may wait for days. The host of a restored one watches it.
+            // A saved level may wait for days. The host of a restored one watches it.
             Said::Ready if *level == self.top => self.limit = None,
             Said::Up(_) if *level == self.top => self.doing = "before its disk check was done",
             Said::Disk { .. } if *level == self.top => self.doing = "after its disk check",

@@ -119,7 +119,7 @@ impl Stdin {
                 Ok(len @ 1..) => {
                     input.push(&bytes[..len]);
                 }
-                // // Another reader was faster.
+                // Another reader was faster.
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Ok(0) | Err(_) => self.ended = true,

@@ -116,7 +116,7 @@ impl Client {
         if self.takes_commands() {
             self.receive();
         } else if has_hung_up(&self.socket) {
-            // // Drop its pending commands too, as it no longer wants the answers.
+            // Drop its pending commands too, as it no longer wants the answers.
             (self.ended, self.deaf, self.waits) = (true, true, None);
         }
         self.go_on(known, ask);
@@ -158,7 +158,7 @@ impl Client {
 
     /// Shuts down the connection before its descriptor is closed.
     pub(super) fn hang_up(&self) {
-        // // Fails if the client has closed it.
+        // Fails if the client has closed it.
         let _ = shutdown(&self.socket, Shutdown::Both);
     }
 
@@ -276,7 +276,7 @@ impl Client {
 
     fn send(&mut self) {
         if !self.deaf && self.outbox.send(&self.socket).is_err() {
-            // // Still read: its last commands may have been sent before it closed.
+            // Still read: its last commands may have been sent before it closed.
             self.deaf = true;
         }
     }

@@ -41,11 +41,11 @@ pub fn qmp(data: &[u8]) {
         }
         let (part, others) = parts.split_at(usize::from(len).min(parts.len()));
         rest = if len < 0xfe { others } else { parts };
-        // // A client that has hung up receives nothing.
+        // A client that has hung up receives nothing.
         let part = if len < 0xfe { part } else { &[] };
         let _ = theirs.write(part);
         client.serve(&known, &mut |_, ask| asked.push(ask));
-        // // Each answer may lead to another question.
+        // Each answer may lead to another question.
         while let Some(ask) = asked.pop() {
             let answer = match ask {
                 Ask::Quit => continue,

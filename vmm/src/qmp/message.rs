@@ -50,7 +50,7 @@ impl Call {
         let command = match members.remove("execute") {
             Some(Value::String(command)) => command,
             Some(_) => return Err(refuse("QMP input member 'execute' must be a string")),
-            // // Only `exec-oob`, or members without a meaning.
+            // Only `exec-oob`, or members without a meaning.
             None if members.is_empty() => return Err(refuse("QMP input lacks member 'execute'")),
             None => String::new(),
         };

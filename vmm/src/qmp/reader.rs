@@ -107,12 +107,12 @@ impl Reader {
 
     /// Scans the next byte. Returns the end of the text, if this is it.
     fn step(&mut self, byte: u8) -> Option<End> {
-        // // QEMU's clients send such bytes to have the text before them discarded.
+        // QEMU's clients send such bytes to have the text before them discarded.
         if matches!(byte, 0..=8 | 0xb | 0xc | 0xe..=0x1f | 0xfe | 0xff) {
             return Some(End::Broken);
         }
         match (self.place, byte) {
-            // // A JSON string can't continue on another line. The next line may be a text.
+            // A JSON string can't continue on another line. The next line may be a text.
             (Place::String | Place::Escape, b'\n' | b'\r') => return Some(End::Broken),
             (Place::String, b'"') => {
                 self.place = Place::Gap;

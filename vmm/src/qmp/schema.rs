@@ -61,7 +61,7 @@ impl Schema {
             Type::Object(members) => return self.object(members.iter().copied()),
             Type::Enum(values) => {
                 let members: Vec<_> = values.iter().map(|value| json!({"name": value})).collect();
-                // // QEMU gives the values in both forms.
+                // QEMU gives the values in both forms.
                 return self.number(json!({"meta-type": "enum", "members": members, "values": values}));
             }
         };

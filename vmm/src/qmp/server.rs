@@ -102,7 +102,7 @@ impl Server {
                 Ok(Some(socket)) => {
                     let why =
                         format!("there are {MOST} clients already; try again when one of them has gone");
-                    // // A new socket's buffer has room for a line.
+                    // A new socket's buffer has room for a line.
                     let _ = send(&socket, message::refusal(&why).as_bytes(), SendFlags::NOSIGNAL);
                 }
                 Err(error) => {
@@ -148,7 +148,7 @@ fn ask_kvm(question: ModelQuestion, kvm: &OpenKvm, reply: Reply) {
 
 impl Source for Server {
     fn watches(&mut self) -> Vec<Events> {
-        // // The last call did not name these, so they are no longer watched.
+        // The last call did not name these, so they are no longer watched.
         self.gone = self.clients.extract_if(.., |client| client.is_over()).collect();
         self.gone.iter().for_each(Client::hang_up);
         let listens = self.listens && self.listens_at.is_none();

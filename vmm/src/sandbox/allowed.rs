@@ -211,7 +211,7 @@ const BLOCK_SIZES: &[u32] = &[0x1268, 0x127b];
 
 /// All rules. Of the rules for one call, the most frequent come first.
 pub(super) const TABLE: &[Allowed] = &[
-    // // Calls of every Rust program's threads.
+    // Calls of every Rust program's threads.
     any(libc::SYS_futex, Who::all(), "locks and channels"),
     any(libc::SYS_read, Who::all(), "what is open: eventfds, sockets, files"),
     any(libc::SYS_write, Who::all(), "what is open, and messages"),
@@ -249,7 +249,7 @@ pub(super) const TABLE: &[Allowed] = &[
     any(libc::SYS_eventfd2, Who::all(), "wakes between threads"),
     any(libc::SYS_timerfd_settime, Who::all(), "an output's timer, which every message sets"),
     any(libc::SYS_timerfd_create, Who::all(), "an output's timer, and those of devices"),
-    // // ioctls, the most frequent first.
+    // ioctls, the most frequent first.
     only(libc::SYS_ioctl, &[is(1, &[KVM_RUN])], Who::VCPU, "running the guest"),
     only(
         libc::SYS_ioctl,
@@ -299,7 +299,7 @@ pub(super) const TABLE: &[Allowed] = &[
     any(libc::SYS_epoll_wait, WORKING, "events"),
     any(libc::SYS_epoll_ctl, WORKING, "events of what has come since"),
     any(libc::SYS_epoll_create1, WORKING, "the main loop, and devices' workers"),
-    // // Open sockets, and their peers.
+    // Open sockets, and their peers.
     any(libc::SYS_accept4, SERVERS, "clients, viewers, debuggers, programs"),
     any(libc::SYS_recvfrom, CONNECTED, "what they send; news of network interfaces"),
     any(libc::SYS_sendto, CONNECTED, "what they get; the service manager"),
@@ -319,7 +319,7 @@ pub(super) const TABLE: &[Allowed] = &[
         "--vsock uds=: a program of the host's",
     ),
     any(libc::SYS_connect, Who::SOCKETS, "--vsock uds=: a program of the host's"),
-    // // Open files.
+    // Open files.
     any(libc::SYS_pread64, DISKS.union(Who::MEMORY), "disks, kernels, the memory of a snapshot"),
     any(libc::SYS_pread64, Who::MAIN, "the PID file, which may be another's by now"),
     any(libc::SYS_pread64, Who::VCPU, "kernel and initramfs, which firmware reads by fw_cfg"),
@@ -349,7 +349,7 @@ pub(super) const TABLE: &[Allowed] = &[
     any(libc::SYS_splice, Who::INPUT, "stdin into its pipe"),
     any(libc::SYS_sendfile, Who::INPUT, "stdin into its pipe"),
     any(libc::SYS_copy_file_range, Who::INPUT, "stdin into its pipe"),
-    // // Files of commands, such as screendump and dump-guest-memory, media of the CD-ROM drive, UEFI variables.
+    // Files of commands, such as screendump and dump-guest-memory, media of the CD-ROM drive, UEFI variables.
     any(libc::SYS_openat, FILES, "opening them"),
     any(libc::SYS_openat, Who::REOPENS, "/dev/vhost-vsock, which keeps connections until it is closed"),
     any(libc::SYS_newfstatat, FILES, "looking what is there"),
@@ -379,14 +379,14 @@ pub(super) const TABLE: &[Allowed] = &[
         Who::MACHINE,
         "--log-file and --daemonize take stderr's place",
     ),
-    // // passt, which nvmm has started earlier.
+    // passt, which nvmm has started earlier.
     any(libc::SYS_wait4, PROCESSES, "whether it has ended, and how"),
     any(
         libc::SYS_pidfd_send_signal,
         PROCESSES,
         "its end, if it does not end by itself; no other process is open",
     ),
-    // // The spawner, and a new thread before it has its own filter.
+    // The spawner, and a new thread before it has its own filter.
     only(libc::SYS_clone, &[IS_THREAD], Who::SPAWNER, "making threads, and no processes"),
     missing(
         libc::SYS_clone3,

@@ -90,7 +90,7 @@ fn halves(value: u64) -> (u32, u32) {
 fn ranges(table: &[Allowed], who: Who) -> Vec<(u32, Answer<'_>)> {
     let mut ranges = vec![(0, Answer::Refused)];
     let mut rules: Vec<_> = table.iter().filter(|rule| rule.who.intersects(who)).collect();
-    // // A stable sort: of the rules for one call, the first is still checked first.
+    // A stable sort: of the rules for one call, the first is still checked first.
     rules.sort_by_key(|rule| rule.call);
     for same in rules.chunk_by(|one, other| one.call == other.call) {
         let call = same[0].call;
@@ -99,7 +99,7 @@ fn ranges(table: &[Allowed], who: Who) -> Vec<(u32, Answer<'_>)> {
             Some(_) => Answer::Allowed,
             None => Answer::If(same.to_vec()),
         };
-        // // The range before ends at this call, or is empty.
+        // The range before ends at this call, or is empty.
         if ranges.last().is_some_and(|(start, _)| *start == call) {
             ranges.pop();
         }
@@ -214,7 +214,7 @@ impl Code {
         if arg.mask != u32::MAX {
             self.push(statement(AND, arg.mask));
         }
-        // // Only the lower half: the kernel uses 32 bits of these arguments, as tests of the table ensure.
+        // Only the lower half: the kernel uses 32 bits of these arguments, as tests of the table ensure.
         self.push(load(ARGS + 8 * u32::from(arg.index)));
         self.here()
     }
@@ -224,7 +224,7 @@ impl Code {
 fn middle(ranges: &[(u32, Answer<'_>)], end: u32) -> usize {
     let half = ranges[0].0.midpoint(end);
     let above = ranges.partition_point(|(first, _)| *first <= half);
-    // // The range in the middle goes to the side that has fewer numbers.
+    // The range in the middle goes to the side that has fewer numbers.
     let (first, next) = (ranges[above - 1].0, ranges.get(above).map_or(end, |(next, _)| *next));
     let at = if half - first < next.saturating_sub(half) { above - 1 } else { above };
     at.clamp(1, ranges.len() - 1)

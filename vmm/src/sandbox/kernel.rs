@@ -24,7 +24,7 @@ pub(super) fn check() -> io::Result<()> {
 pub(super) fn filter(program: &[sock_filter], logs: bool) -> io::Result<()> {
     set_no_new_privs(true)?;
     let flags = if logs { SECCOMP_FILTER_FLAG_LOG } else { 0 };
-    // // Linux before 5.16 would disable speculative store bypass for the thread, to protect programs that run untrusted code. That slows
+    // Linux before 5.16 would disable speculative store bypass for the thread, to protect programs that run untrusted code. That slows
     // down a guest on this thread a lot, and no filtered thread runs untrusted code in the process itself.
     let refused = set(program, flags | SECCOMP_FILTER_FLAG_SPEC_ALLOW).is_err();
     if refused { set(program, flags) } else { Ok(()) }

@@ -140,7 +140,7 @@ fn of_main(outside: &Outside) -> Result<RulesetCreated, RulesetError> {
 
 /// Rules that refuse everything that landlock can, including signals to other processes if nvmm `is_alone`.
 fn nothing(is_alone: bool) -> Result<RulesetCreated, RulesetError> {
-    // // Kernels with this bug also refuse signals between the threads of a process.
+    // Kernels with this bug also refuse signals between the threads of a process.
     let signals = is_alone && Erratum::current().contains(Erratum::ScopedSignalHandling);
     let scopes = if signals { Scope::from_all(TRIED) } else { Scope::AbstractUnixSocket.into() };
     let files = AccessFs::from_all(TRIED);

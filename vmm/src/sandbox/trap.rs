@@ -55,7 +55,7 @@ struct Refused {
 
 const _: () = assert!(offset_of!(Refused, place) == 16 && size_of::<Refused>() <= size_of::<siginfo_t>());
 
-// // The one instruction whose calls all filters of `--sandbox log` allow. The function takes the number and the arguments of a call.
+// The one instruction whose calls all filters of `--sandbox log` allow. The function takes the number and the arguments of a call.
 std::arch::global_asm!(
     ".hidden nvmm_sandbox_call",
     ".hidden nvmm_sandbox_called",

@@ -98,7 +98,7 @@ impl NewDirectory {
         let named = |flags| renameat_with(CWD, self.draft.path(), CWD, &self.path, flags);
         match named(RenameFlags::NOREPLACE) {
             Err(rustix::io::Errno::EXIST) if self.replaces => {
-                // // The draft's name now belongs to the old snapshot, which is removed on drop.
+                // The draft's name now belongs to the old snapshot, which is removed on drop.
                 named(RenameFlags::EXCHANGE).with_context(|| shown.clone())?;
                 drop(self.draft);
             }

@@ -36,7 +36,7 @@ pub(super) fn record(config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Resu
         disk.flush().with_context(|| format!("disk {}: it can't be flushed", disk.name()))?;
     }
     let records = look(config, devices);
-    // // Images of other devices may have no file, but be in memory.
+    // Images of other devices may have no file, but be in memory.
     let unseen = records.iter().filter(|disk| disk.name.starts_with("disk ") && disk.files.is_empty());
     for DiskRecord { name, .. } in unseen {
         log::warn!(

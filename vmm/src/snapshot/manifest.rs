@@ -166,7 +166,7 @@ impl Manifest {
             nvmm: String,
         }
         const DAMAGED: &str = "it was changed or damaged since it was saved (its checksum is wrong)";
-        // // Snapshots of other versions may have no such checksum.
+        // Snapshots of other versions may have no such checksum.
         if let Ok(Format { format, nvmm }) = serde_json::from_str(text)
             && format != FORMAT
         {

@@ -35,7 +35,7 @@ const MOST_RANGES: u64 = 16;
 
 /// Registers that KVM supports but does not list, apart from the ranges above.
 const UNLISTED: [u32; 18] = [
-    // // The MTRRs of fixed ranges, and their default type.
+    // The MTRRs of fixed ranges, and their default type.
     0x250,
     0x258,
     0x259,

@@ -136,7 +136,7 @@ impl Options {
         }
         let is_old = |(name, value): &(String, Option<Text>)| match (name.as_str(), value) {
             ("uuid", _) => true,
-            // // It contained only the UUID.
+            // It contained only the UUID.
             ("smbios", Some(Text::Utf8(text))) => text == "type=1",
             _ => false,
         };
@@ -258,7 +258,7 @@ impl Options {
         }
         let place = self.find("net", id, "net", 0)?;
         let old = words::encode(&OsString::from(&*place));
-        // // The first part is the place, whatever its key is.
+        // The first part is the place, whatever its key is.
         let kept = old.split(',').skip(1).filter(|part| device(&part) && key(part) != "id");
         let (named, first): (Vec<&str>, Vec<&str>) = parts.iter().partition(|part| key(part) == "id");
         let merged: Vec<_> = first.into_iter().chain(named).chain(kept).collect();

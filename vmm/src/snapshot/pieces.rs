@@ -54,7 +54,7 @@ pub(super) fn each<T: Send + 'static>(
     let shared = Arc::new(shared);
     let threads = MOST_THREADS.min(count / LEAST_EACH);
     let threads = if threads > 1 { threads.min(processors()) } else { 1 };
-    // // If the host can't start more threads, this one does the work.
+    // If the host can't start more threads, this one does the work.
     let others = (1..threads).map_while(|_| {
         let shared = Arc::clone(&shared);
         threads::spawn(&Role::Memory, move || shared.run(&|| false)).ok()

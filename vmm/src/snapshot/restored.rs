@@ -197,7 +197,7 @@ impl Restored {
         }
         .with_context(|| self.shown.clone())?;
         devices.load(&self.state.devices).with_context(|| self.shown.clone())?;
-        // // A machine that is moved keeps its identity.
+        // A machine that is moved keeps its identity.
         if let Memory::Saved { .. } = self.memory {
             devices.begin_generation();
         }

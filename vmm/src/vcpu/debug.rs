@@ -51,7 +51,7 @@ impl Vcpu {
         let new = old.with(registers).ok_or_else(|| {
             Refusal("a segment register can't be changed: only the guest can load its descriptor".to_owned())
         })?;
-        // // First the mode, on which the validity of the others depends.
+        // First the mode, on which the validity of the others depends.
         if new.sregs != old.sregs {
             self.fd.set_sregs(&new.sregs).map_err(refused("segment and control registers"))?;
         }

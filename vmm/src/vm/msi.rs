@@ -68,7 +68,7 @@ impl Msi for KvmMsi {
         let Routes { vm, x2apic_ids, .. } = &*self.routes;
         match again(|| vm.signal_msi(to_kvm(message, *x2apic_ids))) {
             Ok(_) => {}
-            // // A mistake of the guest: no local APIC accepts such a message.
+            // A mistake of the guest: no local APIC accepts such a message.
             Err(error) if [libc::EPERM, libc::EINVAL].contains(&error.errno()) => {
                 log::debug!("KVM_SIGNAL_MSI of {message:x?}: {error}");
             }
@@ -145,7 +145,7 @@ impl Routes {
         }
         let set = self.write(&messages);
         if set.is_err() {
-            // // A message that KVM refuses must not block the others.
+            // A message that KVM refuses must not block the others.
             messages.insert(gsi, None);
             self.write(&messages)?;
         }

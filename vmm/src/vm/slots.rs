@@ -98,7 +98,7 @@ impl KvmSlots {
             memory_size: pages.len() as u64,
             userspace_addr: pages.ptr_guard_mut().as_ptr().expose_provenance() as u64,
         };
-        // // SAFETY: the pages belong to the owner, and stay mapped while `mapped` holds it: until KVM has deleted the slot, or until no
+        // SAFETY: the pages belong to the owner, and stay mapped while `mapped` holds it: until KVM has deleted the slot, or until no
         // vCPU can run any more.
         again(|| unsafe { self.vm.set_user_memory_region(region) })?;
         mapped.insert(slot, Mapped { owner, range });
@@ -129,7 +129,7 @@ impl MemorySlots for KvmSlots {
         let region = kvm_userspace_memory_region { slot, ..Default::default() };
         // SAFETY: a region of no bytes maps nothing, and RAM's slots are not in `mapped`.
         again(|| unsafe { self.vm.set_user_memory_region(region) })?;
-        // // KVM's log of the slot is gone.
+        // KVM's log of the slot is gone.
         mapped.remove(&slot).iter().for_each(Mapped::mark);
         Ok(())
     }

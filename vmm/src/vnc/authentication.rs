@@ -81,7 +81,7 @@ impl fmt::Debug for Password {
 /// The host has no random numbers.
 pub(super) fn challenge() -> io::Result<Block> {
     let mut challenge = Block::default();
-    // // A request this small never returns fewer bytes.
+    // A request this small never returns fewer bytes.
     getrandom(&mut challenge, GetRandomFlags::empty())?;
     Ok(challenge)
 }

@@ -49,7 +49,7 @@ pub fn vnc(data: &[u8]) {
             return;
         }
         assert!(session.output().len() <= MOST_OUTPUT, "{}", session.output().len());
-        // // The viewer reads a part of the output or all of it.
+        // The viewer reads a part of the output or all of it.
         let sent = session.output().len().min(usize::from(len) << 6);
         session.sent(sent);
     }

@@ -127,7 +127,7 @@ impl Handshake {
                 self.0 = Step::Init;
                 Ok(Progress::Took(response.len()))
             }
-            // // Its flag, whether other viewers may stay, is ignored: here they share the screen.
+            // Its flag, whether other viewers may stay, is ignored: here they share the screen.
             Step::Init => Ok(if bytes.is_empty() { Progress::Waits } else { Progress::Done(1) }),
         }
     }
@@ -144,7 +144,7 @@ impl Handshake {
             self.0 = Step::Security(version);
             return Ok(());
         }
-        // // An old viewer gets the type, and has no choice.
+        // An old viewer gets the type, and has no choice.
         output.extend(u32::from(security).to_be_bytes());
         match password {
             Some(_) => self.challenge(version, output),

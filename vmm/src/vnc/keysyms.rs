@@ -68,7 +68,7 @@ const RUNS: &[(u32, &[u8])] = &[
     (0xffe7, &[0x38, 0xb8, 0x38, 0xb8, 0xdb, 0xdc]),
     // Delete.
     (0xffff, &[0xd3]),
-    // // ISO_Left_Tab: Tab with Shift, which is already pressed.
+    // ISO_Left_Tab: Tab with Shift, which is already pressed.
     (0xfe20, &[0x0f]),
 ];
 

@@ -140,7 +140,7 @@ impl Painter {
         } else {
             Sizes::Fixed
         };
-        // // By this the viewer learns that the server supports the extension.
+        // By this the viewer learns that the server supports the extension.
         self.tell_size = (self.sizes == Sizes::Extended).then_some((BY_SERVER, DONE));
         self.tell_extended_keys = list.contains(&EXTENDED_KEYS);
     }
@@ -170,7 +170,7 @@ impl Painter {
         let mut rects = Vec::new();
         let mut pixels = mem::take(&mut self.pixels);
         pixels.clear();
-        // // Only copy here, as other threads wait meanwhile.
+        // Only copy here, as other threads wait meanwhile.
         screen.look(&mut |picture| {
             rects = self.rects(picture, request);
             rects.iter().for_each(|rect| copy(picture, *rect, &mut pixels));
@@ -233,7 +233,7 @@ impl Painter {
         }
         let rect = Rect { x: reason, y: status, width, height };
         put_rect(rect, EXTENDED_DESKTOP_SIZE, to);
-        // // One screen, of ID 0, at 0, 0, without flags.
+        // One screen, of ID 0, at 0, 0, without flags.
         to.extend([1, 0, 0, 0]);
         to.extend([0; 4]);
         [0, 0, width, height].iter().for_each(|number| to.extend(number.to_be_bytes()));
@@ -303,7 +303,7 @@ fn holds(outer: Rect, inner: Rect) -> bool {
 /// each, and compress better.
 fn joined(rects: impl Iterator<Item = Rect>) -> Vec<Rect> {
     let mut joined: Vec<Rect> = Vec::new();
-    // // The indexes of the rectangles in the previous row of tiles, and in this one.
+    // The indexes of the rectangles in the previous row of tiles, and in this one.
     let (mut above, mut here) = (Vec::new(), Vec::new());
     let mut row = None;
     for rect in rects {

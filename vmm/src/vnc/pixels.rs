@@ -100,7 +100,7 @@ impl Converter {
     pub(super) fn append(&self, pixels: &[u32], to: &mut Vec<u8>) {
         let PixelFormat { bits, big_endian, .. } = self.format;
         let pixels = pixels.iter().map(|&pixel| self.convert(pixel));
-        // // A pixel consists of only its low bytes.
+        // A pixel consists of only its low bytes.
         match (bits, big_endian) {
             (32, false) => to.extend(pixels.flat_map(u32::to_le_bytes)),
             (32, true) => to.extend(pixels.flat_map(u32::to_be_bytes)),

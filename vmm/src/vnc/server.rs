@@ -100,7 +100,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stop.set();
-        // // A panic has been printed already.
+        // A panic has been printed already.
         let _ended = self.thread.take().map(JoinHandle::join);
         let viewers = std::mem::take(&mut *lock(&self.shared.viewers));
         for viewer in viewers {
@@ -136,7 +136,7 @@ impl Shared {
     fn take(self: &Arc<Self>, socket: OwnedFd, number: u32) -> io::Result<()> {
         prepare(&socket);
         let address = getpeername(&socket)?.and_then(|address: SocketAddrAny| address.try_into().ok());
-        // // Locked until the new thread is in the list, in which it marks its own end.
+        // Locked until the new thread is in the list, in which it marks its own end.
         let mut viewers = lock(&self.viewers);
         for gone in viewers.extract_if(.., |viewer| viewer.gone) {
             let _ended = gone.thread.join();

@@ -127,7 +127,7 @@ impl TestViewer {
             rects.push(data);
             told.push(Told { at, encoding });
         }
-        // // The update is complete, so the streams can continue.
+        // The update is complete, so the streams can continue.
         for (Told { at: [x, y, width, height], encoding }, data) in told.iter().zip(rects) {
             if matches!(encoding, -223 | -308) {
                 self.size = (*width, *height);

@@ -88,7 +88,7 @@ pub(super) fn serve(connection: &Connection, mut session: Session, stop: &Stop) 
     if matches!(end, End::Session(SessionError::Handshake(HandshakeError::Password))) {
         let _ = stop.pause(WRONG_PASSWORD);
     }
-    // // A last message, if there is room for it.
+    // A last message, if there is room for it.
     let _ = connection.send(session.output());
     end
 }

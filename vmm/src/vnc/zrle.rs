@@ -33,7 +33,7 @@ fn append(tile: &[u32], width: usize, converter: &Converter, to: &mut Vec<u8>) {
     to.push(u8::try_from(palette.len()).unwrap_or_default());
     converter.append_compact(&palette, to);
     let bits = match palette.len() {
-        // // The whole tile has this colour.
+        // The whole tile has this colour.
         ..=1 => return,
         2 => 1,
         3..=4 => 2,
@@ -43,7 +43,7 @@ fn append(tile: &[u32], width: usize, converter: &Converter, to: &mut Vec<u8>) {
     for row in tile.chunks(width) {
         for pixels in row.chunks(8 / bits) {
             let packed = pixels.iter().fold(0, |packed, pixel| packed << bits | index(pixel));
-            // // The first pixel is in the highest bits, and the last byte of a row is padded.
+            // The first pixel is in the highest bits, and the last byte of a row is padded.
             let packed = packed << (bits * (8 / bits - pixels.len()));
             to.push(u8::try_from(packed).unwrap_or_default());
         }

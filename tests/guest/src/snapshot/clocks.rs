@@ -1,4 +1,4 @@
-//! Clocks, which go on and never back.
+//! Clocks, which must continue and never go back.
 #![expect(unsafe_code, reason = "reads the TSC")]
 
 use std::arch::x86_64::{_mm_lfence, _rdtsc};
@@ -15,25 +15,25 @@ use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 
 use super::DIFFERENCE;
 
-/// The clocks that Linux can tell its time by, of those that a hypervisor gives it.
+/// The clocks given by a hypervisor by which Linux can keep its time.
 const SOURCES: [&str; 2] = [KVM, "tsc"];
 pub(super) const KVM: &str = "kvm-clock";
 const FOLDER: &str = "/sys/devices/system/clocksource/clocksource0";
 
-/// Threads that read CLOCK_MONOTONIC and the TSC, one on each CPU, for as long as nothing else runs there.
+/// Threads that read CLOCK_MONOTONIC and the TSC, one on each CPU, as long as nothing else runs there.
 pub(super) struct Watch {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
-/// The latest times that a CPU has read.
+/// The latest times that any CPU has read.
 #[derive(Debug, Default)]
 struct Last {
     monotonic: AtomicU64,
     tsc: AtomicU64,
 }
 
-/// Both of a level's times at a moment.
+/// Both clocks of a level at one moment.
 pub(super) struct Clocks {
     monotonic: Instant,
     realtime: SystemTime,
@@ -50,7 +50,7 @@ impl Watch {
         Ok(Self { threads: (0..cpus).map(watch).collect(), stop })
     }
 
-    /// Ends it.
+    /// Ends the threads.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Last {
     }
 }
 
-/// Reads a clock, which must not be behind what any CPU has read of it before.
+/// Reads a clock, which must not be behind the value that any CPU has read before.
 fn never_back(name: &str, last: &AtomicU64, read: impl Fn() -> u64) -> anyhow::Result<()> {
     let before = last.load(Ordering::SeqCst);
     let now = read();
@@ -92,7 +92,7 @@ fn monotonic() -> u64 {
     u64::try_from(tv_sec).unwrap_or_default() * 1_000_000_000 + u64::try_from(tv_nsec).unwrap_or_default()
 }
 
-/// The TSC, after all that comes before.
+/// The TSC, read after all earlier instructions.
 fn tsc() -> u64 {
     // SAFETY: every CPU of 64 bits has the instruction.
     unsafe { _mm_lfence() };
@@ -105,7 +105,7 @@ impl Clocks {
         Self { monotonic: Instant::now(), realtime: SystemTime::now() }
     }
 
-    /// Checks that both have gone on since, and tell the same time, except for what the host's clock is corrected by meanwhile.
+    /// Checks that both have continued, and by the same time, except for corrections of the host's clock meanwhile.
     pub(super) fn go_on(&self) -> anyhow::Result<()> {
         let now = Self::now();
         ensure!(now.monotonic >= self.monotonic, "CLOCK_MONOTONIC went back");
@@ -117,7 +117,7 @@ impl Clocks {
     }
 }
 
-/// The clocks that this level has of [`SOURCES`].
+/// The clocks of [`SOURCES`] that this level has.
 pub(super) fn sources() -> anyhow::Result<Vec<&'static str>> {
     let available = fs::read_to_string(format!("{FOLDER}/available_clocksource"));
     let available = available.context("reading the clocks' names")?;
@@ -125,7 +125,7 @@ pub(super) fn sources() -> anyhow::Result<Vec<&'static str>> {
     Ok(SOURCES.into_iter().filter(is_there).collect())
 }
 
-/// Has Linux tell its time by another clock.
+/// Makes Linux keep its time by another clock.
 pub(super) fn tell_by(source: &str) -> anyhow::Result<()> {
     fs::write(format!("{FOLDER}/current_clocksource"), source)
         .with_context(|| format!("changing to {source}"))

@@ -26,7 +26,7 @@ use crate::scenario::{self, Record};
 
 /// The socket to the second serial port of Linux as level 2.
 const LINUX_PORT: &str = "/linux.port";
-/// The round of Linux' disk check after which the moment comes, and the one after which it has gone on.
+/// The round of Linux' disk check after which the moment is reported, and the one after which Linux has continued.
 const BEGUN: u32 = 1;
 const WENT_ON: u32 = 3;
 
@@ -64,18 +64,19 @@ pub(crate) fn run(pid1: &mut Pid1, scenario: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Level 1 with what its moments need.
+/// Level 1, with the state for its moments.
 struct Saved<'a> {
     pid1: &'a mut Pid1,
-    /// Level 0 writes here when the machine is to go on.
+    /// Level 0 writes here when the machine may continue.
     port: BufReader<File>,
-    /// The clocks that Linux tells its time by in turn.
+    /// The clocks by which Linux keeps its time in turn.
     sources: Vec<&'static str>,
     times: usize,
 }
 
 impl Saved<'_> {
-    /// Says that the moment is there, and waits for the line. Its clocks go on meanwhile, and the kernel, whose log this is, has nothing to say.
+    /// Reports a moment, and waits for the line. Its clocks must continue meanwhile, and the kernel, whose log is returned, must print
+    /// nothing.
     fn at(&mut self, moment: &Moment) -> anyhow::Result<KernelLog> {
         let words = moment.words;
         if let Some(source) = self.sources.iter().cycle().nth(self.times) {
@@ -96,7 +97,7 @@ impl Saved<'_> {
         Ok(log)
     }
 
-    /// Runs two level 2 that halt.
+    /// Runs two level 2 guests that halt.
     fn halted(&mut self) -> anyhow::Result<()> {
         let (mut with_timer, mut without) = (Tiny::halts()?, Tiny::halts()?);
         with_timer.ask(b'l', "armed")?;
@@ -111,7 +112,7 @@ impl Saved<'_> {
         without.end()
     }
 
-    /// Runs a level 2 on two vCPUs that looks for changes.
+    /// Runs a level 2 on two vCPUs that checks its state for changes.
     fn two_vcpus(&mut self) -> anyhow::Result<()> {
         let mut looks = Tiny::looks("2")?;
         looks.is_same()?;
@@ -128,7 +129,7 @@ impl Saved<'_> {
     fn linux(&mut self) -> anyhow::Result<()> {
         let manifest = self.pid1.manifest.clone();
         let virt = virtualization().context("the CPU has neither VMX nor SVM")?;
-        // Its timer would interrupt level 3 more often than an emulated machine can do.
+        // Its timer would interrupt level 3 more often than an emulated machine can handle.
         let cmdline = format!("{} {}", manifest.cmdline, emulator::first_parameters(virt));
         let manifest = Manifest { files: vec![NVMM.to_owned()], cmdline, ..manifest };
         let image = level1::last_image(&manifest)?;

@@ -1,4 +1,4 @@
-//! Level 2 where it is Linux, in a level 1 that is saved, of which it is to see nothing.
+//! Level 2 as Linux in a level 1 that is saved, which it must not notice.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -13,7 +13,7 @@ use super::clocks::Clocks;
 use super::tiny::Tiny;
 use crate::kernel_log::KernelLog;
 
-/// Checks its disk again and again, and asks a level 3 for changes, until it is to end.
+/// Repeatedly checks its disk, and asks a level 3 for changes, until it is told to end.
 pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
     pid1::load(&pid1.manifest.virtio)?;
     pid1::load_kvm(pid1.level, &pid1.manifest)?;
@@ -27,7 +27,7 @@ pub(crate) fn run(pid1: &mut Pid1) -> anyhow::Result<()> {
         let said = disk::check(Path::new("/dev/vda"), round).context("checking the disk")?;
         level_3.is_same()?;
         before.go_on()?;
-        // The first round has the kernel's messages about what is used for the first time.
+        // During the first round, the kernel prints messages about devices used for the first time.
         log.get_or_insert(KernelLog::now()?).has_not_grown()?;
         pid1.say(said);
         if told.is_finished() {

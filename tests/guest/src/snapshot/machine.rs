@@ -1,4 +1,4 @@
-//! A level 1 that runs under an nvmm of level 0's.
+//! A level 1 that runs under an nvmm in level 0.
 
 use std::fs;
 use std::io::Write;
@@ -23,10 +23,10 @@ use crate::scenario;
 /// `KVM_STATE_NESTED_GUEST_MODE`: the vCPU runs a guest of its own.
 const GUEST_MODE: u16 = 1;
 
-/// Time for nvmm to restore a machine, which takes it two seconds on a host that is not busy.
+/// The time for nvmm to restore a machine, which takes two seconds on an idle host.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The machine. Dropping it is a kill -9.
+/// The machine. It is killed (SIGKILL) on drop.
 pub(super) struct Machine {
     nvmm: Child,
     /// The name of its sockets.
@@ -60,7 +60,7 @@ impl Machine {
         Ok(Self { nvmm, name: name.to_owned(), said: String::new() })
     }
 
-    /// Waits until its nvmm has made a file.
+    /// Waits until its nvmm has created a file.
     pub(super) fn makes(&mut self, path: &str) -> anyhow::Result<()> {
         let start = Instant::now();
         while !Path::new(path).exists() {
@@ -72,7 +72,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Has level 1 go on, with the time that it is by then.
+    /// Makes level 1 continue, and checks the time that it reports.
     pub(super) fn go_on(&mut self, manifest: &Manifest) -> anyhow::Result<()> {
         let before = SystemTime::now();
         let told = connect(&port(&self.name), PATIENCE).and_then(|mut port| Ok(port.write_all(b"go\n")?));
@@ -87,7 +87,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Adds all that it has said by now to an error.
+    /// Adds all of its output so far to an error.
     pub(super) fn explain(&mut self, error: anyhow::Error) -> anyhow::Error {
         match self.hear(Some(Instant::now())) {
             Ok(()) => anyhow!("{error:#}:{}", self.said),
@@ -95,7 +95,7 @@ impl Machine {
         }
     }
 
-    /// Hears what it says until it has ended, or until the deadline.
+    /// Reads its output until it has ended, or until the deadline.
     fn hear(&mut self, deadline: Option<Instant>) -> anyhow::Result<()> {
         while let Output::Line(line) = self.nvmm.line(deadline).context("reading the console")? {
             self.said = format!("{}\n{}", self.said, String::from_utf8_lossy(&line));
@@ -103,7 +103,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Waits until level 1 says something that is `found`.
+    /// Waits until level 1 prints a line for which `found` returns a value.
     pub(super) fn until<T>(
         &mut self,
         manifest: &Manifest,
@@ -129,18 +129,18 @@ impl Machine {
         }
     }
 
-    /// Has `nvmm ctl` do something with it.
+    /// Runs `nvmm ctl` on it.
     pub(super) fn ctl(&self, words: &[&str]) -> anyhow::Result<()> {
         ctl(&control(&self.name), words)
     }
 
-    /// Saves it while it goes on. Returns whether a vCPU was in a guest of its own.
+    /// Saves it while it runs. Returns whether a vCPU was in a guest of its own.
     pub(super) fn save_in_guest(&self, folder: &str) -> anyhow::Result<bool> {
         self.ctl(&["snapshot", folder])?;
         Ok(nested_flags(folder)?.iter().any(|flags| flags & GUEST_MODE != 0))
     }
 
-    /// Waits until it has done all, and has powered off.
+    /// Waits until it has done everything, and has powered off.
     pub(super) fn end(mut self, manifest: &Manifest) -> anyhow::Result<()> {
         self.until(manifest, |text| (text == DONE).then_some(()))?;
         self.ended()
@@ -155,7 +155,7 @@ impl Machine {
     }
 }
 
-/// Options for both serial ports: the console, and the one that a line comes by.
+/// The options of both serial ports: the console, and the one for level 0's line.
 pub(super) fn serial_ports(name: &str) -> [String; 4] {
     ["--serial", "stdio", "--serial", &format!("unix={},server", port(name))].map(str::to_owned)
 }
@@ -168,7 +168,7 @@ fn port(name: &str) -> String {
     format!("/{name}.port")
 }
 
-/// Has `nvmm ctl` do something with the machine of a control socket.
+/// Runs `nvmm ctl` on the machine of a control socket.
 pub(super) fn ctl(socket: &str, words: &[&str]) -> anyhow::Result<()> {
     let output = Command::new(image::in_root(NVMM)).args(["ctl", socket]).args(words).output();
     let output = output.context("starting nvmm ctl")?;
@@ -176,7 +176,7 @@ pub(super) fn ctl(socket: &str, words: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The flags that KVM keeps of each vCPU's nested state.
+/// The flags of each vCPU's nested state in KVM.
 pub(super) fn nested_flags(folder: &str) -> anyhow::Result<Vec<u16>> {
     let state = fs::read(Path::new(folder).join("state.json")).context("reading the state")?;
     let state: Value = serde_json::from_slice(&state).context("reading the state")?;
@@ -190,7 +190,7 @@ pub(super) fn nested_flags(folder: &str) -> anyhow::Result<Vec<u16>> {
     flags.collect()
 }
 
-/// Connects to a socket that is made meanwhile.
+/// Connects to a socket that may not exist yet.
 pub(super) fn connect(path: &str, patience: Duration) -> anyhow::Result<UnixStream> {
     let start = Instant::now();
     loop {

@@ -1,5 +1,5 @@
-//! Migrations of a level 1 whose KVM is in whatever state: at moments at which it is saved as well, it moves to another nvmm of the same level 0,
-//! which compares all of its memory, and waits there for the line on its second serial port.
+//! Migrations of a level 1 with its KVM in different states: at some of the moments of the snapshots, it moves to another nvmm of the same
+//! level 0, which compares all of its memory, and there waits for the line on its second serial port.
 
 use std::fs;
 use std::process::Command;
@@ -19,17 +19,17 @@ pub(crate) const NAME: &str = "a migration of L1 before KVM, with KVM on, and wh
 /// The moments, in order.
 const MOMENTS: [&Moment; 4] = [&BEFORE_KVM, &KVM_ON, &BETWEEN, &TWO_VCPUS];
 
-/// The most moves of a moment until a vCPU is in a guest's guest.
+/// The most moves at a moment until a vCPU is in a guest's guest.
 const MOVES: usize = 30;
 
-/// Level 0's place for a snapshot of what has arrived.
+/// Level 0's directory for a snapshot of the machine that has arrived.
 const ARRIVED: &str = "/arrived";
 
 /// Level 0: moves level 1 at each moment.
 pub(crate) fn run(pid1: &mut Pid1, image: &Memfd) -> anyhow::Result<()> {
     let manifest = &pid1.manifest.clone();
     let disk = scenario::empty_disk()?;
-    // All of its memory is sent and compared each time, by emulated processors.
+    // Each time, emulated processors send and compare all of its memory.
     let guest = Guest { scenario: scenario::MIGRATION, memory: "256M", ..Guest::default() };
     let machine = Machine::boot(&guest, &name(0), manifest, image, &disk)?;
     let mut moving = Moving { machine, moves: 0 };
@@ -43,14 +43,14 @@ pub(crate) fn run(pid1: &mut Pid1, image: &Memfd) -> anyhow::Result<()> {
     super::went_on(&disk)
 }
 
-/// Level 1 on its way.
+/// Level 1 while it is moved around.
 struct Moving {
     machine: Machine,
     moves: usize,
 }
 
 impl Moving {
-    /// Moves it at a moment. The last move has it go on at once.
+    /// Moves it at a moment. After the last move it continues at once.
     fn at(mut self, moment: &Moment) -> anyhow::Result<Self> {
         if moment.in_guest {
             self = self.until_in_guest()?;
@@ -58,7 +58,7 @@ impl Moving {
         self.moved(&[])
     }
 
-    /// Moves it until it arrives with a vCPU in a guest of its own, which is looked at before it goes on.
+    /// Moves it until it arrives with a vCPU in a guest of its own, which is checked before it continues.
     fn until_in_guest(mut self) -> anyhow::Result<Self> {
         for _ in 0..MOVES {
             self = self.moved(&["--paused"])?;
@@ -90,7 +90,7 @@ impl Moving {
     }
 }
 
-/// The name of the sockets after so many moves.
+/// The name of the sockets after this many moves.
 fn name(moves: usize) -> String {
     format!("moved{moves}")
 }

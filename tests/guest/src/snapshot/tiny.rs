@@ -1,4 +1,4 @@
-//! Tiny guests of any level, which are asked by bytes to their serial ports.
+//! Tiny guests of any level, controlled by bytes on their serial ports.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -14,14 +14,14 @@ use super::machine::connect;
 use crate::level0::NVMM;
 use crate::level1::PATIENCE;
 
-/// The guest that looks for changes.
+/// The guest that checks its state for changes.
 const LOOKS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot"));
 /// The guest that halts.
 const HALTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/halted"));
 /// The guest that clears SVM's global interrupt flag.
 const HOLDS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gif"));
 
-/// Numbers of their files.
+/// The number for the names of their files.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// One that runs.
@@ -32,7 +32,7 @@ pub(super) struct Tiny {
 }
 
 impl Tiny {
-    /// Starts the guest that looks for changes, of all that it can fill.
+    /// Starts the guest that checks for changes, with all state that it can fill.
     pub(super) fn looks(vcpus: &str) -> anyhow::Result<Self> {
         Self::start(LOOKS, &["--smp", vcpus, "--cmdline", "x"])
     }
@@ -59,7 +59,7 @@ impl Tiny {
         Ok(this)
     }
 
-    /// Ends it by a kill -9, and restores it from its snapshot.
+    /// Kills it (SIGKILL), and restores it from its snapshot.
     pub(super) fn killed_and_restored(self, folder: &str) -> anyhow::Result<Self> {
         let Self { nvmm, socket, .. } = self;
         drop(nvmm);
@@ -72,12 +72,12 @@ impl Tiny {
         Ok(Self { nvmm, port: connect(&socket, PATIENCE)?, socket })
     }
 
-    /// Has the guest look for changes, of which there are none.
+    /// Makes the guest check for changes, and checks that there are none.
     pub(super) fn is_same(&mut self) -> anyhow::Result<()> {
         self.ask(b'.', "same")
     }
 
-    /// Writes a byte, which it answers by these words.
+    /// Writes a byte, to which it must answer with these words.
     pub(super) fn ask(&mut self, byte: u8, words: &str) -> anyhow::Result<()> {
         self.port.write_all(&[byte]).context("writing to a tiny guest")?;
         self.answers(words)
