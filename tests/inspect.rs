@@ -1,4 +1,4 @@
-//! A guest that hangs is looked into, by the control socket.
+//! The inspection of a guest that hangs, over the control socket.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/control.rs"]
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use support::{expect, no_kvm};
 use tempfile::TempDir;
 
-/// Its `jmp` to itself.
+/// A `jmp` to itself.
 const LOOP: [u8; 2] = [0xeb, 0xfe];
 
 fn monitor(client: &mut Client, line: &str) -> String {
@@ -46,7 +46,7 @@ fn a_guest_that_hangs_is_looked_into_and_hangs_on() {
     machine.prints("hanging\n");
     let mut client = machine.client();
 
-    // It may be on its way into the loop.
+    // It may not have reached the loop yet.
     let mut rip = 0;
     for _ in 0..1000 {
         let registers = client.call("nvmm-registers", &json!({})).unwrap();
@@ -99,7 +99,7 @@ fn a_guest_that_hangs_is_looked_into_and_hangs_on() {
         Err(error) => println!("without gdb: {error}"),
     }
 
-    // It runs on, and is not paused.
+    // It keeps running, and is not paused.
     assert_eq!(client.call("query-status", &json!({})).unwrap()["status"], "running");
     client.call("quit", &json!({})).unwrap();
     assert_eq!(machine.nvmm.status_in_time(), Some(0));
@@ -117,7 +117,7 @@ fn a_users_memory_is_seen_in_spite_of_smap() {
     let smap = expect(machine.process().stdout.as_mut().unwrap(), " SMAP\n");
     println!("{smap}");
     let mut client = machine.client();
-    // It may be on its way there.
+    // It may not have reached the loop yet.
     let in_loop = |client: &mut Client| {
         let registers = client.call("nvmm-registers", &json!({})).unwrap()["vcpus"][0].take();
         (number(&registers["general"]["rip"]) == USER + 1).then_some(registers)
@@ -134,10 +134,10 @@ fn a_users_memory_is_seen_in_spite_of_smap() {
     assert_eq!(machine.nvmm.status_in_time(), Some(0));
 }
 
-/// Waits until no vCPU has a thread: the machine's thread looks into the machine.
+/// Waits until no vCPU has a thread, while the machine's thread inspects the machine.
 fn wait_for_look(machine: &Machine) {
     let tasks = format!("/proc/{}/task", machine.nvmm.0.id());
-    // One may have ended meanwhile.
+    // A thread may have ended meanwhile.
     let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
     for _ in 0..60_000 {
         if !fs::read_dir(&tasks).unwrap().any(|task| name(task.unwrap()) == "vcpu0\n") {
@@ -162,7 +162,7 @@ fn sigterm_ends_a_memsave_that_would_never_end() {
     client.call("dump-guest-memory", &dump).unwrap();
 
     let file = machine.folder.path().join("memory");
-    // 127 TiB, of which each page is the same.
+    // 127 TiB, all of which map the same page.
     let save = json!({ "val": 1_u64 << 39, "size": 255_u64 << 39, "filename": file });
     client.send(json!({ "execute": "memsave", "arguments": save }).to_string().as_bytes());
     wait_for_look(&machine);
@@ -170,6 +170,6 @@ fn sigterm_ends_a_memsave_that_would_never_end() {
     let answer = (0..100).map(|_| client.hear()).find(|said| said.get("event").is_none()).unwrap();
     assert_eq!(answer["error"]["desc"], "nvmm was told to end", "{answer}");
     assert!(!file.exists(), "nothing was written yet");
-    // The guest does not listen to its power button.
+    // The guest ignores its power button.
     assert_eq!(machine.nvmm.status_in_time(), Some(143));
 }

@@ -1,4 +1,4 @@
-//! Machines that start as root and end jailed, the log file, the service manager, and descriptors.
+//! Machines that start as root and end up jailed, the log file, the service manager, and file descriptors.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/control.rs"]
@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::json;
 use support::{Running, expect_end, guest, in_time, no_kvm, nvmm};
 
-/// A user and a group that own nothing.
+/// A user and a group without any files.
 const NOBODY: u32 = 65533;
 const USER: &str = "65533:65533";
 
@@ -60,7 +60,7 @@ fn no_root() -> bool {
 /// Starts a machine with all devices by `command`.
 fn with_devices(mut command: Command, options: &[&str]) -> Machine {
     let devices = DEVICES.iter().chain(options);
-    // The folder is there before the process is.
+    // The directory exists before the process.
     let folder = tempfile::tempdir().unwrap();
     for name in ["cd", "disk", "sata"] {
         fs::write(folder.path().join(name), [0; 4096]).unwrap();
@@ -79,7 +79,7 @@ fn runs(machine: &Machine) -> bool {
     in_time(|| client.call("query-status", &json!({})).unwrap()["running"] == json!(true))
 }
 
-/// The kernel's status of each thread, by its name and number.
+/// The status of each thread from the kernel, by its name and number.
 fn threads(pid: u32) -> BTreeMap<String, BTreeMap<String, String>> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     tasks
@@ -128,7 +128,7 @@ fn no_thread_has_a_way_back_and_resets_and_commands_work_in_the_new_root() {
     let folder = format!("/proc/{}/cwd", machine.process().id());
     assert_eq!(fs::read_link(folder).unwrap(), root);
 
-    // Files of commands are there, and the user's.
+    // The directories for files of commands and the user's files exist.
     machine.ask(&["screendump", "/picture.ppm"]);
     let picture = fs::metadata(machine.folder.path().join("picture.ppm")).unwrap();
     assert_eq!((picture.uid(), picture.gid()), (NOBODY, NOBODY));
@@ -140,7 +140,7 @@ fn no_thread_has_a_way_back_and_resets_and_commands_work_in_the_new_root() {
     assert!(runs(&machine));
     assert_jailed(&mut machine);
 
-    // Whatever is in the new root is removed at the end.
+    // Sockets in the new root are also removed at the end.
     client.call("quit", &json!({})).unwrap();
     assert_eq!(
         machine.nvmm.status_in_time(),
@@ -186,7 +186,7 @@ fn a_control_group() {
     let name = format!("nvmm-test-{}", std::process::id());
     let folders = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/freezer"]
         .map(|folder| Path::new(folder).join(&name));
-    // The first is no control group where version 1 is in use.
+    // With version 1, the first one is not a control group.
     let made = |folder: &&PathBuf| {
         folder.parent().unwrap().join("cgroup.procs").exists() && fs::create_dir(folder).is_ok()
     };
@@ -202,7 +202,7 @@ fn a_control_group() {
     assert!(of_process.lines().any(|line| line.ends_with(&format!("/{name}"))), "{of_process}");
 }
 
-/// nvmm's message about options that it can't meet, and its status.
+/// nvmm's message about options that are not possible, and its status.
 fn refused(mut command: Command, options: &[&str]) -> (Option<i32>, String) {
     let output = command.arg("--kernel").arg(guest("spin")).args(options).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
@@ -256,7 +256,7 @@ fn what_can_t_be_had_is_refused() {
 
 #[test]
 fn messages_go_to_the_end_of_the_log_file() {
-    /// A message of a machine that is there.
+    /// A message of a machine that runs.
     const MESSAGE: &str = "nvmm: nesting: ";
     if no_kvm() {
         return;
@@ -270,7 +270,7 @@ fn messages_go_to_the_end_of_the_log_file() {
     let shown = expect_end(machine.process().stderr.as_mut().unwrap());
     assert!(!shown.contains(MESSAGE), "{shown}");
 
-    // In the background, and after what is there.
+    // In the background, appending to the file.
     let before = read();
     let folder = machine.folder.path();
     let mut command = nvmm();
@@ -338,20 +338,20 @@ fn no_program_that_nvmm_might_run_has_its_descriptors() {
     let _viewer = machine.client();
     let own = descriptors(machine.process().id());
     assert!(own.len() > 30, "{own:?}");
-    // Whoever started the test may have left it some, and it nvmm.
+    // The program that started the test may have left open descriptors, which nvmm then inherits.
     let inherited = descriptors(std::process::id());
     let left = |number: &u32| !own[number].0 && inherited.get(number).is_none_or(|(closes, _)| *closes);
     let left: Vec<_> = own.keys().filter(|number| **number > 2 && left(number)).collect();
     assert!(left.is_empty(), "{left:?} of {own:?}");
 }
 
-/// The descriptors of a process, each with whether a program that it runs does without, and its file.
+/// The descriptors of a process, each with its close-on-exec flag, and its file.
 fn descriptors(process: u32) -> BTreeMap<u32, (bool, PathBuf)> {
     let entries = fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap().flatten();
     entries
         .filter_map(|entry| {
             let number = entry.file_name().to_str()?.parse().ok()?;
-            // Others of this process come and go meanwhile.
+            // Other descriptors of this process may be closed meanwhile.
             let info = fs::read_to_string(entry.path()).ok()?;
             let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?.trim();
             let closes = u32::from_str_radix(flags, 8).unwrap() & 0o2_000_000 != 0;
@@ -360,10 +360,10 @@ fn descriptors(process: u32) -> BTreeMap<u32, (bool, PathBuf)> {
         .collect()
 }
 
-/// A line of apparmor_parser's about the kernel that it runs on, not about the profile.
+/// A line of apparmor_parser's about the running kernel, not about the profile.
 const KERNEL_WITHOUT_APPARMOR: &str = "Cache read/write disabled: interface file missing.";
 
-/// Runs a program that checks a file, if there is such a program.
+/// Runs a program that checks a file, if it is installed.
 fn checked_by(program: &str, options: &[&str], file: &Path) {
     match Command::new(program).args(options).arg(file).output() {
         Err(error) => println!("skipped: {program}: {error}"),

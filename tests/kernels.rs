@@ -1,4 +1,4 @@
-//! Kernels of every shape are entered where they say, and a reset boots what was opened at the start.
+//! Kernels of every kind are entered at the right address, and a reset boots the files that were opened at the start.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/mod.rs"]
@@ -15,13 +15,13 @@ use std::{
 use support::{Running, expect, guest, no_kvm, nvmm};
 use tempfile::TempDir;
 
-/// The address at which the ELF files made here begin, and their exit values by the entry that was taken.
+/// The address at which the ELF files made here begin, and their exit values, which depend on the entry that was used.
 const START: u32 = 0x100_0000;
 const PVH_OFFSET: u32 = 0x100;
 const PVH: u8 = 0x10;
 const LINUX_64: u8 = 0x20;
 
-/// A page that writes to the debug-exit port, another value at each entry: `mov al, value; out 0xf4, al; hlt`.
+/// A page that writes to the debug-exit port, with a different value at each entry: `mov al, value; out 0xf4, al; hlt`.
 fn program() -> Vec<u8> {
     let code = |value| [0xb0, value, 0xe6, 0xf4, 0xf4];
     let mut page = vec![0; 0x1000];
@@ -30,7 +30,7 @@ fn program() -> Vec<u8> {
     page
 }
 
-/// An ELF kernel of that program and memory that is not in the file, for 64 or 32 bits, with Xen's note of the PVH entry or without.
+/// An ELF kernel with that program and memory that is not in the file, for 64 or 32 bits, with or without Xen's note of the PVH entry.
 fn elf(wide: bool, note: bool) -> Vec<u8> {
     let word = |value: u32| {
         if wide { u64::from(value).to_le_bytes().to_vec() } else { value.to_le_bytes().to_vec() }
@@ -54,7 +54,7 @@ fn elf(wide: bool, note: bool) -> Vec<u8> {
         header(1, 0, 0, [0, 0], 1),
     ];
     headers.extend(note.then(|| header(4, 0x2000, 0, [len, len], 4)));
-    // Behind all else.
+    // After everything else.
     let table = 0x3000;
     let (size, class, machine) = if wide { (56, 2, 62) } else { (32, 1, 3) };
     let mut image = [
@@ -72,7 +72,7 @@ fn elf(wide: bool, note: bool) -> Vec<u8> {
     image
 }
 
-/// A file that was last written long ago.
+/// A file with an old modification time.
 fn file(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.path().join(name);
     fs::write(&path, bytes).unwrap();
@@ -81,7 +81,7 @@ fn file(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// Starts a guest that says "boot" and reboots, again and again, with `initramfs` for it to carry along.
+/// Starts a guest that prints "boot" and reboots, again and again, with `initramfs`, which it doesn't use.
 fn reboot(kernel: &Path, initramfs: &Path) -> (Running, ChildStdout) {
     let mut command = nvmm();
     command.arg("--kernel").arg(kernel).arg("--initramfs").arg(initramfs);
@@ -126,7 +126,7 @@ fn a_reset_boots_what_was_opened() {
     expect_boots(&mut stdout, 2);
     fs::rename(file(&folder, "new", &fs::read(guest("power_off")).unwrap()), &kernel).unwrap();
     fs::remove_file(&initramfs).unwrap();
-    // More than can have happened before the files went.
+    // More than can have happened before the files were removed.
     expect_boots(&mut stdout, 20);
     fs::remove_file(&kernel).unwrap();
     expect_boots(&mut stdout, 20);

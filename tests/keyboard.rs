@@ -1,4 +1,4 @@
-//! The keyboard: keys that programs press, as a guest reads them.
+//! The keyboard: keys that programs press, as a guest receives them.
 
 #[path = "support/control.rs"]
 mod control;
@@ -9,7 +9,7 @@ use control::Machine;
 use serde_json::json;
 use support::{no_kvm, nvmm, run};
 
-/// The statuses of a guest that ends with 0, and with 1.
+/// nvmm's statuses if the guest ends with 0, and with 1.
 const DONE: Option<i32> = Some(1);
 const NO_KEYBOARD: Option<i32> = Some(3);
 
@@ -27,12 +27,12 @@ fn a_guest_reads_the_keys_that_are_sent() {
     let mut machine = machine();
     machine.ask(&["send-key", "ctrl-alt-f1"]);
     machine.prints("1d\n38\n3b\nbb\nb8\n9d\n");
-    // By a number, and for another time.
+    // By a number, and for a different time.
     machine.ask(&["send-key", "0xc8", "hold-time=1"]);
     machine.prints("e0\n48\ne0\nc8\n");
     machine.ask(&["human-monitor-command", "command-line=sendkey shift-a 1"]);
     machine.prints("2a\n1e\n9e\naa\n");
-    // Those of a second command come after those of the first.
+    // The keys of a second command come after those of the first.
     let mut client = machine.client();
     for key in ["pause", "print"] {
         let keys = json!({"keys": [{"type": "qcode", "data": key}], "hold-time": 20});

@@ -1,4 +1,4 @@
-//! The files, ports and processes that threads reach, with the calls by which they would reach others let in, and `--allow-path`.
+//! The files, ports and processes that threads can reach, when the filters allow the calls that would reach others, and `--allow-path`.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 #[path = "support/control.rs"]
@@ -28,14 +28,15 @@ use rustix::process::geteuid;
 use serde_json::json;
 use support::{Running, expect, expect_end, guest, in_time, no_kvm, nvmm, run};
 
-/// The variables by which a thread plays one that was taken over, and by which it is kept from files though it may make any call.
+/// The environment variables that make a thread behave as if a guest had taken it over, and that keep it from files though all calls are
+/// allowed.
 const TAKEN_OVER: &str = "NVMM_TEST_TAKEN_OVER";
 const FILES_KEPT: &str = "NVMM_TEST_FILES_KEPT";
-/// Errors of landlock's, for files and ports, and for sockets and signals.
+/// landlock's errors for files and ports, and for sockets and signals.
 const DENIED: &str = "Err(Os { code: 13,";
 const NOT_PERMITTED: &str = "Err(Os { code: 1,";
 
-/// The version of landlock that nvmm says it uses; none, and that the test is skipped, if there is none.
+/// The version of landlock that nvmm reports. If there is none, prints that the test is skipped.
 fn landlock() -> Option<u32> {
     let output =
         nvmm().arg("-v").arg("--kernel").arg(guest("power_off")).args(["--memory", "16M"]).output().unwrap();
@@ -55,7 +56,7 @@ fn no_play() -> bool {
     !cfg!(debug_assertions)
 }
 
-/// Files and sockets outside the machine, which a taken-over thread tries to reach.
+/// Files and sockets outside of the machine, which a taken-over thread tries to reach.
 struct Outside {
     folder: tempfile::TempDir,
     tcp: TcpListener,
@@ -73,7 +74,7 @@ impl Outside {
         Self { folder, tcp, _abstract: UnixListener::bind_addr(&address).unwrap(), name }
     }
 
-    /// The acts, each with the first version of landlock that refuses it, and the error.
+    /// The actions, each with the first version of landlock that refuses it, and the error.
     fn acts(&self) -> Vec<(String, u32, &'static str)> {
         let at = |name: &str| self.folder.path().join(name).display().to_string();
         vec![
@@ -88,7 +89,7 @@ impl Outside {
     }
 }
 
-/// A machine with a thread that does these acts first, all of which the filters let in.
+/// A machine with a thread that first performs these actions, all of which the filters allow.
 fn start(kernel: &str, thread: &str, acts: &[&str], options: &[&str]) -> (Running, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     for name in ["disk", "sata", "input"] {
@@ -213,7 +214,7 @@ fn commands_reach_only_what_allow_path_gives_them() {
     symlink(&picture, own.join("link")).unwrap();
     let mut client = machine.client();
     let at = |name: &str| other.path().join(name);
-    // Made, and replaced.
+    // Created, and then replaced.
     for _ in 0..2 {
         client.call("screendump", &json!({"filename": "own.ppm"})).unwrap();
         client.call("pmemsave", &json!({"val": 0, "size": 4096, "filename": "own.memory"})).unwrap();
@@ -241,11 +242,11 @@ fn commands_reach_only_what_allow_path_gives_them() {
     }
     assert_eq!(fs::read_dir(other.path()).unwrap().count(), 2);
     assert_eq!(fs::read(&picture).unwrap(), b"mine");
-    // A mistake that has nothing to do with it is told without it.
+    // An error that has another cause gets no advice about the sandbox.
     let missing = client.call("blockdev-change-medium", &json!({"id": "cdrom", "filename": "none"}));
     assert!(!missing.unwrap_err().contains("--allow-path"));
 
-    // A reset, and the end, need no more than that.
+    // A reset and the end need no more access than that.
     client.call("eject", &json!({"id": "cdrom"})).unwrap();
     client.call("system_reset", &json!({})).unwrap();
     assert!(in_time(|| client.hear()["event"] == json!("RESET")));
@@ -292,7 +293,7 @@ fn without_the_option_commands_reach_all_and_one_file_can_be_allowed() {
     assert!(said.contains("--allow-path: commands reach all files, with --sandbox off"), "{said}");
 }
 
-/// The machine's own disks are known as such, and the place of the snapshot at its end is always allowed.
+/// The machine's own disks are recognized, and the directory of the snapshot at its end is always allowed.
 #[test]
 fn disks_overlays_and_the_snapshot_at_the_end_are_reached() {
     if no_kvm() || landlock().is_none() {
@@ -362,7 +363,7 @@ fn the_paths_are_in_the_new_root_and_in_the_background_too() {
     assert!(at("inner/picture.ppm").exists() && !at("other/picture.ppm").exists());
 }
 
-/// nvmm opens the terminal once more to see what its last reader has not read yet.
+/// nvmm opens the terminal again to check for output that its last reader has not read.
 #[test]
 fn the_reader_of_a_pseudoterminal_gets_the_last_bytes() {
     if no_kvm() {
@@ -375,7 +376,7 @@ fn the_reader_of_a_pseudoterminal_gets_the_last_bytes() {
     assert!(in_time(|| link.exists()));
     let mut terminal = File::options().read(true).write(true).open(link).unwrap();
     client.call("cont", &json!({})).unwrap();
-    // The guest has ended, and nvmm waits for whoever has the terminal.
+    // The guest has ended, and nvmm waits for the terminal's reader.
     let task = format!("/proc/{}/task", machine.process().id());
     let is_vcpu = |task: fs::DirEntry| {
         fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("vcpu"))
@@ -384,7 +385,7 @@ fn the_reader_of_a_pseudoterminal_gets_the_last_bytes() {
     std::thread::sleep(std::time::Duration::from_millis(500));
     let mut all = Vec::new();
     let mut bytes = [0; 64];
-    // An error: nvmm has gone.
+    // An error means that nvmm has ended.
     while let Ok(len @ 1..) = terminal.read(&mut bytes) {
         all.extend(&bytes[..len]);
     }

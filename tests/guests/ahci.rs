@@ -1,7 +1,7 @@
 //! A disk and a CD-ROM drive on an AHCI controller.
 //!
-//! It fills the disk's sectors 8 to 71 by 8 queued commands, each twice the number of its sector's last byte, reads them back, and
-//! tells of what the drive has. By the serial port `?` has it look at the drive once more, and `q` ends it.
+//! Writes the disk's sectors 8 to 71 by 8 queued commands, with data that depends on the sector's number, reads them back, and prints the
+//! state of the drive. On the serial port, `?` makes it check the drive again, and `q` ends it.
 #![no_std]
 #![no_main]
 
@@ -52,7 +52,7 @@ fn command(code: u8, lba: u64, count: u16, address: u64) -> Command {
 fn use_disk(controller: &Controller, disk: &Port) {
     let identified = disk.run(Command { data: (DATA, 512), ..command(0xec, 0, 0, DATA) });
     print!("identified ", u8::from(identified), ": ", rt::read::<u32>(DATA + 200), " sectors\n");
-    // The pin is asserted for what is complete, until that is acknowledged.
+    // The pin is asserted while a completion is not acknowledged.
     rt::write(controller.registers + 4, 1_u32 << 31 | 2);
     disk.set(IE, u32::MAX);
     let pending = || rt::read::<u16>(pci::config(controller.function, 6)) >> 3 & 1;
@@ -81,7 +81,7 @@ fn use_disk(controller: &Controller, disk: &Port) {
     print!("past the end ", u8::from(disk.run(command(0x25, 1 << 40, 1, DATA))), "\n");
 }
 
-/// Tells of the medium: why there is none, or how many blocks it has, and the start of the sixteenth.
+/// Prints the state of the medium: the reason why there is none, or its number of blocks, and the start of the sixteenth.
 fn look(drive: &Port) {
     for _ in 0..4 {
         if drive.packet([0; 12], (0, 0)) {

@@ -1,5 +1,5 @@
-//! Puts two pages into its balloon, reports two as free, and prints what it then finds there and in their neighbours. With `wait` on its command line,
-//! it waits for a byte by the serial port before each, when it has written to the pages.
+//! Puts two pages into its balloon, reports two as free, and prints the contents of these and their neighbours after that. With `wait` on
+//! its command line, it waits for a byte on the serial port before each step, after it has written to the pages.
 #![no_std]
 #![no_main]
 

@@ -1,14 +1,14 @@
-//! Writes to its disk round by round, as `blk_plan` says, and tells of each round when a flush has confirmed it.
+//! Writes to its disk round by round, according to `blk_plan`, and prints each round once a flush has confirmed it.
 //!
 //! Its command line is the number of the first round, and letters:
-//! - `j`: the last confirmed round's number is written to a second disk, which unlike the serial port holds nothing back;
-//! - `s`: there is a round for each `s` that comes by the serial port, and `q` ends it;
-//! - `r`: what the round before has written is read first, and with either letter no round begins before that is over;
-//! - `a`: the disk is on an AHCI controller, and the journal where it would be;
-//! - `t`: there are no flushes and no write cache, so a write that is answered is confirmed.
+//! - `j`: the number of the last confirmed round is written to a second disk, which unlike the serial port buffers nothing;
+//! - `s`: each `s` on the serial port starts a round, and `q` ends the guest;
+//! - `r`: the data of the previous round is read first; with either letter a round starts only after that;
+//! - `a`: the disk is on an AHCI controller, and the journal in the slot of the virtio disk;
+//! - `t`: there are no flushes and no write cache, so a write is confirmed when it is answered.
 //!
-//! A line of output is a round, and what failed in it: which of its writes, the flush, which of the reads before; and which
-//! of those read something else.
+//! A line of output has the round, and its failures: the failed writes, the flush, the failed reads of the previous round, and the reads
+//! that returned other data.
 #![no_std]
 #![no_main]
 
@@ -30,7 +30,7 @@ const DATA: u16 = 0x3f8;
 const IN: u32 = 0;
 const OUT: u32 = 1;
 const FLUSH: u32 = 4;
-/// The feature of that name.
+/// The feature of flushes.
 const F_FLUSH: u32 = 1 << 9;
 
 const BLOCK: u64 = SECTOR * SECTORS_OF_BLOCK;
@@ -47,7 +47,7 @@ extern "C" fn guest_main() -> u32 {
         true => Disk::start_ahci(through),
         false => Disk::start(1, if through { 0 } else { F_FLUSH }),
     };
-    // It is never flushed, as only a killed process is to find it.
+    // It is never flushed, as it must survive only the end of a process.
     let mut journal = if journaled { Some(Disk::start(if ahci { 1 } else { 2 }, F_FLUSH)) } else { None };
     print!("ready\n");
     let (mut written, mut failed) = (0, 0);
@@ -79,7 +79,7 @@ extern "C" fn guest_main() -> u32 {
     }
 }
 
-/// The number that the command line starts with, and a bit for each letter after it.
+/// The number at the start of the command line, and a bit for each letter after it.
 fn command_line() -> (u64, u32) {
     let (mut number, mut letters) = (0, 0);
     for at in CMDLINE.. {
@@ -92,13 +92,13 @@ fn command_line() -> (u64, u32) {
     (number, letters)
 }
 
-/// Waits for a byte by the serial port.
+/// Waits for a byte on the serial port, and returns whether it asks for another round.
 fn is_asked_for_more() -> bool {
     while rt::inb(LINE_STATUS) & 1 == 0 {}
     rt::inb(DATA) == b's'
 }
 
-/// A disk, and up to eight requests to it at a time.
+/// A disk, with up to eight requests to it at a time.
 struct Disk {
     transport: Transport,
     memory: u64,
@@ -116,7 +116,7 @@ impl Disk {
     const HEADER: u64 = 0;
     const STATUS: u64 = 0x10;
     const TABLE: u64 = 0x20;
-    /// Of a request.
+    /// The size of a request's memory.
     const LEN: u64 = 0x1000 + MOST_BLOCKS * BLOCK;
     const BUFFER: u64 = 0x1000;
 
@@ -145,7 +145,7 @@ impl Disk {
         self.memory + number * Self::LEN
     }
 
-    /// Makes one more request. What it writes is in its buffer.
+    /// Adds a request. The data to write is in its buffer.
     fn offer(&mut self, kind: u32, sector: u64, len: u64) {
         let request = self.request(self.under_way);
         let device = match &self.transport {
@@ -203,12 +203,12 @@ impl Disk {
         }
     }
 
-    /// Waits for all that is under way, and says which of it failed, the first in bit 0.
+    /// Waits for all requests in flight, and returns the failed ones, the first in bit 0.
     fn wait(&mut self) -> u64 {
         let under_way = 0..core::mem::take(&mut self.under_way);
         let device = match &self.transport {
             Transport::Virtio(device) => device,
-            // One that fails takes those after it along.
+            // A failed command makes the ones after it fail too.
             Transport::Ahci(port) if port.wait(u32::MAX) => return 0,
             Transport::Ahci(_) => return (1 << under_way.end) - 1,
         };
@@ -218,7 +218,7 @@ impl Disk {
             .fold(0, |failed, number| failed | 1 << number)
     }
 
-    /// Reads what `round` has written, and says which reads failed, and which of the others read something else.
+    /// Reads the data of `round`, and returns the reads that failed, and those that returned other data.
     fn read(&mut self, round: Round) -> (u64, u64) {
         let writes = if round.0 == 0 { 0 } else { round.writes() };
         for write in 0..writes {

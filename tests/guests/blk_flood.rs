@@ -1,5 +1,5 @@
-//! Fills a disk's queue with as much as it holds, 256 chains of nearly 4 GiB each, and resets the device. Then it does the
-//! first again, and goes on for ever.
+//! Fills a disk's queue with the most that it can hold, 256 chains of nearly 4 GiB each, and resets the device. Then it does the first
+//! again, and runs forever.
 #![no_std]
 #![no_main]
 
@@ -11,9 +11,9 @@ use virtio::{Device, INDIRECT, NEXT, WRITE, descriptor};
 const HEADER: u64 = 0x50_0000;
 const STATUS: u64 = 0x50_2000;
 const TABLE: u64 = 0x50_4000;
-/// The disk's first sector, which is not all zeros: the device has begun when it is there.
+/// The buffer of the disk's first sector, which is not all zeros: the device has started once it is there.
 const BEGUN: u64 = 0x50_3000;
-/// All the other buffers are the same 8 MiB, up to the end of memory.
+/// All other buffers are these same 8 MiB, up to the end of memory.
 const DATA: u64 = 0x80_0000;
 const DATA_LEN: u32 = 8 << 20;
 

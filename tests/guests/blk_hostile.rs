@@ -1,4 +1,4 @@
-//! A disk's virtqueue full of what no driver writes. Each must make the device need a reset, and a reset must mend it.
+//! Fills a disk's virtqueue with invalid contents. Each of them must make the device need a reset, and a reset must repair it.
 #![no_std]
 #![no_main]
 
@@ -54,7 +54,7 @@ extern "C" fn guest_main() -> u32 {
     0
 }
 
-/// A good request after all that: the disk starts with its own name.
+/// Makes a valid request after all that, and checks the result: the disk starts with its own name.
 fn read_first_sector(disk: &Device) -> bool {
     disk.start();
     rt::write(HEADER, [0_u64; 2]);

@@ -1,5 +1,5 @@
-//! A driver from before virtio 1.0, of a disk: it reads before it says DRIVER_OK, as Linux did until 3.18, places its queue where none can
-//! be, and changes its mind too late. Then it writes to 200 sectors.
+//! A driver from before virtio 1.0, of a disk: it reads before it sets DRIVER_OK, as Linux did until 3.18, places its queue at an
+//! impossible address, and changes settings too late. Then it writes to 200 sectors.
 #![no_std]
 #![no_main]
 
@@ -31,7 +31,7 @@ extern "C" fn guest_main() -> u32 {
     print!(" ", rt::read::<u8>(DATA), "\n");
     disk.device.end();
 
-    // What is being used stays as it is.
+    // A queue in use is not changed.
     outl(ports + 4, 0);
     outl(ports + 8, 0xffff_ffff);
     print!("address ", inl(ports + 8), ", size ", inw(ports + 12), ", status ", inb(ports + 18), "\n");
@@ -65,7 +65,7 @@ struct Disk {
 }
 
 impl Disk {
-    /// The status of a request; 0xff if there is none.
+    /// The status of a request; 0xff if it was not answered.
     fn request(&mut self, kind: u32, sector: u64) -> u8 {
         rt::write(HEADER, u64::from(kind));
         rt::write(HEADER + 8, sector);

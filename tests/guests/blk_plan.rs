@@ -1,19 +1,19 @@
-//! The writes of `blk_durable` in each round. The test that starts it knows it by the same means.
+//! The writes of `blk_durable` in each round. The test that starts the guest uses the same source.
 
 pub(crate) const SECTOR: u64 = 512;
 pub(crate) const SECTORS_OF_BLOCK: u64 = 8;
-/// The disk, in blocks.
+/// The size of the disk, in blocks.
 pub(crate) const BLOCKS: u64 = 8192;
 pub(crate) const MOST_WRITES: u64 = 6;
 pub(crate) const MOST_BLOCKS: u64 = 4;
 
-/// Writes of one round are to different places: each has its own part of whatever group of blocks it goes to.
+/// The writes of one round don't overlap: each has its own part of any group of blocks.
 const GROUP: u64 = 64;
 const PART: u64 = 8;
-/// Half of the writes go to the first groups, which are written again and again.
+/// Half of the writes go to the first groups, which are rewritten often.
 const OFTEN: u64 = 2;
 
-/// A round of writes that a flush confirms.
+/// A round of writes, which a flush confirms.
 #[derive(Clone, Copy)]
 pub(crate) struct Round(pub(crate) u64);
 
@@ -30,7 +30,7 @@ impl Round {
         1 + mix(self.0 << 8) % MOST_WRITES
     }
 
-    /// The number of them that are under way together with the flush of the round before.
+    /// The number of them that are in flight together with the flush of the round before.
     pub(crate) fn early(self) -> u64 {
         (mix(self.0 << 8) >> 32) % (self.writes() + 1)
     }
@@ -46,13 +46,12 @@ impl Round {
     }
 }
 
-/// The words that a round writes into a sector, and their offsets, between zeros. A KVM that emulates the guest takes its time for
-/// each.
+/// The words that a round writes into a sector, with their offsets, between zeros. They are few, as a KVM that emulates the guest is slow.
 pub(crate) fn content(round: u64, sector: u64) -> [(u64, u64); 4] {
     [(0, round), (8, sector), (SECTOR - 16, !sector), (SECTOR - 8, !round)]
 }
 
-/// The output function of SplitMix64: numbers that look random, from those that do not.
+/// The output function of SplitMix64, which turns regular numbers into random-looking ones.
 pub(crate) fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,5 +1,5 @@
-//! Reads all of its first disk and says how many sectors it has and what their 64-bit words come to; then tries to read one more
-//! sector, and to write the first.
+//! Reads all of its first disk and prints its number of sectors and the sum of their 64-bit words; then tries to read one more sector, and
+//! to write the first.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Reads a sector of every 2 MiB of its first disk, and says when it has half of them and all.
+//! Reads a sector of every 2 MiB of its first disk, and prints when it has read half of them and all.
 #![no_std]
 #![no_main]
 
@@ -41,7 +41,7 @@ extern "C" fn guest_main() -> u32 {
         }
     }
     print!("all\n");
-    // What it holds is looked at until it is ended.
+    // The host measures its memory until it is ended.
     loop {
         core::hint::spin_loop();
     }

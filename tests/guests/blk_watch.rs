@@ -1,5 +1,5 @@
-//! Writes to its first disk, reads it back and flushes it, each after a reset of the device; then says how large it is
-//! whenever the device says that this has changed.
+//! Writes to its first disk, reads it back and flushes it, each after a reset of the device; then prints the disk's size whenever the
+//! device reports a change.
 #![no_std]
 #![no_main]
 

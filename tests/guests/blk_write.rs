@@ -26,7 +26,7 @@ extern "C" fn guest_main() -> u32 {
     0
 }
 
-/// The status of a request; 0xff if there is none.
+/// The status of a request; 0xff if it was not answered.
 fn request(disk: &Device, kind: u32, sector: u64) -> u8 {
     disk.start();
     rt::write(HEADER, u64::from(kind));

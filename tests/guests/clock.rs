@@ -1,4 +1,4 @@
-//! For each byte that comes by the serial port: the nanoseconds of its kvm-clock, and 1 if it learned that it was paused.
+//! Prints for each byte on the serial port the nanoseconds of its kvm-clock, and 1 if it was notified of a pause.
 #![no_std]
 #![no_main]
 

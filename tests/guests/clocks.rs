@@ -1,4 +1,4 @@
-//! Tries the clocks of the platform. The command line's first letter says which.
+//! Tests the clocks of the platform. The command line's first letter selects one.
 #![no_std]
 #![no_main]
 
@@ -17,7 +17,7 @@ extern "C" fn guest_main() -> u32 {
     21
 }
 
-/// Waits for a tenth of a second by the PM timer, which must not go back, nor take a write.
+/// Waits for a tenth of a second by the PM timer, which must not go back or accept a write.
 fn pm_timer() {
     const TIMER: u16 = 0x608;
     let start = rt::inl(TIMER);
@@ -66,7 +66,7 @@ mod cmos {
         rt::outb(0x71, value);
     }
 
-    /// Reads the counters as their driver does: again if an update came meanwhile.
+    /// Reads the counters as a driver does: again if an update happened meanwhile.
     pub fn counters<const N: usize>(indexes: [u8; N]) -> [u8; N] {
         loop {
             while read(A) & 0x80 != 0 {}
@@ -79,7 +79,7 @@ mod cmos {
     }
 }
 
-/// Prints the date, and sees a second go by.
+/// Prints the date, and waits until a second has passed.
 fn date() {
     let date = cmos::counters([
         cmos::CENTURY,
@@ -90,7 +90,7 @@ fn date() {
         cmos::MINUTES,
         cmos::SECONDS,
     ]);
-    // BCD, so that hexadecimal is as people write it.
+    // In BCD, so that hexadecimal digits show decimal numbers.
     date.iter().for_each(|byte| print!(byte >> 4, byte & 0xf));
     print!("\n");
     let [before] = cmos::counters([cmos::SECONDS]);
@@ -103,12 +103,12 @@ fn interrupts() {
     const SLAVE: u16 = 0xa0;
     const POLL: u8 = 0xc;
     const END_OF_INTERRUPT: u8 = 0x20;
-    // Initialized for edges.
+    // Initialize it for edges.
     rt::outb(SLAVE, 0x11);
     rt::outb(SLAVE + 1, 0x70);
     rt::outb(SLAVE + 1, 2);
     rt::outb(SLAVE + 1, 1);
-    // Tells whether IRQ 8, its input 0, is pending. Polling acknowledges it.
+    // Returns whether IRQ 8, its input 0, is pending. Polling acknowledges it.
     let is_pending = || {
         rt::outb(SLAVE, POLL);
         let is_pending = rt::inb(SLAVE) & 7 == 0;
@@ -121,7 +121,7 @@ fn interrupts() {
         cmos::read(cmos::C);
         while is_pending() {}
         cmos::write(cmos::B, cmos::HOURS_TO_24 | bit);
-        // Twice: the line has to fall when it is acknowledged.
+        // Twice, since the line has to fall when it is acknowledged.
         for _ in 0..2 {
             while !is_pending() {}
             let flags = cmos::read(cmos::C);
@@ -132,7 +132,7 @@ fn interrupts() {
     print!("\n");
 }
 
-/// Sets the time at the first boot, and resets the machine. The second finds it.
+/// Sets the time at the first boot, and resets the machine. The second boot reads the time.
 fn kept() {
     const MARK: u8 = 0x40;
     let known = [cmos::CENTURY, cmos::YEAR, cmos::MONTH, cmos::DAY];

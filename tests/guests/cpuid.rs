@@ -1,5 +1,5 @@
-//! Prints what CPUID answers on every CPU: `cpu`, then function, index, EAX, EBX, ECX and EDX of each leaf that isn't all zeroes. After
-//! the first CPU's, where it has VMX, `msr`, number and value of each capability MSR. The command line says how many further CPUs there are.
+//! Prints CPUID on every CPU: `cpu`, then function, index, EAX, EBX, ECX and EDX of each leaf that isn't all zeros. After the first CPU's
+//! leaves, if it has VMX, it prints `msr`, number and value of each capability MSR. The command line gives the number of further CPUs.
 #![no_std]
 #![no_main]
 
@@ -13,13 +13,13 @@ const LAPIC: u64 = 0xfee0_0000;
 const INIT_ALL_OTHERS: u32 = 0xc_4500;
 const START_ALL_OTHERS: u32 = 0xc_4600;
 
-/// The address at which the other CPUs start, in real mode, with everything they need in the same 64 KiB: the code, how many have
-/// begun and how many are done, and what they are to ask CPUID, to its end at function -1.
+/// The address at which the other CPUs start, in real mode, with everything they need in the same 64 KiB: the code, the numbers of CPUs
+/// that have started and are done, and the CPUID requests, which end with function -1.
 const STARTUP: u64 = 0x1_0000;
 const BEGUN: u64 = 0xf00;
 const DONE: u64 = 0xf02;
 const REQUESTS: u64 = 0x1000;
-/// The address of each CPU's answers: EAX to EDX of each request.
+/// The address of each CPU's results: EAX to EDX of each request.
 const ANSWERS: u64 = 0x3_0000;
 const ANSWERS_LEN: u64 = 0x2000;
 const MOST_CPUS: u16 = 0x30;
@@ -140,7 +140,7 @@ fn start(others: u16) -> bool {
     })
 }
 
-/// The decimal number that the command line begins with, 0 if there is none.
+/// The decimal number at the start of the command line, 0 if there is none.
 fn number() -> u16 {
     let digits = (CMDLINE..).map(rt::read::<u8>).take_while(u8::is_ascii_digit);
     digits.fold(0, |number, digit| number * 10 + u16::from(digit - b'0'))

@@ -1,5 +1,5 @@
-//! Says where its parts are, and counts until a debugger sets `GO`. Then it ends, or with `R` on the command line resets the machine.
-//! Each time it counts, it loads RFLAGS, without the trap flag. With `B` it has breakpoints of its own, and counts these, too.
+//! Prints the addresses of its parts, and counts until a debugger sets `GO`. Then it ends, or with `R` on the command line resets the
+//! machine. Each time it counts, it loads RFLAGS, without the trap flag. With `B` it has breakpoints of its own, and also counts these.
 #![no_std]
 #![no_main]
 
@@ -36,7 +36,7 @@ unsafe extern "C" {
     fn on_breakpoint();
 }
 
-/// Handles #BP, the only exception there is to be.
+/// Handles #BP, the only expected exception.
 fn set_idt() {
     let selector: u16;
     unsafe { asm!("mov {0:x}, cs", out(reg) selector, options(nomem, nostack)) };

@@ -1,4 +1,4 @@
-//! Says back what it is sent, until `q`; at `s` it shows that it goes on without input, `T` is a triple fault, and `R` a reset.
+//! Echoes its input, until `q`; `s` shows that it continues without input, `T` causes a triple fault, and `R` a reset.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Interrupts of ISA devices, edge-triggered by the IOAPIC, which do nothing but end a sleep.
+//! Interrupts of ISA devices, edge-triggered by the IOAPIC, which only end a sleep.
 
 use core::arch::{asm, global_asm};
 
@@ -25,10 +25,10 @@ unsafe extern "C" {
     fn on_interrupt();
 }
 
-/// Has the lines of these GSIs, of the first 16, interrupt the first processor.
+/// Makes the lines of these GSIs, of the first 16, interrupt the first processor.
 pub fn listen(gsis: &[u32]) {
     static mut IDT: [[u64; 2]; 0x30] = [[0; 2]; 0x30];
-    // The same lines lead to the PICs, too.
+    // The same lines also lead to the PICs.
     PIC_MASKS.map(|port| rt::outb(port, 0xff));
     rt::write(LAPIC + SPURIOUS, 0x1ff_u32);
     let selector: u16;
@@ -51,7 +51,7 @@ pub fn listen(gsis: &[u32]) {
     unsafe { asm!("lidt [{0}]", in(reg) &register, options(nostack)) };
 }
 
-/// Sleeps until there has been an interrupt since the last sleep.
+/// Sleeps until there was an interrupt since the last sleep.
 pub fn sleep() {
     unsafe { asm!("sti", "hlt", "cli") };
 }

@@ -5,13 +5,13 @@ use crate::{
     virtio::{Device, QUEUE_SIZE, WRITE, descriptor, structure},
 };
 
-/// Where the buffers are to receive into, and the one to send from.
+/// The addresses of the buffers to receive into, and of the one to send from.
 const RECEIVED: u64 = 0x50_0000;
 const SENT: u64 = 0x51_0000;
 const BUFFER: u64 = 2048;
 /// The room for a header: virtio 1.3, "Device Operation", `struct virtio_net_hdr`.
 const HEADER: u64 = 12;
-/// The length of one without `num_buffers`, as transitional devices have it.
+/// The length of a header without `num_buffers`, on transitional devices.
 const LEGACY_HEADER: u64 = 10;
 
 /// virtio 1.3, "PCI Device Discovery": a network device, and a transitional one.
@@ -38,7 +38,7 @@ pub struct Frame {
 }
 
 impl Card {
-    /// Starts the first one on the bus.
+    /// Starts the first card on the bus.
     pub fn start() -> Self {
         let id = |slot: &u8| read::<u32>(pci::config(*slot, 0));
         let slot = (0..32_u8).find(|slot| [CARD, LEGACY_CARD].contains(&id(slot))).unwrap();
@@ -53,7 +53,7 @@ impl Card {
         card
     }
 
-    /// Offers the buffer with this index, counted from 1 on without end.
+    /// Offers the buffer with this index, which counts from 1 without wrapping.
     fn offer(&self, index: u16) {
         self.receive.push(descriptor(Self::buffer(index), BUFFER as u32, WRITE, 0), index);
     }
@@ -70,7 +70,7 @@ impl Card {
         read::<u16>(self.config + 6) & 1 != 0
     }
 
-    /// The frame that came next, if there is one: until [`Card::done`].
+    /// The next frame, if there is one. It is valid until [`Card::done`].
     pub fn next(&self) -> Option<Frame> {
         let index = self.received.wrapping_add(1);
         let len = || u64::from(self.receive.used_len(index)) - self.header;
@@ -78,18 +78,18 @@ impl Card {
             .then(|| Frame { address: Self::buffer(index) + self.header, len: len() })
     }
 
-    /// The frame is not needed any more.
+    /// Releases the frame.
     pub fn done(&mut self) {
         self.received = self.received.wrapping_add(1);
         self.offer(self.received.wrapping_add(QUEUE_SIZE));
     }
 
-    /// The frame to be sent next.
+    /// The next frame to send.
     pub fn frame(len: u64) -> Frame {
         Frame { address: SENT + HEADER, len }
     }
 
-    /// Sends that frame, and waits until it is gone.
+    /// Sends that frame, and waits until it is sent.
     pub fn send(&mut self, frame: Frame) {
         let start = SENT + HEADER - self.header;
         (start..start + self.header).for_each(|at| write(at, 0_u8));

@@ -1,4 +1,5 @@
-//! Writes to each page of as many MiB as its command line says, from 16 MiB on, and powers off when `q` comes by the serial port. Any other byte comes back.
+//! Writes to each page of as many MiB as its command line gives, from 16 MiB on, and powers off at `q` on the serial port. Any other byte
+//! is echoed.
 #![no_std]
 #![no_main]
 

@@ -1,10 +1,10 @@
-//! Prints the MSRs that a PC's firmware would have set up, on the first CPU.
+//! Prints MSRs that a PC's firmware would have set up, on the first CPU.
 #![no_std]
 #![no_main]
 
 mod rt;
 
-/// The microcode's revision, what machine checks can do, MTRRs.
+/// The microcode revision, the capabilities of machine checks, and MTRRs.
 const MSRS: [u32; 6] = [0x8b, 0x179, 0x200, 0x201, 0x259, 0x2ff];
 
 extern "C" fn guest_main() -> u32 {

@@ -1,5 +1,5 @@
-//! Prints 64-byte lines with their numbers: as many times 64 KiB as the first letter of its command line says (`a` is once), or
-//! without end (`.`). Then it waits for a byte, and powers off.
+//! Prints numbered 64-byte lines: as many times 64 KiB as the first letter of its command line gives (`a` is once), or without end (`.`).
+//! Then it waits for a byte, and powers off.
 #![no_std]
 #![no_main]
 

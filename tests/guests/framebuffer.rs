@@ -1,4 +1,4 @@
-//! Draws into the frame buffer that the boot parameters tell of: a row, and for each byte that comes on COM1 a pixel below it; `q` is the end.
+//! Draws into the frame buffer from the boot parameters: a row, and for each byte on COM1 a pixel below it; `q` ends it.
 #![no_std]
 #![no_main]
 
@@ -23,7 +23,7 @@ extern "C" fn guest_main() -> u32 {
     let [width, height, depth, pitch] = [WIDTH, HEIGHT, DEPTH, PITCH].map(|at| u64::from(rt::read::<u16>(at)));
     let base = u64::from(rt::read::<u32>(BASE));
     print!(u64::from(kind), " ", width, " ", height, " ", depth, "\n");
-    // The VGA's miscellaneous output register, or nothing.
+    // The VGA's miscellaneous output register, if there is one.
     print!(u64::from(rt::inb(0x3cc)), "\n");
     if kind == 0 {
         return 21;

@@ -1,4 +1,4 @@
-//! Prints the user's files in fw_cfg, and whether ACPI tells of the device.
+//! Prints the user's files in fw_cfg, and whether ACPI describes the device.
 #![no_std]
 #![no_main]
 
@@ -21,7 +21,7 @@ extern "C" fn guest_main() -> u32 {
     rt::outw(SELECTOR, DIRECTORY);
     let count = number();
     for file in 0..count {
-        // Each needs the port for itself.
+        // Each file needs the port to itself.
         rt::outw(SELECTOR, DIRECTORY);
         (0..4 + file * 64).for_each(|_| _ = rt::inb(DATA));
         let len = number();
@@ -36,7 +36,7 @@ extern "C" fn guest_main() -> u32 {
     21
 }
 
-/// A big-endian number that comes next.
+/// Reads the next bytes as a big-endian number.
 fn number() -> u32 {
     (0..4).fold(0, |number, _| number << 8 | u32::from(rt::inb(DATA)))
 }

@@ -1,4 +1,4 @@
-//! Has fw_cfg fill most of its memory with zeros, again and again.
+//! Makes fw_cfg fill most of its memory with zeros, again and again.
 #![no_std]
 #![no_main]
 
@@ -8,7 +8,7 @@ const DMA_LOW: u16 = 0x518;
 const DESCRIPTOR: u64 = 0x50_0000;
 const FROM: u64 = 0x100_0000;
 const END: u64 = 0x4000_0000;
-/// An item that there is none of.
+/// The key of an item that doesn't exist.
 const KEY: u32 = 0x7fff;
 const READ_AND_SELECT: u32 = 2 | 8;
 

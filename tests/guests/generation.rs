@@ -1,5 +1,5 @@
-//! Tells where its memory for the VM generation ID is, and for each byte that comes by the serial port prints what is there, and whether the
-//! interrupt for another one came since; `q` ends it.
+//! Prints the address of its memory for the VM generation ID. For each byte on the serial port it prints the ID, and whether the interrupt
+//! for a new one has arrived since; `q` ends it.
 #![no_std]
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Clears SVM's global interrupt flag, and sends itself an interrupt and an NMI, which are then held until the flag is set again: it does that when
-//! a byte comes by the serial port, and tells what has come before, and what has then.
+//! Clears SVM's global interrupt flag, and sends itself an interrupt and an NMI, which are then held until the flag is set again. A byte on
+//! the serial port makes it set the flag. It prints the vectors that arrived before and after that.
 #![no_std]
 #![no_main]
 
@@ -12,7 +12,7 @@ const LINE_STATUS: u16 = 0x3fd;
 const LAPIC: u64 = 0xfee0_0000;
 const COMMAND: u64 = LAPIC + 0x300;
 const TO_SELF: u32 = 1 << 18;
-/// To the processor whose ID is in the other half, which is 0.
+/// To the processor whose ID is in the other half of the register: 0.
 const AS_NMI: u32 = 4 << 8;
 
 const EFER: u32 = 0xc000_0080;
@@ -38,7 +38,7 @@ extern "C" fn guest_main() -> u32 {
     0
 }
 
-/// Tells the vectors of the interrupts that have come.
+/// Prints the vectors of the interrupts that have arrived.
 fn tell(when: &str) {
     print!(when);
     while let Some(vector) = interrupts::take() {

@@ -1,5 +1,5 @@
-//! Halts until an interrupt comes, and prints which: `timer` for the local APIC's timer, `byte` for one at the serial port. The byte `l` has the
-//! timer run out once in five minutes, `s` in half a second; `q` ends it.
+//! Halts until an interrupt arrives, and prints which: `timer` for the local APIC's timer, `byte` for the serial port. The byte `l` makes
+//! the timer expire once in five minutes, `s` in half a second; `q` ends it.
 #![no_std]
 #![no_main]
 
@@ -15,12 +15,12 @@ const LAPIC: u64 = 0xfee0_0000;
 const TIMER: usize = interrupts::FIRST;
 const SERIAL: usize = interrupts::FIRST + 1;
 
-/// KVM's local APIC counts nanoseconds, here by 128.
+/// A second in the timer's counts: KVM's local APIC counts nanoseconds, here divided by 128.
 const SECOND: u32 = 1_000_000_000 / 128;
 
 extern "C" fn guest_main() -> u32 {
     interrupts::count();
-    // By 128, for one shot.
+    // Divided by 128, one-shot.
     rt::write(LAPIC + 0x3e0, 0xa_u32);
     rt::write(LAPIC + 0x320, TIMER as u32);
     interrupts::route(COM1_GSI, SERIAL, false);
@@ -44,7 +44,7 @@ extern "C" fn guest_main() -> u32 {
     }
 }
 
-/// Has the timer run out once.
+/// Makes the timer expire once.
 fn arm(count: u32) {
     rt::write(LAPIC + 0x380, count);
     print!("armed\n");

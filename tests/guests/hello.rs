@@ -12,7 +12,7 @@ extern "C" fn guest_main() -> u32 {
         asm!("cld", "rep outsb", inout("rsi") text.as_ptr() => _, inout("rcx") text.len() => _, in("dx") 0x3f8_u16, options(nostack));
     }
     print!("single\n");
-    // The UART's scratch register, through a string instruction of one-byte elements: the last one stays.
+    // The UART's scratch register, by a string instruction with one-byte elements: it keeps the last one.
     let scratch = [1_u8, 2, 3];
     unsafe {
         asm!("rep outsb", inout("rsi") scratch.as_ptr() => _, inout("rcx") 3_u64 => _, in("dx") 0x3ff_u16, options(nostack));

@@ -1,4 +1,4 @@
-//! Waits for an interrupt that never comes.
+//! Waits for an interrupt that never arrives.
 #![no_std]
 #![no_main]
 
@@ -9,7 +9,7 @@ use core::arch::asm;
 extern "C" fn guest_main() -> u32 {
     print!("idle\n");
     loop {
-        // SAFETY: nothing runs after it but the same again.
+        // SAFETY: after it, only the same instructions run again.
         unsafe { asm!("cli", "hlt") };
     }
 }

@@ -1,4 +1,4 @@
-//! Interrupts of the first processor, counted by their vectors. They come only while it waits for one, except for NMIs.
+//! Interrupts of the first processor, counted by their vectors. Except for NMIs, they arrive only while it waits for one.
 #![allow(dead_code, reason = "no guest needs all of it")]
 
 use core::{
@@ -21,7 +21,7 @@ const IOAPIC: u64 = 0xfec0_0000;
 const LEVEL: u32 = 1 << 15;
 const MASKED: u32 = 1 << 16;
 
-/// NMIs are last.
+/// NMIs are counted last.
 static COUNTS: [AtomicU32; LEN + 1] = [const { AtomicU32::new(0) }; LEN + 1];
 
 global_asm!(
@@ -46,7 +46,7 @@ unsafe extern "C" {
     fn handlers();
 }
 
-/// Has interrupts counted, with the local APIC on and the PICs masked.
+/// Starts to count interrupts, with the local APIC on and the PICs masked.
 pub fn count() {
     static mut IDT: [[u64; 2]; FIRST + LEN] = [[0; 2]; FIRST + LEN];
     PIC_MASKS.map(|port| rt::outb(port, 0xff));
@@ -67,7 +67,7 @@ pub fn count() {
     unsafe { asm!("lidt [{0}]", in(reg) &register, options(nostack)) };
 }
 
-/// Has an input of the IOAPIC interrupt with a vector.
+/// Makes an input of the IOAPIC interrupt with a vector.
 pub fn route(gsi: u32, vector: usize, is_level: bool) {
     redirect(gsi, vector as u32 | if is_level { LEVEL } else { 0 });
 }
@@ -84,7 +84,7 @@ fn redirect(gsi: u32, low: u32) {
     }
 }
 
-/// Halts until an interrupt comes, and returns its vector. Its end is the caller's.
+/// Halts until an interrupt arrives, and returns its vector. The caller must send its EOI.
 pub fn halt() -> usize {
     loop {
         unsafe { asm!("sti", "hlt", "cli") };
@@ -94,18 +94,18 @@ pub fn halt() -> usize {
     }
 }
 
-/// Lets an interrupt in that is pending, and returns its vector.
+/// Accepts a pending interrupt, and returns its vector.
 pub fn pending() -> Option<usize> {
     unsafe { asm!("sti", "in al, 0x80", "cli", out("al") _) };
     take()
 }
 
-/// Ends the interrupt.
+/// Sends the interrupt's EOI.
 pub fn end() {
     rt::write(END_OF_INTERRUPT, 0_u32);
 }
 
-/// Returns the vector of an interrupt that has come.
+/// Returns the vector of an interrupt that has arrived.
 pub fn take() -> Option<usize> {
     let number = COUNTS.iter().position(|count| count.load(SeqCst) != 0)?;
     COUNTS[number].fetch_sub(1, SeqCst);

@@ -22,7 +22,7 @@ const ISR: u8 = 3;
 const INTERRUPT_STATUS: u16 = 1 << 3;
 
 extern "C" fn guest_main() -> u32 {
-    // The local APIC is enabled, so that it takes what the IOAPIC sends.
+    // Enable the local APIC, so that it accepts the IOAPIC's interrupts.
     rt::write(LAPIC + 0xf0, 0x1ff_u32);
     let disks = SLOTS.map(Device::find);
     print!("idle ", line(), "\n");
@@ -60,8 +60,8 @@ const REMOTE_IRR: u32 = 1 << 14;
 const LEVEL: u32 = 1 << 15;
 const MASKED: u32 = 1 << 16;
 
-/// The level of the IOAPIC's input, by whether it sends an interrupt as it becomes a level-triggered one. Interrupts are off, so
-/// nobody ends that interrupt; as an edge-triggered one the input forgets it.
+/// The level of the IOAPIC's input, found by whether it sends an interrupt when it becomes level-triggered. Interrupts are off, so that
+/// nothing sends its EOI; as an edge-triggered input it forgets the interrupt.
 fn line() -> &'static str {
     let entry = |value: u32| {
         rt::write(IOAPIC, 0x10 + 2 * GSI);

@@ -1,4 +1,4 @@
-//! Sleeps until the keyboard interrupts, and prints each of its bytes; the release of Esc is the end.
+//! Sleeps until the keyboard interrupts, and prints each of its bytes; the release of Esc ends it.
 #![no_std]
 #![no_main]
 
@@ -22,7 +22,7 @@ extern "C" fn guest_main() -> u32 {
     edges::listen(&[GSI]);
     print!("ready\n");
     loop {
-        // One byte for each interrupt, as drivers do.
+        // One byte for each interrupt, as drivers read them.
         edges::sleep();
         if rt::inb(STATUS) & OUTPUT_FULL == 0 {
             print!("nothing\n");
@@ -36,7 +36,7 @@ extern "C" fn guest_main() -> u32 {
     }
 }
 
-/// Returns whether a keyboard answers. Its lights go off.
+/// Returns whether a keyboard answers. This turns its lights off.
 fn answers() -> bool {
     for byte in [SET_LIGHTS, 0] {
         rt::outb(DATA, byte);

@@ -17,12 +17,12 @@ const FLAGS: u64 = INFO + 29;
 /// The host has paused the guest.
 const GUEST_STOPPED: u8 = 1 << 1;
 
-/// Switches it on, if there is one.
+/// Enables the clock, if there is one.
 pub fn enable() -> bool {
     rt::wrmsr(SYSTEM_TIME, INFO | ENABLE).is_ok()
 }
 
-/// Returns whether the guest was told of a pause since this was last asked.
+/// Returns whether the guest was notified of a pause since the last call.
 pub fn was_paused() -> bool {
     let flags: u8 = rt::read(FLAGS);
     rt::write(FLAGS, flags & !GUEST_STOPPED);
@@ -37,7 +37,7 @@ pub fn nanoseconds() -> u64 {
         let ticks = if shift < 0 { ticks >> -shift } else { ticks << shift };
         let passed = (u128::from(ticks) * u128::from(rt::read::<u32>(MULTIPLIER))) >> 32;
         let time = rt::read::<u64>(SYSTEM_NANOSECONDS) + passed as u64;
-        // An odd one is being written.
+        // An odd version means that an update is in progress.
         if version & 1 == 0 && version == rt::read(INFO) {
             return time;
         }

@@ -1,5 +1,4 @@
-//! Reads no input until the power button is pressed. Then `e` ends a text, of which it says the length and a sum; `R` is a
-//! reset, and `o` powers off.
+//! Reads no input until the power button is pressed. Then `e` ends a text, whose length and sum it prints; `R` resets, and `o` powers off.
 #![no_std]
 #![no_main]
 

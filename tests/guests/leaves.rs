@@ -1,4 +1,4 @@
-//! The CPUID leaves to look at: all that a CPU says it has. Guests share this with the tests that read it elsewhere.
+//! The CPUID leaves to read: everything that a CPU reports. Guests share this with the tests that read it elsewhere.
 
 use core::arch::x86_64::__cpuid_count;
 
@@ -24,12 +24,12 @@ pub(crate) const WITH_SUBLEAVES: [u32; 19] = [
     0x8000_0020,
     0x8000_0026,
 ];
-/// One for each bit of XCR0 and IA32_XSS.
+/// One subleaf for each bit of XCR0 and IA32_XSS.
 const XSAVE: u32 = 0xd;
-/// A range's greatest function, as a CPU without the range makes it up, is not to be believed beyond this.
+/// The most functions to read in a range: a CPU without the range may return an arbitrary greatest function.
 const MOST: u32 = 0x40;
 
-/// Calls `visit` with the function and the index of each.
+/// Calls `visit` with the function and the index of each leaf.
 pub(crate) fn each(mut visit: impl FnMut(u32, u32)) {
     for base in [0, 0x4000_0000, 0x8000_0000] {
         let last = __cpuid_count(base, 0).eax;

@@ -1,4 +1,4 @@
-//! Asks for a name and a password, and then does what it is told, a line at a time: as Linux does it on a serial console, with colours.
+//! Asks for a name and a password, and then runs one command per line, like Linux on a serial console, with colours.
 #![no_std]
 #![no_main]
 

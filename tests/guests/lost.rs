@@ -1,5 +1,5 @@
-//! Has a page that the host may take away, and waits for a byte: `t` touches the page, `h` gives it to the disk as a request's header, and
-//! `d` as the place for its data. Then it tells the request's status; `q` ends it.
+//! Has a page that the host may take away, and waits for a byte: `t` accesses the page, `h` gives it to the disk as a request's header, and
+//! `d` as its data buffer. Then it prints the request's status; `q` ends it.
 #![no_std]
 #![no_main]
 
@@ -12,7 +12,7 @@ const LINE_STATUS: u16 = 0x3fd;
 const DATA: u16 = 0x3f8;
 
 const PAGE: u64 = 0x80_0000;
-/// Of which nothing else in memory is a copy: the host finds the page by it.
+/// A unique value in memory, by which the host finds the page.
 const MARK: u64 = 0x6d76_6d6e_5f74_736f;
 const HEADER: u64 = 0x50_0000;
 const BUFFER: u64 = 0x50_1000;

@@ -8,7 +8,7 @@ use crate::rt::{
 /// PCI 3.0, "Capability IDs": MSI-X.
 const MSI_X: u8 = 0x11;
 
-/// Gives a function's first vector the message of an interrupt of the first processor, and switches MSI-X on.
+/// Sets a function's first vector to an interrupt of the first processor, and enables MSI-X.
 pub fn enable(function: impl Into<Function>, vector: u32) {
     let function = function.into();
     let mut at: u8 = rt::read(pci::config(function, 0x34));

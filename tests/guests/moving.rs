@@ -1,5 +1,5 @@
-//! Writes to its memory all the time, and has devices write to it, each to pages of its own. Each pass looks whether the last one's words are all
-//! there; `.` by the serial port asks for the outcome, and `q` ends it. The first letter of its command line is `m` for memory alone.
+//! Writes to its memory all the time, and makes devices write to other pages of it. Each pass checks that all words of the last one are
+//! there; `.` on the serial port asks for the result, and `q` ends it. If the first letter of its command line is `m`, it uses only memory.
 #![no_std]
 #![no_main]
 
@@ -16,7 +16,7 @@ const PAGE: u64 = 0x1000;
 /// The pages that it writes to itself.
 const OWN: u64 = 0x60_0000;
 const OWN_PAGES: u64 = 512;
-/// Those that the entropy source writes to, and those that fw_cfg does.
+/// The pages that the entropy source writes to, and those that fw_cfg writes to.
 const ENTROPY: u64 = 0x90_0000;
 const FILES: u64 = 0xa0_0000;
 const PAGES: u64 = 128;

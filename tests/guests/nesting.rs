@@ -1,4 +1,4 @@
-//! Asks this CPU for VMX and for SVM in every way, and prints what comes of it.
+//! Queries and tries VMX and SVM in every way on this CPU, and prints the results.
 #![no_std]
 #![no_main]
 
@@ -16,7 +16,7 @@ const CR0_NE: u64 = 1 << 5;
 const CR4_VMXE: u64 = 1 << 13;
 const EFER_SVME: u64 = 1 << 12;
 
-/// Pages for what VMXON and VMRUN point to.
+/// The pages for VMXON and VMRUN.
 const REGION: u64 = 0x3_0000;
 const HOST_SAVE_AREA: u64 = 0x3_1000;
 
@@ -35,14 +35,14 @@ extern "C" fn guest_main() -> u32 {
     done("VMXON", unsafe { attempt!("vmxon qword ptr [{0}]"; in(reg) &REGION) });
     done("EFER.SVME", rt::rdmsr(EFER).and_then(|efer| rt::wrmsr(EFER, efer | EFER_SVME)));
     rt::write::<u32>(REGION, 0);
-    // Without a place for the host's state VMRUN raises a general-protection fault.
+    // Without an area for the host's state, VMRUN raises a general-protection fault.
     let _ = rt::wrmsr(VM_HSAVE_PA, HOST_SAVE_AREA);
-    // Of a guest without any state, which is an exit at once.
+    // Of a guest without any state, which exits at once.
     done("VMRUN", unsafe { attempt!("vmrun rax"; in("rax") REGION) });
     21
 }
 
-/// With CR0.NE, which VMXON wants too.
+/// Also sets CR0.NE, which VMXON requires.
 fn set_vmxe() -> Result<(), Fault> {
     unsafe {
         asm!("mov {0}, cr0", "or {0}, {1}", "mov cr0, {0}", out(reg) _, const CR0_NE, options(nostack));

@@ -1,5 +1,5 @@
-//! A station of a network, 10.0.0.N, whose command line is "aN", to answer others (ARP, ICMP echo, and UDP, all of whose datagrams it sends
-//! back), or "qN M", to ask 10.0.0.M, print its address and end. It prints its own address, and the state of its link.
+//! A station 10.0.0.N in a network. With the command line "aN" it answers others (ARP, ICMP echo, and UDP, where it echoes all datagrams).
+//! With "qN M" it asks for 10.0.0.M, prints its MAC address and ends. It prints its own address, and the state of its link.
 #![no_std]
 #![no_main]
 
@@ -10,7 +10,7 @@ mod virtio;
 use ethernet::{Card, Frame};
 
 const CMDLINE: u64 = 0x2_0000;
-/// Nothing is there: an access takes its time.
+/// A port without a device, whose access takes some time.
 const UNUSED_PORT: u16 = 0x80;
 
 const BROADCAST: [u8; 6] = [0xff; 6];
@@ -28,7 +28,7 @@ struct Station {
     card: Card,
     mac: [u8; 6],
     ip: [u8; 4],
-    /// The one to ask.
+    /// The station to ask for.
     other: Option<[u8; 4]>,
 }
 
@@ -66,7 +66,7 @@ extern "C" fn guest_main() -> u32 {
 }
 
 impl Station {
-    /// Does what a frame asks for. Returns whether it is the one that was waited for.
+    /// Handles a frame. Returns whether it is the expected one.
     fn take(&mut self, frame: Frame) -> bool {
         let to: [u8; 6] = frame.get(0);
         if to != self.mac && to != BROADCAST {
@@ -105,7 +105,7 @@ impl Station {
             }
             (ICMP, ECHO) => self.send_back(frame, |reply| {
                 reply.set(34, [0]);
-                // RFC 1624: the sum of all is less by what the field was.
+                // RFC 1624: the sum decreases by the field's old value.
                 let sum = u32::from(u16::from_be_bytes(reply.get(36))) + u32::from(ECHO) * 0x100;
                 reply.set(36, ((sum & 0xffff) as u16 + (sum >> 16) as u16).to_be_bytes());
             }),
@@ -115,7 +115,7 @@ impl Station {
         false
     }
 
-    /// Sends a datagram to whom it is from. The sums over addresses and ports stay as they are.
+    /// Sends a datagram back to its sender. The checksums over addresses and ports stay valid.
     fn send_back(&mut self, frame: Frame, change: impl FnOnce(Frame)) {
         let reply = Card::frame(frame.len);
         frame.copy_to(reply);
@@ -148,7 +148,7 @@ impl Station {
         frame.set(14, [0x45, 0, 0, 28, 0, 0, 0, 0, 64, ICMP, 0, 0]);
         frame.set(26, self.ip);
         frame.set(30, ip);
-        // RFC 1071, of the header.
+        // RFC 1071, over the header.
         let sum: u32 = (14..34).step_by(2).map(|at| u32::from(u16::from_be_bytes(frame.get(at)))).sum();
         let sum = (sum & 0xffff) + (sum >> 16);
         frame.set(24, (!(sum as u16)).to_be_bytes());

@@ -1,4 +1,4 @@
-//! Says what pvpanic understands, and then that its kernel panicked, or what else its command line begins with.
+//! Prints the events that pvpanic supports, and then reports that its kernel panicked, or the event at the start of its command line.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Moves, disables and overlaps the BARs of two disks, of which the second is the larger.
+//! Moves, disables and overlaps the BARs of two disks, the second of which is the larger one.
 #![no_std]
 #![no_main]
 
@@ -104,9 +104,9 @@ fn sectors(bar: u32) -> u64 {
     rt::read(u64::from(bar) + structure)
 }
 
-/// Offers a read as the one before `index`, without ringing.
+/// Offers a read as the one before `index`, without notifying the device.
 fn offer(disk: &Device, index: u16) -> bool {
-    // A device looks for more once it has answered, and sleeps then: before that it needs no bell.
+    // After an answer, a device checks for more before it sleeps; until then it needs no notification.
     for _ in 0..500 {
         rt::inb(0x80);
     }

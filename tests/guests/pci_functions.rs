@@ -1,4 +1,4 @@
-//! Prints what it finds on PCI bus 0 as a kernel looks for it, and reads the first sector of each disk.
+//! Prints the functions on PCI bus 0, found in a kernel's way, and reads the first sector of each disk.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Prints on COM2 without end, and meanwhile says back on COM1 what it is sent there. `q` is the end.
+//! Prints on COM2 without end, and meanwhile echoes COM1. `q` ends it.
 #![no_std]
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Sleeps until a serial port interrupts, and says back what came on each; COM1 and COM3 have one interrupt line, COM2 and COM4 another.
-//! `q` is the end.
+//! Sleeps until a serial port interrupts, and echoes the input of each; COM1 and COM3 share one interrupt line, COM2 and COM4 another. `q`
+//! ends it.
 #![no_std]
 #![no_main]
 
@@ -20,12 +20,12 @@ extern "C" fn guest_main() -> u32 {
     print!("ready\n");
     loop {
         while serve() {}
-        // Input since `serve` looked has interrupted already, and ends the sleep at once.
+        // Input since the call of `serve` has interrupted already, and ends the sleep at once.
         edges::sleep();
     }
 }
 
-/// Says back a byte of each port. Returns whether there was any.
+/// Echoes a byte of each port. Returns whether there was any.
 fn serve() -> bool {
     let mut any = false;
     for port in PORTS {

@@ -1,5 +1,4 @@
-//! Says on each serial port that it is there, and then says back what it is sent, on the port that it came by; `q` is the end, and `R` a
-//! reset.
+//! Prints a line on each serial port, and then echoes the input on the port it came from; `q` ends it, and `R` resets.
 #![no_std]
 #![no_main]
 
@@ -8,7 +7,7 @@ mod rt;
 /// COM1 to COM4.
 const PORTS: [u16; 4] = [0x3f8, 0x2f8, 0x3e8, 0x2e8];
 const LINE_STATUS: u16 = 5;
-/// Nothing decodes the port.
+/// The value read from a port without a device.
 const NOTHING: u8 = 0xff;
 
 extern "C" fn guest_main() -> u32 {

@@ -1,4 +1,4 @@
-//! Powers off at once: what a machine costs.
+//! Powers off at once, to measure the cost of a machine.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! 10,000 reads and writes of every size, all over the I/O ports, PCI configuration space, the BARs and nothing at all.
+//! 10,000 random reads and writes of every size: to the I/O ports, PCI configuration space, the BARs and unused addresses.
 #![no_std]
 #![no_main]
 
@@ -23,7 +23,7 @@ extern "C" fn guest_main() -> u32 {
     0
 }
 
-/// Not the ports that rightly end the machine: debug exit, keyboard controller, PM1a control, reset control.
+/// Accesses a port, except those whose purpose is to end the machine: debug exit, keyboard controller, PM1a control, reset control.
 fn port(port: u16, size: u64, value: u32, write: bool) {
     let len = 1 << (size % 3);
     for ends in [0xf4..0xf8, 0x64..0x65, 0x600..0x606, 0xcf8..0xcfa] {
@@ -34,12 +34,12 @@ fn port(port: u16, size: u64, value: u32, write: bool) {
     rt::access_port(port, len, value, write);
 }
 
-/// A BAR, configuration space of one of the first devices, or a hole.
+/// A BAR, configuration space of one of the first devices, or an unused address.
 fn address(choice: u64, place: u64) -> u64 {
     let slot = (choice >> 8) as u8 % 4;
     match choice % 4 {
         0 | 1 => {
-            // Wherever the guest's writes have moved it; not onto RAM or the interrupt controllers.
+            // At its current address, but not if that is on RAM or the interrupt controllers.
             let bar = pci::bar(1 + slot % 2, 0);
             let bar = if (0xc000_0000..0xe000_0000).contains(&bar) { bar } else { 0xc000_0000 };
             bar + place % 0x8000
@@ -50,7 +50,7 @@ fn address(choice: u64, place: u64) -> u64 {
 }
 
 fn memory(address: u64, size: u64, value: u64, write: bool) {
-    // Not across a page: the next one may be something else.
+    // Not across a page boundary, as the next page may be something else.
     let len = 1 << (size % 4);
     let address = if address % 0x1000 + len > 0x1000 { address & !0xfff } else { address };
     match (len, write) {
@@ -65,7 +65,7 @@ fn memory(address: u64, size: u64, value: u64, write: bool) {
     }
 }
 
-/// A read that is made even though nobody wants the value.
+/// Reads a value, even though it isn't used.
 fn any<T>(address: u64) -> T {
     core::hint::black_box(unsafe { (address as *const T).read_unaligned() })
 }

@@ -1,4 +1,4 @@
-//! Says that it is there, and resets the machine by the way its command line names.
+//! Prints a line, and resets the machine in the way that its command line names.
 #![no_std]
 #![no_main]
 
@@ -11,7 +11,7 @@ extern "C" fn guest_main() -> u32 {
     match rt::read::<u8>(CMDLINE) {
         b'a' => rt::outb(0xcf9, 6),
         b'k' => rt::outb(0x64, 0xfe),
-        // A20 first, which must not reset.
+        // First A20, which must not reset.
         b'p' => {
             rt::outb(0x92, rt::inb(0x92) & !1 | 2);
             rt::outb(0x92, rt::inb(0x92) | 1);

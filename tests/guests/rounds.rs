@@ -1,5 +1,5 @@
-//! Has each kind of interrupt come, one after the other, and prints a dot for each round. It waits for each: one that is lost is the end of the
-//! dots. One that comes too early, too often or when nobody has asked for it is told in a line that begins with `!`.
+//! Causes each kind of interrupt in turn, and prints a dot for each round. It waits for each interrupt: if one is lost, the dots stop. An
+//! early, repeated or unexpected interrupt is reported in a line that begins with `!`.
 #![no_std]
 #![no_main]
 
@@ -45,7 +45,7 @@ const HEADER: u64 = 0x51_0000;
 const DATA: u64 = 0x51_1000;
 const STATUS: u64 = 0x51_2000;
 
-/// A timer's time, in nanoseconds, and in the PIT's counts of 1.193182 MHz.
+/// A timer's period, in nanoseconds, and in the PIT's counts of 1.193182 MHz.
 const PERIOD: u64 = 1_000_000;
 const PIT_COUNTS: u16 = 1193;
 const TICKS: u64 = 4;
@@ -61,7 +61,7 @@ extern "C" fn guest_main() -> u32 {
     interrupts::route(COM1_GSI, SERIAL, false);
     interrupts::route(RNG_GSI, RNG, true);
     let (mut disk, mut rng) = (Queue::disk(), Queue::rng());
-    // Enabling it has the port say that it has nothing to send.
+    // When enabled, the port reports that it has nothing to send.
     rt::outb(INTERRUPT_ENABLE, 2);
     acknowledge();
     let has_deadline = __cpuid_count(1, 0).ecx & 1 << 24 != 0;
@@ -87,7 +87,7 @@ extern "C" fn guest_main() -> u32 {
     }
 }
 
-/// Waits for the port, which has nothing to send, to say so.
+/// Waits for the port to report that it has nothing to send.
 fn acknowledge() {
     one(SERIAL);
     rt::inb(INTERRUPT_ID);
@@ -107,8 +107,8 @@ fn one(expected: usize) {
     }
 }
 
-/// Returns whether this is the pin's interrupt, and not the device's: a driver must bear that, as others may share the line, and a KVM in
-/// software has each one twice. Looking acknowledges the device's.
+/// Returns whether this is an interrupt of the pin without a cause in the device: a driver must accept that, as others may share the line,
+/// and a KVM in software delivers each one twice. Reading the status acknowledges the device's interrupt.
 fn is_of_nobody(vector: usize) -> bool {
     vector == RNG && rt::read::<u8>(virtio::structure(RNG_SLOT, ISR)) == 0
 }
@@ -124,7 +124,7 @@ fn one_shot() {
     one(TIMER);
     late_enough("one shot", start, PERIOD);
     interrupts::end();
-    // KVM does not know whether the guest of a restored vCPU has had the interrupt of a timer that ran out, and raises it once more.
+    // KVM does not know whether the guest of a restored vCPU has received an expired timer's interrupt, and raises it again.
     rt::write(INITIAL_COUNT, 0_u32);
     leave(TIMER);
 }
@@ -155,7 +155,7 @@ fn periodic() {
     leave(TIMER);
 }
 
-/// The PIT as a rate generator. KVM catches up on ticks that it is late with: none is too early.
+/// The PIT as a rate generator. KVM catches up on late ticks, but none is early.
 fn pit() {
     rate(PIT_COUNTS);
     interrupts::route(PIT_GSI, PIT, false);
@@ -164,7 +164,7 @@ fn pit() {
         interrupts::end();
     }
     interrupts::mask(PIT_GSI);
-    // The slowest.
+    // The slowest rate.
     rate(0);
     leave(PIT);
 }
@@ -175,7 +175,7 @@ fn rate(counts: u16) {
     rt::outb(0x40, (counts >> 8) as u8);
 }
 
-/// A timer that stops may have ticks pending.
+/// Handles the pending ticks of a timer that is stopped.
 fn leave(vector: usize) {
     while let Some(pending) = interrupts::pending() {
         if pending != vector {
@@ -185,7 +185,7 @@ fn leave(vector: usize) {
     }
 }
 
-/// No timer is early. The clocks that this is told by may differ by a hundredth.
+/// Checks that a timer was not early. The clocks involved may differ by one per cent.
 fn late_enough(what: &str, start: u64, least: u64) {
     let passed = kvm_clock::nanoseconds() - start;
     if passed < least - least / 100 {
@@ -193,7 +193,7 @@ fn late_enough(what: &str, start: u64, least: u64) {
     }
 }
 
-/// A device's queue, of which so many chains were available.
+/// A device's queue, with the number of chains made available.
 struct Queue {
     device: Device,
     index: u16,

@@ -73,7 +73,7 @@ pub fn outb(port: u16, value: u8) {
     unsafe { asm!("out dx, al", in("al") value, in("dx") port, options(nomem, nostack)) };
 }
 
-/// Writes `value` to the 1, 2 or 4 bytes at `port`, or reads them for nobody.
+/// Writes `value` to the 1, 2 or 4 bytes at `port`, or reads them and drops the value.
 pub fn access_port(port: u16, len: u16, value: u32, is_write: bool) {
     match (len, is_write) {
         (1, false) => drop(inb(port)),
@@ -107,7 +107,7 @@ impl Fault {
 }
 
 global_asm!(
-    // R10 is where to go on. Nothing else of the frame is needed: interrupts were off, and stay so.
+    // R10 has the address to continue at. Nothing else of the frame is needed: interrupts were off, and stay off.
     "catch_ud:",
     "mov r11d, 6",
     "mov rsp, qword ptr [rsp + 24]",
@@ -163,7 +163,7 @@ pub fn wrmsr(index: u32, value: u64) -> Result<(), Fault> {
     unsafe { attempt!("wrmsr"; in("ecx") index, in("eax") value as u32, in("edx") (value >> 32) as u32) }
 }
 
-/// Prints text, numbers in hexadecimal and byte strings, one byte an instruction. core's own formatting uses SSE, which a KVM that
+/// Prints text, numbers in hexadecimal and byte strings, one byte per instruction. core's own formatting uses SSE, which a KVM that
 /// emulates the guest in software may lack.
 #[macro_export]
 macro_rules! print {
@@ -205,7 +205,7 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     exit(0x7f)
 }
 
-/// core's tables name it; nothing unwinds here.
+/// core's tables refer to it; nothing unwinds here.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
@@ -250,7 +250,7 @@ pub mod pci {
         ECAM | u64::from(device) << 15 | u64::from(number) << 12 | u64::from(offset)
     }
 
-    /// The address of BAR `n`, 64-bit or not.
+    /// The address of BAR `n`, 64-bit or 32-bit.
     pub fn bar(function: impl Into<Function>, n: u16) -> u64 {
         let function = function.into();
         let low: u32 = super::read(config(function, 0x10 + 4 * n));

@@ -1,4 +1,4 @@
-//! A driver of an AHCI controller, as little as it takes.
+//! A minimal driver of an AHCI controller.
 #![allow(dead_code, reason = "no guest needs all of it")]
 
 use crate::rt::{
@@ -10,7 +10,7 @@ use crate::rt::{
 /// PCI's class of the controller, with its interface: AHCI.
 const CLASS: u32 = 0x01_0601;
 
-/// A port's command list, received frames and command tables, and the distance to the next port's.
+/// A port's command list, received frames and command tables, and the offset to the next port's.
 const MEMORY: u64 = 0x90_0000;
 const MEMORY_LEN: u64 = 0x4000;
 const RECEIVED: u64 = 0x400;
@@ -44,20 +44,20 @@ pub struct Port {
     memory: u64,
 }
 
-/// A command to a disk, or with a packet to a CD-ROM drive.
+/// A command to a disk, or a packet command to a CD-ROM drive.
 #[derive(Clone, Copy)]
 pub struct Command {
     pub code: u8,
     pub features: u16,
     pub lba: u64,
     pub count: u16,
-    /// An address and a length of data.
+    /// The address and the length of the data.
     pub data: (u64, u32),
     pub packet: Option<[u8; 12]>,
 }
 
 impl Controller {
-    /// Finds the first one, and resets it.
+    /// Finds the first controller, and resets it.
     pub fn find() -> Self {
         for device in 1..32 {
             let function = Function::new(device, 0);
@@ -119,7 +119,7 @@ impl Port {
         write(table + 0x80, [address, u64::from(len.wrapping_sub(1)) << 32]);
     }
 
-    /// Waits for these slots' commands; `false`: one of them failed, and the port has started anew.
+    /// Waits for the commands in these slots. Returns `false` if one of them failed, and the port was restarted.
     pub fn wait(&self, slots: u32) -> bool {
         loop {
             if self.get(IS) & ERRORS != 0 {
@@ -134,7 +134,7 @@ impl Port {
         }
     }
 
-    /// Carries out a command by itself.
+    /// Executes a single command.
     pub fn run(&self, command: Command) -> bool {
         self.lay_out(0, command);
         self.set(CI, 1);

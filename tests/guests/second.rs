@@ -9,7 +9,7 @@ const INIT_ALL_OTHERS: u32 = 0xc_4500;
 const START_ALL_OTHERS: u32 = 0xc_4600;
 const EFER: u32 = 0xc000_0080;
 
-/// The address at which it starts, and those of what it takes over.
+/// The address at which it starts, and those of the state that it takes over.
 const STARTUP: u64 = 0x8000;
 const GDTR: u64 = 0x8f00;
 const CR3: u64 = 0x8f10;
@@ -40,7 +40,7 @@ global_asm!(
     "wrmsr",
     "mov eax, dword ptr [{cr0}]",
     "mov cr0, eax",
-    // To 64-bit code: its offset of 32 bits and its segment are there.
+    // To 64-bit code, by a far jump with a 32-bit offset and the segment.
     ".byte 0x66",
     "ljmp [{entry}]",
     "second_end:",
@@ -70,7 +70,7 @@ unsafe extern "C" {
     fn second_in_long_mode();
 }
 
-/// Starts the second processor, if there is one, which then runs `entry` with a stack of its own and without an IDT.
+/// Starts the second processor, if there is one. It then runs `entry` with its own stack and without an IDT.
 pub fn start(entry: extern "C" fn() -> !) -> bool {
     if __cpuid_count(1, 0).ebx >> 16 & 0xff < 2 {
         return false;
@@ -89,7 +89,7 @@ pub fn start(entry: extern "C" fn() -> !) -> bool {
     rt::write(CR0, cr0);
     rt::write(CR3, cr3);
     rt::write(CR4, cr4);
-    // Long mode becomes active by itself.
+    // Long mode activates itself.
     rt::write(EFER_LOW, rt::rdmsr(EFER).unwrap_or(0) & !(1 << 10));
     rt::write(ENTRY, [second_in_long_mode as *const () as u32, cs]);
     rt::write(SEGMENTS, ss);

@@ -1,8 +1,8 @@
-//! Sets registers of its processor and of its devices, and looks for each byte that comes by the serial port whether all of them are as they were:
-//! `same`, or the names of those that are not. Its clocks must have gone on. `q` ends it.
+//! Sets registers of its processor and of its devices, and for each byte on the serial port checks that all of them are unchanged: it
+//! prints `same`, or the names of those that have changed. Its clocks must have advanced. `q` ends it.
 //!
-//! A second processor looks at its own all the time, and spins in between, without exits. With `x` as the command line, the first one has state
-//! in all that XSAVE saves, too, with instructions that not every KVM in software emulates.
+//! A second processor checks its own registers all the time, and spins in between, without exits. With `x` as the command line, the first
+//! one also sets all state that XSAVE saves, with instructions that not every KVM in software emulates.
 #![no_std]
 #![no_main]
 
@@ -24,7 +24,7 @@ const SCRATCH: u16 = 0x3ff;
 const PAGES: u64 = 0x60_0000;
 const PAGE: u64 = 0x1000;
 const WRITTEN: u64 = 64;
-/// The addresses of what the first processor saw; the second's pages follow.
+/// The addresses of the first processor's saved values; the second's pages follow.
 const BEFORE: u64 = 0x51_0000;
 const AFTER: u64 = 0x51_1000;
 const OF_SECOND: u64 = 0x2000;
@@ -48,28 +48,28 @@ const MSRS: [(u32, u64); 13] = [
     (0xc000_0102, 0xffff_8880_0001_0000),
     (0xc000_0103, 0x1234),
 ];
-/// Their numbers on the second processor have this more in them, where the manuals give them no bits of their own.
+/// Added to the values on the second processor, except for registers with fixed bits.
 const MORE: u64 = 0x100;
 
-/// Breakpoints, of which the second, on an instruction that is never executed, is enabled.
+/// Breakpoints. The second one, on an instruction that is never executed, is enabled.
 const BREAKPOINTS: u64 = 0xffff_8000_0000_3000;
 const DR6: u64 = 0xffff_0ff5;
 const DR7: u64 = 0x404;
 
-/// The registers of a processor that [`see`] looks at, the machine's after the processor's.
+/// The names of the registers that [`see`] reads, the processor's first and then the machine's.
 const NAMES: [&str; 28] = [
     "cr0", "cr2", "cr3", "cr4", "dr0", "dr1", "dr2", "dr3", "dr6", "dr7", "lapic-spurious", "lapic-priority", "lapic-timer",
     "lapic-divider", "lapic-counts", "xcr0", "xstate", "pkru", "ioapic", "pic-mask", "second-pic-mask", "pit-status",
     "scratch", "line-control", "cmos", "pm1-enable", "pci-address", "rng",
 ];
 
-/// The latest TSC that a processor has seen.
+/// The latest TSC that any processor has seen.
 static LAST_TSC: AtomicU64 = AtomicU64::new(0);
-/// The second processor's looks, and what it has found.
+/// The number of the second processor's checks, and the changes that it has found.
 static LOOKS: AtomicU32 = AtomicU32::new(0);
 static FOUND: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
 
-/// Waits, with a pattern in each register that can have one, and returns 0 if they still have it.
+/// Waits, with a pattern in each register that can have one, and returns 0 if the patterns are unchanged.
 macro_rules! with_patterns {
     ($name:literal, $($wait:literal),+) => {
         global_asm!(
@@ -99,7 +99,7 @@ macro_rules! with_patterns {
     };
 }
 
-// For a byte at the serial port, whose line status is in port RDX; and for some 100,000 instructions.
+// One waits for a byte on the serial port, whose line status is in port RDX; the other for some 100,000 instructions.
 with_patterns!("wait_with_patterns", "2:", "in al, dx", "test al, 1", "jz 2b");
 with_patterns!("spin_with_patterns", "mov eax, 50000", "2:", "dec eax", "jnz 2b");
 
@@ -108,7 +108,7 @@ unsafe extern "C" {
     fn spin_with_patterns() -> u64;
 }
 
-/// The changes that a processor has found.
+/// The changes found by a processor.
 struct Changes {
     registers: bool,
     xmm: bool,
@@ -161,7 +161,7 @@ extern "C" fn guest_main() -> u32 {
         }
         last_time = now;
         if has_second {
-            // One look that began after this one, or the last.
+            // Wait for a check that began after this point, or for the last one.
             let looks = LOOKS.load(SeqCst);
             while LOOKS.load(SeqCst).wrapping_sub(looks) < 2 && second_changes().is_none() {}
             if let Some(changes) = second_changes() {
@@ -193,7 +193,7 @@ extern "C" fn second_main() -> ! {
     }
 }
 
-/// The changes that the second processor has found, with which it ends.
+/// The changes that the second processor has found; it then ends.
 fn second_changes() -> Option<Changes> {
     let [msrs, seen, others] = [&FOUND[0], &FOUND[1], &FOUND[2]].map(|place| place.load(SeqCst));
     let bit = |bit: u32| others & 1 << bit != 0;
@@ -201,7 +201,7 @@ fn second_changes() -> Option<Changes> {
 }
 
 impl Processor {
-    /// Sets registers of the processor that this runs on.
+    /// Sets registers of the current processor.
     fn set(number: u64) -> Self {
         let mut this = Self { number, msrs: 0, has_xmm: set_xmm(number).is_ok() };
         for (place, &(index, value)) in MSRS.iter().enumerate() {
@@ -217,7 +217,7 @@ impl Processor {
             asm!("mov dr6, {}", in(reg) DR6);
             asm!("mov dr7, {}", in(reg) DR7);
         }
-        // The timer, which counts down by 128, masked; the task priority; and the spurious vector, which switches it on.
+        // The timer, divided by 128 and masked; the task priority; and the spurious vector, which enables the local APIC.
         let priority = 0x50 + 0x10 * number as u32;
         for (register, value) in [(0xf0, 0x1ff), (0x80, priority), (0x320, 0x1_0051), (0x3e0, 0xa), (0x380, !0)] {
             rt::write(LAPIC + register, value);
@@ -225,7 +225,7 @@ impl Processor {
         this
     }
 
-    /// Looks for changes since [`Processor::see`]. `after` is a page for that, the second after the one before.
+    /// Checks for changes since [`Processor::see`]. `after` is a page for that, the second after the one before.
     fn look(&self, patterns: u64, after: u64) -> Changes {
         let mut changes = Changes { registers: patterns != 0, xmm: false, went_back: went_back(), msrs: 0, seen: 0 };
         for (place, &(index, value)) in MSRS.iter().enumerate() {
@@ -241,7 +241,7 @@ impl Processor {
         changes
     }
 
-    /// Looks at registers that nothing changes, and writes what they have to memory. Returns how many.
+    /// Reads registers that nothing changes, and writes their values to memory. Returns their number.
     fn see(&self, place: u64) -> u64 {
         let mut count = 0;
         let mut put = |value: u64| {
@@ -269,7 +269,7 @@ impl Processor {
         count
     }
 
-    /// The part of an MSR's value that KVM can keep. On AMD's processors it gives and takes 32 bits of SYSENTER_ESP and SYSENTER_EIP (Linux,
+    /// The part of an MSR's value that KVM can keep. On AMD's processors it handles only 32 bits of SYSENTER_ESP and SYSENTER_EIP (Linux,
     /// arch/x86/kvm/svm/svm.c, `svm_set_msr`): 64-bit code has no SYSENTER there.
     fn kept(&self, index: u32, value: u64) -> u64 {
         let is_amd = __cpuid_count(0, 0).ecx == u32::from_le_bytes(*b"cAMD");
@@ -279,7 +279,8 @@ impl Processor {
 }
 
 impl Changes {
-    /// Prints their names, and returns false, if there are any. What a processor saw is at `before`, and in the page after that.
+    /// Prints their names, if there are any, and returns false then. A processor's earlier values are at `before`, and in the page after
+    /// that.
     fn print(&self, whose: &str, before: u64) -> bool {
         for (is_so, name) in
             [(self.registers, "registers "), (self.xmm, "xmm15 "), (self.went_back, "tsc-went-back ")]
@@ -304,18 +305,18 @@ impl Changes {
     }
 }
 
-/// Gives the machine's devices registers that they don't begin with.
+/// Sets the machine's devices to values other than the initial ones.
 fn set_devices() {
     // Redirection 10: masked, level, vector 0x60.
     set_ioapic(0x24, 0x1_a060);
-    // The PICs, initialized and with masks.
+    // The PICs, initialized and masked.
     for (port, value) in [(0x20, 0x11), (0x21, 0x20), (0x21, 4), (0x21, 1), (0x21, 0xfb)] {
         rt::outb(port, value);
     }
     for (port, value) in [(0xa0, 0x11), (0xa1, 0x28), (0xa1, 2), (0xa1, 1), (0xa1, 0xfe)] {
         rt::outb(port, value);
     }
-    // The PIT's channel 2, which stands still while its gate is low.
+    // The PIT's channel 2, which doesn't count while its gate is low.
     rt::outb(0x61, rt::inb(0x61) & 0xfc);
     rt::outb(0x43, 0xb0);
     rt::outb(0x42, 0x34);
@@ -328,13 +329,13 @@ fn set_devices() {
     rt::outl(0xcf8, 0x8000_0804);
 }
 
-/// Looks at devices' registers.
+/// Reads devices' registers.
 fn see_devices(put: &mut impl FnMut(u64)) {
     put(ioapic(0x24).into());
     put(rt::inb(0x21).into());
     put(rt::inb(0xa1).into());
     rt::outb(0x43, 0xe8);
-    // Its output and its count change when it counts down.
+    // Its output and its count change as it counts down.
     put((rt::inb(0x42) & 0x3f).into());
     put(rt::inb(SCRATCH).into());
     put(rt::inb(0x3fb).into());
@@ -354,7 +355,7 @@ fn set_ioapic(register: u32, value: u32) {
     rt::write(IOAPIC + 0x10, value);
 }
 
-/// Returns whether the TSC is behind one that a processor has seen before.
+/// Returns whether the TSC is behind a value that any processor has seen before.
 fn went_back() -> bool {
     let last = LAST_TSC.load(SeqCst);
     let now = kvm_clock::tsc();
@@ -370,7 +371,7 @@ fn filled(number: u64) -> [u64; 2] {
     [0x1111_2222_3333_4444 + number, 0x5555_6666_7777_8888]
 }
 
-/// Switches SSE on, and fills a register that nothing else uses.
+/// Enables SSE, and fills a register that nothing else uses.
 fn set_xmm(number: u64) -> Result<(), rt::Fault> {
     let value = filled(number);
     unsafe {

@@ -1,4 +1,4 @@
-//! Says that it is there, and then computes and exits for ever: what a running guest of a guest does.
+//! Prints a line, and then computes and exits forever, like a running guest of a guest.
 #![no_std]
 #![no_main]
 
@@ -13,7 +13,7 @@ extern "C" fn guest_main() -> u32 {
         for _ in 0..100_000 {
             random.next();
         }
-        // The UART's scratch register: an exit up to nvmm.
+        // The UART's scratch register: an exit to nvmm.
         rt::outb(0x3ff, core::hint::black_box(random.0) as u8);
     }
 }

@@ -1,10 +1,10 @@
-//! Random accesses without end, by the first letter of its command line: to all ports (`p`), or to configuration space, BARs and queues
-//! of PCI functions (`b`); or it sets the largest mode of a VGA again and again (`v`). A number behind it is the seed.
+//! Random accesses without end, by the first letter of its command line: to all ports (`p`), or to configuration space, BARs and queues of
+//! PCI functions (`b`); or it repeatedly sets the largest mode of a VGA (`v`). A number after the letter is the seed.
 //!
-//! After each round it prints `round`, and waits on COM1 for `g`, which has it go on, or `q`, the end.
+//! After each round it prints `round`, and waits on COM1 for `g` to continue, or `q` to end.
 //!
-//! It avoids accesses that would end the machine or the guest as they should: resets, power-off, debug exit and panics. Addresses for devices
-//! lie in an arena of their own, or where there is no memory, and interrupts' messages have a vector that is masked.
+//! It avoids accesses whose purpose is to end the machine or the guest: resets, power-off, debug exit and panics. Addresses for devices are
+//! in a separate arena, or where there is no memory, and interrupt messages have a masked vector.
 #![no_std]
 #![no_main]
 
@@ -23,7 +23,7 @@ const ACCESSES: u32 = 2_000;
 /// Memory for devices.
 const ARENA: u64 = 0x100_0000;
 const ARENA_LEN: u64 = 0x4_0000;
-/// In it: the first and last buffers of requests, and command tables of SATA ports.
+/// Its parts: the first and last buffers of requests, and command tables of SATA ports.
 const HEADER: u64 = ARENA + 0x1000;
 const STATUS: u64 = ARENA + 0x2000;
 const TABLES: u64 = ARENA + 0x4000;
@@ -35,10 +35,10 @@ const COMMANDS: [u8; 9] = [0x25, 0x35, 0x60, 0x61, 0xec, 0xa1, 0xa0, 0xea, 0x06]
 const VIRTIO: u16 = 0x1af4;
 const AHCI: u32 = 0x01_0601;
 const FUNCTIONS: usize = 8;
-/// As many queues are used of each device.
+/// The number of queues that are used of each device.
 const QUEUES: u16 = 4;
 
-/// Ports with something behind them, and how many.
+/// Ports with devices, with their counts.
 const PORTS: [(u64, u64); 19] = [
     (0x20, 2),
     (0x40, 4),
@@ -78,7 +78,7 @@ extern "C" fn guest_main() -> u32 {
             let video = pci::bar(1, 0);
             let mut modes = 0;
             rounds(|| {
-                // The first round only sees to it that all of video memory is there.
+                // The first round only touches all of video memory.
                 (0..16 << 20).step_by(4096).for_each(|page| rt::write(video + page, 1_u8));
                 (0..modes).for_each(|_| set_mode());
                 modes = 8;
@@ -91,7 +91,7 @@ extern "C" fn guest_main() -> u32 {
 fn rounds(mut round: impl FnMut()) -> u32 {
     loop {
         round();
-        // The port as it was at first, and nothing in it.
+        // The port in its initial state, with nothing in it.
         for (register, value) in [(3, 3), (1, 0), (2, 0), (4, 0)] {
             rt::outb(COM1 + register, value);
         }
@@ -106,7 +106,7 @@ fn rounds(mut round: impl FnMut()) -> u32 {
     }
 }
 
-/// The largest mode: 16 MiB, which are cleared.
+/// Sets the largest mode, whose 16 MiB are cleared.
 fn set_mode() {
     for (index, value) in [(4, 0), (1, 2048), (2, 2048), (3, 32), (4, 0x41)] {
         rt::outw(0x1ce, index);
@@ -121,15 +121,15 @@ fn port(random: &mut Random) {
     let (len, is_write) = (1_u16 << (choice >> 8) % 3, choice >> 12 & 1 != 0);
     let reaches = |other: u16| port <= other && other - port < len;
     let value = match port {
-        // Of configuration space, the header: not what interrupts are sent by.
+        // Only the header of configuration space, without the registers that send interrupts.
         0xcf8 if len == 4 => value & 0x8000_f83c,
-        // Bits of a value that would reset the machine, power it off or report a panic.
+        // Clear the bits that would reset the machine, power it off or report a panic.
         0x92 | 0x505 if len == 1 => value & !0b101,
         0x604 if len == 2 => value & !(1 << 13),
-        // The keyboard controller's commands that pull the reset line, or have the next byte do that.
+        // The keyboard controller's commands that pull the reset line, or make the next byte do that.
         0x64 if len == 1 && matches!(value as u8, 0xd1 | 0xf0..) => return,
         _ if [0x64, 0x92, 0x505, 0x604, 0x605, 0xcf9].into_iter().any(reaches) && is_write => return,
-        // The VM generation ID would be written over the guest.
+        // The VM generation ID would overwrite the guest.
         0x520 if is_write => return,
         _ if (0xf4..0xf8).any(reaches) => return,
         _ => value,
@@ -137,13 +137,13 @@ fn port(random: &mut Random) {
     rt::access_port(port, len, value, is_write);
 }
 
-/// A function with BARs, and what is known of it.
+/// A function with BARs, and the known facts about it.
 struct Target {
     device: u8,
     is_disk: bool,
     /// Its queues, if it has some.
     virtqueues: Option<[Device; QUEUES as usize]>,
-    /// The BARs' addresses at the start. I/O BARs have bit 0 set.
+    /// The BARs' initial addresses. I/O BARs have bit 0 set.
     bars: [u64; 6],
     /// The common configuration and the MSI-X table: a BAR and an offset.
     common: (u8, u64),
@@ -170,7 +170,7 @@ fn functions(random: &mut Random) -> u32 {
     })
 }
 
-/// Eight bytes that mean an address in the arena, or none in memory, wherever they are cut.
+/// Eight bytes that form an address in the arena or outside of memory, at any offset.
 fn word(random: &mut Random) -> u64 {
     let value = random.next();
     if value & 1 != 0 { arena(value) & !0xf } else { value | 0x0100_0001_0100_0001 }
@@ -218,12 +218,12 @@ impl Target {
         Some(target)
     }
 
-    /// The address of the common configuration at the start.
+    /// The initial address of the common configuration.
     fn common(&self) -> u64 {
         self.bars[usize::from(self.common.0)] + self.common.1
     }
 
-    /// Does something to the device.
+    /// Does a random operation on the device.
     fn disturb(&self, random: &mut Random, indices: &mut [u16; QUEUES as usize]) {
         let (choice, place, value) = (random.next(), random.next(), random.next());
         match choice % 64 {
@@ -237,7 +237,7 @@ impl Target {
         }
     }
 
-    /// Has its BARs be where they were, and begins anew with all queues; `resets` says if a SATA controller is reset for that.
+    /// Restores its BARs' addresses, and restarts it with all queues; `resets` also resets a SATA controller.
     fn restart(&self, resets: bool) {
         for (n, bar) in (0_u16..).zip(self.bars) {
             rt::write(pci::config(self.device, 0x10 + 4 * n), bar as u32);
@@ -249,7 +249,7 @@ impl Target {
                 rt::outb((self.bars[0] & !1) as u16 + 18, 0);
             }
             rt::write(status, 0_u8);
-            // Another function's BAR may be in the way.
+            // Another function's BAR may overlap it.
             if (0..1000).any(|_| rt::read::<u8>(status) == 0) {
                 virtqueues[0].begin(0);
                 virtqueues[..self.queues.into()].iter().for_each(|queue| queue.enable(QUEUE_SIZE));
@@ -271,13 +271,13 @@ impl Target {
         }
     }
 
-    /// The header of configuration space, and reads behind it.
+    /// Accesses the header of configuration space, and reads after it.
     fn configuration(&self, choice: u64, place: u64, value: u64) {
         let offset = (place % 0x40) as u16 & !3;
         match choice % 4 {
             0 => drop(any::<u32>(pci::config(self.device, place as u16 % 0x1000 & !3))),
             1 => drop(any::<u8>(pci::config(self.device, offset))),
-            // A BAR that is in nobody's way, or nowhere.
+            // A BAR address that conflicts with nothing, or is unused.
             _ if (0x10..0x28).contains(&offset) => {
                 let window = [0xd000_0000, 0xc000_0000, 0xffff_ffff, 0][(choice >> 4) as usize % 4];
                 rt::write(pci::config(self.device, offset), window | value as u32 & 0xff_f000);
@@ -287,7 +287,7 @@ impl Target {
         }
     }
 
-    /// A register in one of its BARs.
+    /// Accesses a register in one of its BARs.
     fn register(&self, choice: u64, place: u64, value: u64) {
         let n = if self.virtqueues.is_some() { choice as usize & 1 } else { 5 };
         let (bar, is_write) = (self.bars[n], choice >> 4 & 1 != 0);
@@ -297,7 +297,7 @@ impl Target {
         if bar & 1 != 0 {
             return legacy(bar as u16 & !1, choice >> 8, place, value, is_write);
         }
-        // Mostly near the beginning of a page.
+        // Mostly near the start of a page.
         let page = place % 8 * 0x1000;
         let offset = page + if choice >> 5 & 3 == 0 { place >> 8 } else { (place >> 8) % 0x48 } % 0x1000;
         let (at, word) = (bar + offset, bar + (offset & !3));
@@ -328,7 +328,7 @@ impl Target {
             (1, true) => rt::write(at, value as u8),
             (2, true) => rt::write(at, value as u16),
             (4, true) => rt::write(at, value as u32),
-            // Two registers, of which one may be an address.
+            // This covers two registers, one of which may be an address.
             (_, true) => {}
         }
     }
@@ -354,7 +354,7 @@ impl Target {
         }
     }
 
-    /// Gives the device something to do, which may make sense.
+    /// Gives the device a request, valid or not.
     fn request(&self, random: &mut Random, indices: &mut [u16; QUEUES as usize]) {
         let (choice, value) = (random.next(), random.next());
         let Some(virtqueues) = &self.virtqueues else {
@@ -390,7 +390,7 @@ impl Target {
     }
 }
 
-/// A descriptor of anything.
+/// A random descriptor.
 fn nonsense(random: &mut Random) -> Descriptor {
     let (value, flags) = (random.next(), random.next());
     let address = if flags & 0xf00 == 0 { value | 1 << 40 } else { arena(value) };
@@ -403,7 +403,7 @@ fn list(port: u64) -> u64 {
     ARENA + 0x1_0000 + (port & 0x380) * 0x80
 }
 
-/// A register of a transitional device, by ports.
+/// Accesses a register of a transitional device, by ports.
 fn legacy(first: u16, choice: u64, place: u64, value: u64, is_write: bool) {
     let offset = place as u16 % 0x30;
     match (offset, is_write, choice % 3) {
@@ -417,12 +417,12 @@ fn legacy(first: u16, choice: u64, place: u64, value: u64, is_write: bool) {
     }
 }
 
-/// A read that is made even though nobody wants the value.
+/// Reads a value, even though it isn't used.
 fn any<T>(address: u64) -> T {
     core::hint::black_box(unsafe { (address as *const T).read_volatile() })
 }
 
-/// rustc calls it to move what is large.
+/// rustc calls it to copy large values.
 #[unsafe(no_mangle)]
 extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
     unsafe {

@@ -1,4 +1,4 @@
-//! Tells of its tablet, and prints each event's type, code and value; the release of the right button is the end.
+//! Prints its tablet's description, and each event's type, code and value; the release of the right button ends it.
 #![no_std]
 #![no_main]
 
@@ -47,7 +47,7 @@ extern "C" fn guest_main() -> u32 {
     events.begin(0);
     [&events, &statuses].iter().for_each(|queue| queue.enable(QUEUE_SIZE));
     events.end();
-    // A light, which it has not.
+    // Set a light, which it doesn't have.
     rt::write(STATUS, [0x11_u16, 0, 1, 0]);
     statuses.push(descriptor(STATUS, EVENT_LEN, 0, 0), 1);
     statuses.next_used(0);

@@ -1,5 +1,5 @@
-//! Watches its clocks all the time. For each byte that comes by the serial port it has the timers of the PIT and of the local APIC run
-//! out, and tells the nanoseconds of its kvm-clock, the ticks of the PM timer, and how often a clock has gone back; `q` ends it.
+//! Watches its clocks all the time. For each byte on the serial port it makes the timers of the PIT and of the local APIC expire, and
+//! prints the nanoseconds of its kvm-clock, the ticks of the PM timer, and the number of times that a clock has gone back; `q` ends it.
 #![no_std]
 #![no_main]
 
@@ -47,7 +47,7 @@ extern "C" fn guest_main() -> u32 {
     }
 }
 
-/// The clocks as they were last, and the number of times that one was earlier than before.
+/// The last values of the clocks, and the number of times that one was earlier than before.
 struct Clocks {
     tsc: u64,
     kvm: u64,

@@ -1,5 +1,5 @@
-//! Has the host do what a driver needs of it: interrupts by messages and by a pin, doorbells, memory that moves. Then it resets the
-//! machine, does the same once more, and powers off.
+//! Uses the host's services as a driver does: interrupts by messages and by a pin, doorbells, memory that moves. Then it resets the
+//! machine, does the same again, and powers off.
 #![no_std]
 #![no_main]
 
@@ -19,7 +19,7 @@ const STATUS: u64 = 0x50_2000;
 const COMMON: u8 = 1;
 /// QEMU's standard VGA.
 const VGA: u32 = 0x1111_1234;
-/// A byte of CMOS memory that outlives a reset.
+/// A byte of CMOS memory that is kept across a reset.
 const MARK: u8 = 0x40;
 const INTERRUPT_ENABLE: u16 = 0x3f9;
 
@@ -58,7 +58,7 @@ fn read_by_messages() -> u8 {
     status
 }
 
-/// Takes the screen's memory away, and puts it back.
+/// Unmaps the screen's memory, and maps it again.
 fn move_video_memory() {
     let vga = (0..32).map(|device| Function::new(device, 0)).find(|it| rt::read::<u32>(pci::config(*it, 0)) == VGA);
     if let Some(vga) = vga {
@@ -70,7 +70,7 @@ fn move_video_memory() {
     }
 }
 
-/// Returns whether this is the first start, and marks that it was.
+/// Returns whether this is the first start, and records that there was one.
 fn is_first() -> bool {
     rt::outb(0x70, MARK);
     let is_first = rt::inb(0x71) == 0;

@@ -1,4 +1,4 @@
-//! Hangs in user mode, in a page that is read-only, with SMAP if the processor has it: the kernel is not to read the page then.
+//! Hangs in user mode, in a page that is read-only, with SMAP if the processor has it: the kernel must not read the page then.
 #![no_std]
 #![no_main]
 
@@ -41,7 +41,7 @@ extern "C" fn guest_main() -> u32 {
     ];
     unsafe {
         asm!("lgdt [{}]", in(reg) &register, options(nostack));
-        // Forgets the translations of before.
+        // Flush the old translations.
         asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack));
         if has_smap {
             asm!("mov {0}, cr4", "or {0}, {1}", "mov cr4, {0}", out(reg) _, in(reg) CR4_SMAP, options(nostack));

@@ -1,4 +1,4 @@
-//! A virtio-pci driver, as little as it takes to be rude to a device. It uses a transitional device as drivers did before virtio 1.0, by
+//! A minimal virtio-pci driver that can violate the specification. It uses a transitional device as drivers did before virtio 1.0, by
 //! ports.
 #![allow(dead_code, reason = "no guest needs all of it")]
 
@@ -12,9 +12,9 @@ pub const QUEUE_SIZE: u16 = 8;
 /// The address of the rings of a function's queue, and the distance to the next device's.
 const RINGS: u64 = 0x40_0000;
 const RINGS_LEN: u64 = 0x3000;
-/// The size of a transitional device's queues, if nothing else is said. Their rings are then where those of others are put here.
+/// The size of a transitional device's queues by default. This driver places their rings like those of other devices.
 const LEGACY_QUEUE_SIZE: u16 = 256;
-/// Device IDs from here on are of devices that are not transitional.
+/// Device IDs from here on belong to devices that are not transitional.
 const MODERN: u16 = 0x1040;
 
 /// virtio 1.3, "Legacy Interfaces: A Note on PCI Device Layout".
@@ -24,7 +24,7 @@ const LEGACY_SELECT: u16 = 14;
 const LEGACY_NOTIFY: u16 = 16;
 const LEGACY_STATUS: u16 = 18;
 
-/// Nothing is there: an access takes its time.
+/// A port without a device, whose access takes some time.
 const UNUSED_PORT: u16 = 0x80;
 
 pub const NEXT: u16 = 1;
@@ -51,9 +51,9 @@ pub const fn descriptor(address: u64, len: u32, flags: u16, next: u16) -> Descri
 }
 
 pub struct Device {
-    /// The one that is used.
+    /// The index of the queue in use.
     queue: u16,
-    /// The number of slots in its ring.
+    /// The number of entries in its ring.
     size: u16,
     /// The first of the ports of a transitional device.
     ports: Option<u16>,
@@ -70,7 +70,7 @@ impl Device {
         Self::find_queue(function, 0)
     }
 
-    /// [`Device::find`], to use another queue than the first.
+    /// The same as [`Device::find`], for another queue than the first.
     pub fn find_queue(function: impl Into<Function>, queue: u16) -> Self {
         let function = function.into();
         let is_legacy = read::<u16>(pci::config(function, 2)) < MODERN;
@@ -119,14 +119,14 @@ impl Device {
         while self.status() != 0 {}
     }
 
-    /// [`Device::start_with`], with a queue of up to 256 descriptors.
+    /// The same as [`Device::start_with`], with a queue of up to 256 descriptors.
     pub fn start_sized(&self, features: u32, size: u16) {
         self.begin(features);
         self.enable(size);
         self.end();
     }
 
-    /// The beginning of a start: resets the device, and agrees on features.
+    /// The first part of a start: resets the device, and negotiates features.
     pub fn begin(&self, features: u32) {
         self.reset();
         if let Some(ports) = self.ports {
@@ -161,7 +161,7 @@ impl Device {
         write(self.common + 0x1c, 1_u16);
     }
 
-    /// The end of a start, once all queues are enabled.
+    /// The last part of a start, when all queues are enabled.
     pub fn end(&self) {
         match self.ports {
             Some(ports) => outb(ports + LEGACY_STATUS, ACKNOWLEDGE | DRIVER | DRIVER_OK),
@@ -169,7 +169,7 @@ impl Device {
         }
     }
 
-    /// The status, which also of a transitional device says more in these registers.
+    /// The status. These registers show more of it, also on a transitional device.
     pub fn status(&self) -> u8 {
         read(self.common + 0x14)
     }
@@ -180,13 +180,13 @@ impl Device {
         }
     }
 
-    /// Puts `descriptors` into the table, makes `heads` available with this index, and rings.
+    /// Writes `descriptors` to the table, makes `heads` available with this index, and notifies the device.
     pub fn submit(&self, descriptors: &[Descriptor], heads: &[u16], index: u16) {
         self.offer(descriptors, heads, index);
         self.ring();
     }
 
-    /// [`Device::submit`] without ringing.
+    /// [`Device::submit`] without notifying.
     pub fn offer(&self, descriptors: &[Descriptor], heads: &[u16], index: u16) {
         self.write_descriptors(self.descriptors, descriptors);
         for (at, head) in (self.available + 4..).step_by(2).zip(heads) {
@@ -195,7 +195,7 @@ impl Device {
         write(self.available + 2, index);
     }
 
-    /// Makes the chain in `descriptors` the next one of the queue, of which `index` were available, and rings.
+    /// Makes the chain in `descriptors` the next one of the queue, in which `index` were available, and notifies the device.
     pub fn submit_next(&self, descriptors: &[Descriptor], index: &mut u16) {
         self.write_descriptors(self.descriptors, descriptors);
         write(self.available + 4 + 2 * u64::from(*index % self.size), 0_u16);
@@ -204,8 +204,8 @@ impl Device {
         self.ring();
     }
 
-    /// Asks for an interrupt once more chains than `index` are used, of a queue with [`QUEUE_SIZE`] descriptors. virtio 1.3, "Available Buffer
-    /// Notification Suppression".
+    /// Requests an interrupt once more chains than `index` are used, for a queue with [`QUEUE_SIZE`] descriptors. virtio 1.3, "Available
+    /// Buffer Notification Suppression".
     pub fn interrupt_after(&self, index: u16) {
         write(self.available + 4 + 2 * u64::from(QUEUE_SIZE), index);
     }
@@ -217,7 +217,7 @@ impl Device {
         }
     }
 
-    /// Makes `descriptor`, a chain by itself, available as the one before `index`, and rings.
+    /// Makes `descriptor`, a whole chain, available as the one before `index`, and notifies the device.
     pub fn push(&self, descriptor: Descriptor, index: u16) {
         let slot = u64::from(index.wrapping_sub(1) % self.size);
         self.write_descriptors(self.descriptors + 16 * slot, &[descriptor]);
@@ -226,22 +226,22 @@ impl Device {
         self.ring();
     }
 
-    /// How many chains the device has used.
+    /// The number of chains that the device has used.
     pub fn used(&self) -> u16 {
         read(self.used + 2)
     }
 
-    /// How many bytes the device has written to the chain that it used as the one before `index`.
+    /// The number of bytes that the device has written to the chain used before `index`.
     pub fn used_len(&self, index: u16) -> u32 {
         read(self.used + 8 + 8 * u64::from(index.wrapping_sub(1) % self.size))
     }
 
-    /// Waits for the device to use as many chains, or to need a reset; `false` if it does neither.
+    /// Waits until the device has used this many chains or needs a reset; `false` if neither happens.
     pub fn wait(&self, used: u16) -> bool {
         (0..100_000).any(|_| read::<u16>(self.used + 2) == used || self.status() & NEEDS_RESET != 0)
     }
 
-    /// Waits for the device to use a chain more than `used`, however long that takes, and returns its head and length.
+    /// Waits, without limit, until the device has used one more chain than `used`, and returns its head and length.
     pub fn next_used(&self, used: u16) -> (u32, u32) {
         while read::<u16>(self.used + 2) == used {
             inb(UNUSED_PORT);
@@ -250,7 +250,7 @@ impl Device {
         (read(entry), read(entry + 4))
     }
 
-    /// Returns whether the device has used as many chains after a while, its registers left alone.
+    /// Returns whether the device uses this many chains within a while, without any access to its registers.
     pub fn has_used(&self, used: u16) -> bool {
         (0..1000).any(|_| {
             inb(UNUSED_PORT);

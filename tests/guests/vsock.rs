@@ -1,4 +1,4 @@
-//! Connects to port 52 of the host by virtio-vsock and says hello, and has port 7 send back what it gets, until the host ends the first
+//! Connects to port 52 of the host by virtio-vsock and sends a greeting, and echoes its input on port 7, until the host ends the first
 //! connection.
 #![no_std]
 #![no_main]
@@ -13,7 +13,7 @@ const SLOT: u8 = 1;
 /// virtio 1.3, "PCI Device Discovery": a socket device.
 const VSOCK: u32 = 0x1053_1af4;
 
-/// The buffers to receive to, each of this length, and the one to send from.
+/// The receive buffers, each of this length, and the send buffer.
 const BUFFERS: u64 = 0x20_0000;
 const BUFFER_LEN: u32 = 4096;
 const PACKET: u64 = 0x21_0000;
@@ -45,7 +45,7 @@ struct Sockets {
 }
 
 impl Sockets {
-    /// Sends a packet whose data, if it has any, is in place.
+    /// Sends a packet, whose data, if any, is already in place.
     fn send(&mut self, port: u32, peer: u32, op: u16, len: u32) {
         rt::write(PACKET, self.cid);
         rt::write(PACKET + DST_CID, 2_u64);
@@ -62,7 +62,7 @@ impl Sockets {
         self.sent += 1;
     }
 
-    /// Gives the device a buffer to receive to.
+    /// Gives the device a receive buffer.
     fn post(&self, number: u16) {
         let address = BUFFERS + u64::from(number % QUEUE_SIZE) * u64::from(BUFFER_LEN);
         self.queues[0].push(descriptor(address, BUFFER_LEN, WRITE, 0), number + 1);

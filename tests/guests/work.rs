@@ -1,5 +1,5 @@
-//! Does the same work for each byte that comes by the serial port, and says `done`: sums of some memory, and accesses to registers of devices, each of
-//! which is an exit. `q` ends it.
+//! Does the same work for each byte on the serial port, and prints `done`: sums of some memory, and accesses to registers of devices, each
+//! of which is an exit. `q` ends it.
 #![no_std]
 #![no_main]
 
@@ -7,7 +7,7 @@ mod rt;
 
 const LINE_STATUS: u16 = 0x3fd;
 const DATA: u16 = 0x3f8;
-/// The PM timer, and a port with nothing behind it.
+/// The PM timer, and a port without a device.
 const PM_TIMER: u16 = 0x608;
 const NOTHING: u16 = 0x500;
 const FROM: u64 = 0x60_0000;

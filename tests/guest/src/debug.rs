@@ -36,7 +36,6 @@ const SCHEDULING: u64 = 1;
 
 /// Returns whether a host's emulated processor supports breakpoints. QEMU's emulation of SVM loads a guest's DR7 but never breaks by it,
 /// and has no intercept of INT3.
-/// no intercept of INT3.
 fn has_breakpoints(virt: Virtualization) -> bool {
     virt == Virtualization::Vmx
 }

@@ -1,4 +1,4 @@
-//! Debian packages: which are missing, installing them, and unpacking one without installing it.
+//! Debian packages: finding the missing ones, installing them, and unpacking one without installing it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::build;
 
-/// Packages that unit tests use where they find them.
+/// Packages that unit tests use if they are installed.
 pub(crate) const UNIT_TESTS: &[&str] = &[
     "acpica-tools",
     "dmidecode",
@@ -35,17 +35,17 @@ pub(crate) const UNIT_TESTS: &[&str] = &[
     "zsh",
 ];
 
-/// Waits for dpkg's lock, which a cloud machine's own updates hold in its first minutes, and tries a mirror again.
+/// Waits for dpkg's lock, which a cloud machine's own updates hold in its first minutes, and retries mirrors.
 const OPTIONS: [&str; 4] = ["-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"];
-/// apt waits for no other lock than dpkg's: not for that of its lists, nor for that of its archives.
+/// The time to wait for apt's other locks, of its lists and its archives, for which apt itself doesn't wait.
 const PATIENCE: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Installs those of `packages` that are missing.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let missing = || packages.iter().copied().filter(|package| !installed(package)).collect::<Vec<_>>();
-    // Twice: apt removes what doesn't go with a new package, such as a qemu-utils of backports beside the release's qemu-system-x86,
-    // and the release has one that does.
+    // Twice: apt removes packages that conflict with a new one, such as a qemu-utils of backports next to the release's qemu-system-x86,
+    // and the release has a version that doesn't conflict.
     for _ in 0..2 {
         let missing = missing();
         if missing.is_empty() {
@@ -62,7 +62,7 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The package that `meta` stands for in `sources`: the first that it depends on.
+/// The package in `sources` that the metapackage `meta` refers to: its first dependency.
 pub(crate) fn dependency(meta: &str, sources: &Sources) -> Result<String> {
     update(sources.updater(), &sources.options)?;
     let output = run(Command::new("apt-cache").args(&sources.options).args(["depends", meta]))?;
@@ -74,7 +74,7 @@ fn first_dependency(output: &str) -> Option<String> {
     output.lines().find_map(|line| line.trim().strip_prefix("Depends: ")).map(str::to_owned)
 }
 
-/// Downloads the source of `package` from `sources` into `to`, and returns the archive of it as its makers have it.
+/// Downloads the source of `package` from `sources` into `to`, and returns the original upstream archive.
 pub(crate) fn source(package: &str, sources: &Sources, to: &Path) -> Result<PathBuf> {
     update(sources.updater(), &sources.options)?;
     let mut apt = apt_get(Command::new("apt-get"));
@@ -90,9 +90,9 @@ pub(crate) fn source(package: &str, sources: &Sources, to: &Path) -> Result<Path
     files.find(is_archive).with_context(|| format!("apt-get source left no archive of {package}"))
 }
 
-/// Downloads `package` from `sources` and unpacks it into `to`, which must not be there yet.
+/// Downloads `package` from `sources` and unpacks it into `to`, which must not exist yet.
 pub(crate) fn unpack(package: &str, sources: &Sources, to: &Path) -> Result<()> {
-    // Unpacked beside and renamed, so that `to` is whole if it is there.
+    // Unpack to another name and rename it, so that `to` is complete if it exists.
     let part = to.with_extension("part");
     if part.exists() {
         std::fs::remove_dir_all(&part).with_context(|| format!("removing {}", part.display()))?;
@@ -111,7 +111,7 @@ pub(crate) fn unpack(package: &str, sources: &Sources, to: &Path) -> Result<()> 
     std::fs::rename(&part, to).with_context(|| format!("making {}", to.display()))
 }
 
-/// Downloads `package` from the machine's sources, if that was not done before; returns the folder that it is unpacked in.
+/// Downloads and unpacks `package` from the machine's sources, if that was not done before; returns its directory.
 pub(crate) fn fetch(package: &str) -> Result<PathBuf> {
     let folder = build::lab_dir().join(package);
     if !folder.exists() {
@@ -127,7 +127,7 @@ fn update(apt: Command, options: &[String]) -> Result<Output> {
     run_unlocked(apt_get(apt).args(options).args(["update", "-qq"]))
 }
 
-/// With the options for a machine that isn't ours alone, and messages that [`is_locked`] knows.
+/// Adds the options for a machine that others use too, and makes messages recognizable by [`is_locked`].
 fn apt_get(mut command: Command) -> Command {
     command.env("LC_ALL", "C").args(OPTIONS);
     command
@@ -182,16 +182,16 @@ pub(crate) fn run(command: &mut Command) -> Result<Output> {
     Ok(output)
 }
 
-/// The places that packages come from.
+/// The sources of packages.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
-    /// apt's options; without any, it takes what the machine is set up for.
+    /// apt's options; if empty, the machine's own settings apply.
     options: Vec<String>,
 }
 
 impl Sources {
-    /// The backports for this machine's release of Debian, from the mirror that it uses. apt's files for that are in `dir`: the machine's
-    /// own stay as they are.
+    /// The backports for this machine's release of Debian, from the mirror that it uses. apt's files for that are in `dir`, so that the
+    /// machine's own are not changed.
     pub(crate) fn backports(dir: &Path) -> Result<Self> {
         Self::of(dir, &here()?.line("-backports"))
     }
@@ -218,7 +218,7 @@ impl Sources {
         })
     }
 
-    /// apt-get as the one who may write the lists.
+    /// apt-get as a user who may write the lists.
     fn updater(&self) -> Command {
         if self.options.is_empty() { as_root("apt-get") } else { Command::new("apt-get") }
     }
@@ -229,7 +229,7 @@ impl Sources {
 pub(crate) struct Here {
     /// Its codename.
     pub(crate) release: String,
-    /// The address that the machine has it from.
+    /// The address of the mirror.
     pub(crate) mirror: String,
 }
 
@@ -241,7 +241,7 @@ impl Here {
     }
 }
 
-/// Reads what apt is set up for.
+/// Reads apt's settings.
 pub(crate) fn here() -> Result<Here> {
     let format = "--format=$(ORIGIN) $(CODENAME) $(REPO_URI)";
     let targets = run(Command::new("apt-get").args(["indextargets", format, "Created-By: Packages"]))?;
@@ -250,10 +250,10 @@ pub(crate) fn here() -> Result<Here> {
     Ok(Here { release: release.to_owned(), mirror: mirror.to_owned() })
 }
 
-/// The codename of the machine's release and the mirror that has it, of all that apt has indexes of: origin, codename, address.
+/// The codename of the machine's release and its mirror, from the list of all indexes in apt: origin, codename, address.
 fn release(targets: &str) -> Option<(&str, &str)> {
     let mut debian = targets.lines().filter_map(|line| line.strip_prefix("Debian ")?.split_once(' '));
-    // Updates and security fixes have the release's name and more.
+    // Updates and security fixes have the release's name with a suffix.
     debian.find(|(codename, _)| !codename.contains('-'))
 }
 

@@ -27,11 +27,11 @@ fn a_failed_command_shows_itself_and_what_it_said() {
 fn a_lock_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
-    // It fails once, by the lock, and works then.
+    // The first try fails because of the lock, the second succeeds.
     let script = "test -e tried && exit; touch tried; echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 4711 (apt-get)' >&2; exit 100";
     command.args(["-c", script]).current_dir(&dir);
     run_unlocked(&mut command).unwrap();
-    // Any other failure is one at once.
+    // Any other failure is reported at once.
     let start = Instant::now();
     let mut command = Command::new("sh");
     command.args(["-c", "echo 'E: Unable to locate package nvmm' >&2; exit 100"]);

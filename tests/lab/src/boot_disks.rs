@@ -1,5 +1,5 @@
-//! Whole disks with Debian's system and its boot loader, for machines that start by firmware. They are made once, and kept under
-//! target/lab, by programs that need neither loop devices nor mounts.
+//! Whole disks with Debian's system and its boot loader, for machines that start by firmware. They are made once, and kept in target/lab,
+//! by programs that need neither loop devices nor mounts.
 //!
 //! ```text
 //! mbr.img   MBR  boot.img  core.img (GRUB)        root: ext4   by BIOS
@@ -37,7 +37,7 @@ pub(crate) const PACKAGES: &[&str] = &[
 
 /// The Debian packages in the system, besides the essential ones. The kernel for virtual machines has no AHCI driver.
 const INCLUDED: &str = "linux-image-amd64,initramfs-tools,zstd,systemd-sysv,udev,dbus,kmod,cloud-init";
-/// Parts of the kernel, and more, that nobody reads there.
+/// Parts of the kernel, and other files, that are not used there.
 const UNUSED: [&str; 5] = [
     "/lib/modules/*/kernel/drivers/*",
     "/lib/modules/*/kernel/net/*",
@@ -45,7 +45,7 @@ const UNUSED: [&str; 5] = [
     "/lib/udev/hwdb.d/*",
     "/usr/share/i18n/*",
 ];
-/// The drivers that it needs all the same. AMD's KVM needs that of the secure processor.
+/// The exceptions: drivers that are needed. AMD's KVM needs that of the secure processor.
 const DRIVERS: [&str; 9] = [
     "ata",
     "block/virtio*",
@@ -71,20 +71,20 @@ const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer cloud-config.servi
                       systemd-random-seed.service systemd-remount-fs.service systemd-sysctl.service systemd-sysusers.service \
                       systemd-tmpfiles-clean.timer systemd-update-utmp.service systemd-update-utmp-runlevel.service \
                       veritysetup.target";
-/// The devices that udev is to look at once more, after the initramfs has: the login waits for the serial port.
+/// The devices for which udev must run again after the initramfs: the login waits for the serial port.
 const TRIGGER: &str = "[Service]\nExecStart=\nExecStart=udevadm trigger --action=add --subsystem-match=block\n\
                        ExecStart=udevadm trigger --action=add --name-match=/dev/ttyS0\n";
 
-/// The names that the system has for itself and for its root.
+/// The host name of the system, and the label of its root.
 const HOSTNAME: &str = "lab";
 const LABEL: &str = "lab";
 
-/// cloud-init, told to do no more than the scenarios look at, and to be quiet. Debian's own list is about packages, time zones and the
-/// like.
+/// cloud-init's settings: only the modules that the scenarios check, and few messages. Debian's own list includes packages, time zones and
+/// the like.
 const CLOUD: &str = "cloud_init_modules: [write-files, set_hostname, users-groups, ssh]\nssh_genkeytypes: []\n\
      output: {all: '>> /var/log/cloud-init-output.log'}\n";
 
-/// GRUB's menu, with a key for each entry. Names in Debian's root directory lead to its kernel.
+/// GRUB's menu, with a key for each entry. Links in Debian's root directory lead to its kernel.
 const MENU: &str = r#"if [ -z "$console" ]; then
   set timeout=1
   set console=console=ttyS0
@@ -109,18 +109,18 @@ menuentry 'Debian as a shell on its root' --hotkey=s {
 "#;
 /// The program of the third entry.
 const INIT: &str = "#!/bin/sh\necho 'Linux has its root'\nexec poweroff -ff\n";
-/// A program of root's for the scenario with a screen: it tells of the processors, the memory and the tablet, and then of the tablet's first
-/// event.
+/// A program in root's home for the scenario with a screen: it prints the processors, the memory and the tablet, and then the tablet's
+/// first event.
 const LOOK: &str = "modprobe -a evdev virtio_input\nnproc\ncat /sys/*/system/cpu/cpu3/*/ph*_id\nhead -1 /proc/meminfo\n\
                     cd /sys/class/input\nevent=$(grep -l Tablet event*/device/name)\ncat ${event:-no-tablet}\n\
                     exec 3< /dev/input/${event%%/*}\necho 'move the pointer'\nhead -c 24 <&3 | od -An -tu2 -j16 -N6\n";
-/// The beginning of all GRUBs: the menu, wherever the root is.
+/// The first commands of all GRUBs: load the menu, on whatever disk the root is.
 const EARLY: &str = "search --no-floppy --label lab --set=root\nset prefix=($root)/boot/grub\nnormal\n";
-/// The beginning of the one for BIOS: the serial port alone. UEFI's console, which GRUB takes by itself, is there already.
+/// The first commands for BIOS: only the serial port. For UEFI, GRUB itself uses UEFI's console.
 const SERIAL: &str = "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\n";
-/// The beginning of the one for BIOS with a screen, where Linux has its console and a login, too. A viewer may be slow.
+/// The first commands for BIOS with a screen, where Linux also has its console and a login. A viewer may be slow.
 const SCREEN: &str = "set timeout=60\nset console='console=tty0 systemd.wants=getty@tty1.service'\n";
-/// GRUB's modules in all: those of SERIAL, EARLY and MENU, and for its command line.
+/// GRUB's modules in all cases: those for SERIAL, EARLY and MENU, and for its command line.
 const GRUB: [&str; 14] = [
     "ext2",
     "normal",
@@ -138,10 +138,11 @@ const GRUB: [&str; 14] = [
     "reboot",
 ];
 
-/// GRUB's modules for BIOS besides.
+/// GRUB's additional modules for BIOS.
 const BIOS_MODULES: [&str; 2] = ["biosdisk", "part_msdos"];
 
-/// qemu-img's way of making the compressed image. GRUB reads little at a time, for each of which a cluster of 64 KiB would be inflated.
+/// qemu-img's arguments to make the compressed image. GRUB reads in small pieces, for each of which a cluster of 64 KiB would have to be
+/// decompressed.
 const PACK: [&str; 5] = ["convert", "-c", "-o", "cluster_size=4k", "-Oqcow2"];
 
 /// SeaBIOS, at Debian's path.
@@ -155,13 +156,13 @@ pub(crate) const OVMF: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/sha
 /// GRUB's file for BIOS, at Debian's path.
 const BOOT_IMG: &str = "/usr/lib/grub/i386-pc/boot.img";
 
-/// A sector, and the places of partitions, in bytes.
+/// The size of a sector, and the offsets of partitions, in bytes.
 const SECTOR: u64 = 512;
 const MIB: u64 = 1 << 20;
-/// The root's blocks of 4 KiB, and its length.
+/// The number of the root's blocks of 4 KiB, and its size.
 const ROOT_BLOCKS: &str = "131072";
 const ROOT_MIB: u64 = 512;
-/// The EFI system partition's length.
+/// The EFI system partition's size.
 const ESP_MIB: u64 = 8;
 
 /// The disks.
@@ -173,7 +174,7 @@ pub(crate) struct BootDisks {
     pub(crate) gpt: PathBuf,
 }
 
-/// The disks as the emulated hosts have them.
+/// The disk images for the emulated hosts.
 #[derive(Debug)]
 pub(crate) struct Images {
     /// A file system with those for BIOS.
@@ -183,7 +184,7 @@ pub(crate) struct Images {
 }
 
 impl BootDisks {
-    /// The disks, made before or now: this machine's release of Debian, from the mirror that the machine uses.
+    /// The disks, made now or before: this machine's release of Debian, from the mirror that the machine uses.
     pub(crate) fn make_or_find() -> Result<Self> {
         let dir = build::lab_dir().join("boot-disks");
         fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
@@ -214,7 +215,7 @@ impl BootDisks {
         Ok(Images { file_system: self.file_system(nvmm)?, gpt: self.packed_gpt() })
     }
 
-    /// A file system with the disks for BIOS, SeaBIOS and nvmm: level 0 has it as one disk, and so has a level 1 that starts a level 2.
+    /// A file system with the disks for BIOS, SeaBIOS and nvmm: level 0 has it as a disk, and so does a level 1 that starts a level 2.
     fn file_system(&self, nvmm: &Path) -> Result<PathBuf> {
         let dir = self.mbr.parent().unwrap_or(Path::new("."));
         let (folder, image) = (dir.join("folder"), dir.join("boot-disks.ext4"));
@@ -254,7 +255,7 @@ impl BootDisks {
         fs::remove_file(&root).with_context(|| format!("removing {}", root.display()))
     }
 
-    /// Puts another core.img in front of the same root.
+    /// Makes a disk with the same root and another core.img.
     fn make_with_screen(&self, dir: &Path) -> Result<()> {
         let core = dir.join("core.img");
         mkimage("i386-pc", &BIOS_MODULES, &format!("{SCREEN}{EARLY}"), dir, &core)?;
@@ -267,8 +268,8 @@ impl BootDisks {
         Ok(())
     }
 
-    /// GRUB's manual, "BIOS installation": boot.img, less the partition table, in the first sector, and core.img in those behind it, as
-    /// boot.img expects without being told.
+    /// GRUB's manual, "BIOS installation": boot.img, without the partition table, in the first sector, and core.img in the sectors after
+    /// it, where boot.img expects it by default.
     fn make_mbr(&self, root: &Path, dir: &Path) -> Result<()> {
         let core = dir.join("core.img");
         mkimage("i386-pc", &BIOS_MODULES, &format!("{SERIAL}{EARLY}"), dir, &core)?;
@@ -281,7 +282,7 @@ impl BootDisks {
         fs::rename(&part, &self.mbr).with_context(|| format!("making {}", self.mbr.display()))
     }
 
-    /// An EFI system partition with the path that removable disks have.
+    /// Makes an EFI system partition with the path for removable disks.
     fn make_gpt(&self, root: &Path, dir: &Path) -> Result<()> {
         let (grub, esp) = (dir.join("bootx64.efi"), dir.join("esp.part"));
         mkimage("x86_64-efi", &["part_gpt", "fat"], EARLY, dir, &grub)?;
@@ -302,7 +303,7 @@ impl BootDisks {
             "start={first}, size={}, type=uefi\nstart={second}, size={len}, type=linux\n",
             in_sectors(ESP_MIB)
         );
-        // With room for the table at its end.
+        // With room for the second table at its end.
         partition(&part, "gpt", &table, 1 + ESP_MIB + ROOT_MIB + 1)?;
         place(&esp, &part, &["bs=1M", "seek=1", "conv=sparse"])?;
         place(root, &part, &["bs=1M", &format!("seek={}", 1 + ESP_MIB), "conv=sparse"])?;
@@ -322,7 +323,7 @@ fn make_vmdk(disk: &Path, dir: &Path) -> Result<()> {
     apt::run(qemu_img().args(["create", "-q", "-f", "vmdk", "-b", BASE, "-F", "vmdk", DELTA])).map(drop)
 }
 
-/// Makes a CD-ROM's image, which has one file.
+/// Makes a CD-ROM image with one file.
 fn make_cd(dir: &Path, image: &Path) -> Result<()> {
     let word = dir.join("word");
     fs::write(&word, "read from the CD-ROM\n").with_context(|| format!("writing {}", word.display()))?;
@@ -346,7 +347,7 @@ const LOOK_SH: &str = "look";
 const TEXTS: [(&str, &str); 5] =
     [(CLOUD_CFG, CLOUD), (TRIGGER_CONF, TRIGGER), (GRUB_CFG, MENU), (LAB_INIT, INIT), (LOOK_SH, LOOK)];
 
-/// mmdebstrap's, which then writes an archive to its standard output. `dir` has the files that go into the system.
+/// mmdebstrap's arguments to write an archive to its standard output. `dir` has the files for the system.
 fn arguments(source: &apt::Here, dir: &Path) -> Vec<String> {
     let mut arguments = vec!["--variant=essential".to_owned(), format!("--include={INCLUDED}")];
     let excluded = EXCLUDED.iter().chain(&UNUSED);
@@ -367,16 +368,16 @@ fn arguments(source: &apt::Here, dir: &Path) -> Vec<String> {
     let upload = |name: &str, to: &str| format!("upload '{}' {to}", dir.join(name).display());
     arguments.extend(
         [
-            // With the hash that is the quickest.
+            // With the fastest hash.
             format!("echo {ACCOUNT} | chroot \"$1\" chpasswd --crypt-method SHA256 --sha-rounds 1000"),
             "rm \"$1/etc/motd\"".to_owned(),
             format!("echo {HOSTNAME} > \"$1/etc/hostname\""),
-            // Without one it is a first boot, for which systemd sets up all units anew.
+            // Without a machine ID it would be a first boot, for which systemd sets up all units.
             "echo 4e6f7468696e6720746f206465627567 > \"$1/etc/machine-id\"".to_owned(),
             format!("echo LABEL={LABEL} / ext4 noatime 0 0 > \"$1/etc/fstab\""),
             "chroot \"$1\" systemctl --quiet set-default multi-user.target".to_owned(),
             format!("chroot \"$1\" systemctl --quiet mask {MASKED}"),
-            // The kernel's command line names it for the tests that want it.
+            // The kernel's command line enables it for the tests that need it.
             "chroot \"$1\" systemctl --quiet disable getty@tty1.service".to_owned(),
             "mkdir -p \"$1/boot/grub\" \"$1/etc/systemd/system/systemd-udev-trigger.service.d\"".to_owned(),
             upload(TRIGGER_CONF, "/etc/systemd/system/systemd-udev-trigger.service.d/lab.conf"),
@@ -413,7 +414,7 @@ fn partition(disk: &Path, label: &str, table: &str, len: u64) -> Result<()> {
     fs::remove_file(&script).with_context(|| format!("removing {}", script.display()))
 }
 
-/// Writes a file into a disk, as dd's words say.
+/// Writes a file into a disk, with dd's options in `words`.
 fn place(file: &Path, disk: &Path, words: &[&str]) -> Result<()> {
     let (mut from, mut to) = (std::ffi::OsString::from("if="), std::ffi::OsString::from("of="));
     from.push(file);

@@ -16,7 +16,7 @@ fn the_system_has_a_kernel_with_the_drivers_of_every_disk_and_of_amds_kvm() {
     assert_eq!(arguments[arguments.len() - 3..][..2], ["bookworm", "-"]);
 }
 
-/// What GRUB looks for is what the file system and the menu call it.
+/// GRUB searches for the root by the same name as in the file system and the menu.
 #[test]
 fn the_root_has_one_name() {
     assert!(MENU.contains(&format!("root=LABEL={LABEL} ")));

@@ -1,4 +1,4 @@
-//! The places of files, and building nvmm as users have it.
+//! The paths of files, and builds of nvmm with the users' profile.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Builds `binary` of `package` as users have it, and says where it is.
+/// Builds `binary` of `package` as users do, and returns its path.
 pub(crate) fn release(package: &str, binary: &str) -> Result<PathBuf> {
     eprintln!("lab: building {binary}");
     let output = cargo()
@@ -44,7 +44,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// The folder for all that the lab downloads and writes.
+/// The directory for all files that the lab downloads and creates.
 pub(crate) fn lab_dir() -> PathBuf {
     root().join("target/lab")
 }

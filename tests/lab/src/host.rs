@@ -15,7 +15,7 @@ pub(crate) enum Host {
 }
 
 impl Host {
-    /// Its name on nvmm's command line, if it is an emulated one.
+    /// Its name on nvmm's command line, if it is emulated.
     pub(crate) fn emulated(self) -> Option<&'static str> {
         match self {
             Self::Kvm => None,
@@ -46,7 +46,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// Why this machine's KVM can't have guests that use KVM, if so.
+/// The reason why this machine's KVM can't have guests that use KVM, if so.
 pub(crate) fn cannot_nest() -> Option<&'static str> {
     let nested = ["kvm_intel", "kvm_amd"]
         .iter()

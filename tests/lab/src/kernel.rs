@@ -1,4 +1,4 @@
-//! Debian's kernels, unpacked under target/lab and not installed.
+//! Debian's kernels, unpacked in target/lab and not installed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::apt::{self, Sources};
 use crate::build;
 
-/// A kernel with its modules beside it, as `nvmm nest` expects them.
+/// A kernel, with its modules next to it, as `nvmm nest` expects them.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     /// Debian's name for it.
@@ -18,23 +18,23 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// The one for virtual machines, downloaded before or now.
+    /// The kernel for virtual machines, downloaded now or before.
     pub(crate) fn cloud() -> Result<Self> {
         Self::debian("cloud", "linux-image-cloud-amd64", "linux-image-cloud-amd64", || Ok(Sources::default()))
     }
 
-    /// The one for any machine, with more of it in modules.
+    /// The kernel for any machine, which has more drivers as modules.
     pub(crate) fn generic() -> Result<Self> {
         Self::debian("generic", "linux-image-amd64", "linux-image-amd64", || Ok(Sources::default()))
     }
 
-    /// A newer one for virtual machines.
+    /// A newer kernel for virtual machines.
     pub(crate) fn backports() -> Result<Self> {
         let sources = || Sources::backports(&build::lab_dir().join("backports"));
         Self::debian("backports", "linux-image-cloud-amd64", "linux-image-cloud-amd64-backports", sources)
     }
 
-    /// The kernel of the package that `meta` stands for, unpacked into `folder` if it is not yet.
+    /// The kernel of the package that the metapackage `meta` refers to, unpacked into `folder` unless it is there.
     fn debian(
         name: &'static str,
         meta: &str,

@@ -1,4 +1,4 @@
-//! Level 0 of the training lab: an emulated SVM host with the lab's own Debian, whose serial port is read and written here.
+//! Level 0 of the training lab: an emulated SVM host with the lab's own Debian, controlled by its serial port.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -12,15 +12,15 @@ use anyhow::{Context, Result, bail};
 use crate::one_processor::on_one_processor;
 
 const MACHINE: &str = "-nodefaults -no-user-config -display none -no-reboot -serial stdio -accel tcg,tb-size=512 -machine q35 -smp 1 -m 4096";
-/// The CPU of `nvmm nest`, without AVX and XSAVE, of which Linux would warn.
+/// The CPU of `nvmm nest`, without AVX and XSAVE, about which Linux would warn.
 const QEMU_CPU: &str = "EPYC,+vgif,-cx16,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsave,-avx,-avx2,-xsaveopt,-xsavec,-f16c,-fma";
 const CMDLINE: &str =
     "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off nokaslr systemd.hostname=l0";
 
-/// The end of a run that hangs, where level 0's own patience does not end it. Debian's systems start in it even on a busy machine.
+/// The limit of a run that hangs, if level 0's own limit does not end it. It is enough to boot Debian's systems on a busy machine.
 const LIMIT: Duration = Duration::from_secs(2 * 3600);
 
-/// The emulated machine, and what its serial port says. Dropping it ends it.
+/// The emulated machine, and the output of its serial port. It ends on drop.
 #[derive(Debug)]
 pub(crate) struct Level0 {
     qemu: Child,
@@ -41,7 +41,7 @@ impl Level0 {
             .arg("-initrd")
             .arg(directory.join("initrd.img"));
         command.args(["-append", CMDLINE]);
-        // All data that level 0 and level 1 write is gone with QEMU.
+        // Data written by level 0 and level 1 is discarded when QEMU ends.
         for disk in [&directory.join("lab.img"), &directory.join("lab.img"), tools] {
             let disk = disk.to_str().context("the lab's path is no UTF-8")?.replace(',', ",,");
             command.args(["-drive", &format!("file={disk},format=raw,if=virtio,snapshot=on")]);

@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use crate::apt::{self, Sources};
 use crate::build;
 
-/// The files that are unpacked: its version, and the domains that it tries its QEMU driver with, by both names that their folder had.
+/// The files to unpack: its version, and the domains with which it tests its QEMU driver, in the folder's old and new name.
 const PARTS: [&str; 3] = ["*/meson.build", "*/tests/qemuxml2argvdata/*.xml", "*/tests/qemuxmlconfdata/*.xml"];
 
-/// The folder of the files. Where apt can't have them, that is said, and what needs them is skipped.
+/// The directory of the files. If apt can't get them, prints that, and the tests that need them are skipped.
 pub(crate) fn source() -> Option<PathBuf> {
     let dir = build::lab_dir().join("libvirt");
     match unpack(&dir) {
@@ -30,7 +30,7 @@ fn unpack(dir: &Path) -> Result<()> {
     }
     eprintln!("lab: downloading libvirt's source");
     let sources = Sources::of_sources(&build::lab_dir().join("sources"))?;
-    // Unpacked beside and renamed, so that `dir` is whole if it is there.
+    // Unpack to another name and rename it, so that `dir` is complete if it exists.
     let part = dir.with_extension("part");
     if part.exists() {
         fs::remove_dir_all(&part).with_context(|| format!("removing {}", part.display()))?;
@@ -39,7 +39,7 @@ fn unpack(dir: &Path) -> Result<()> {
     let archive = apt::source("libvirt", &sources, &part)?;
     let mut tar = Command::new("tar");
     tar.arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(&part);
-    // An older or newer version has only one of the folders.
+    // Each version has only one of the folders.
     let unpacked =
         apt::run(tar.args(["--strip-components=1", "--wildcards", "--no-wildcards-match-slash"]).args(PARTS));
     let has_tests =

@@ -1,4 +1,4 @@
-//! `cargo lab`: what it takes to see nvmm at work, and to test it, on a machine with Rust and apt.
+//! `cargo lab`: demonstrates and tests nvmm on a machine with Rust and apt.
 
 mod apt;
 mod boot_disks;
@@ -142,7 +142,7 @@ fn release() -> Result<bool> {
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
     }
-    // A program of its own, since it is built of all that nvmm is.
+    // A separate program, since it depends on all of nvmm.
     let mut release = build::cargo();
     release.args(["run", "--quiet", "--package", "release", "--"]).arg(nvmm).arg(&folder);
     let made = release.status().context("starting cargo")?.success();
@@ -152,7 +152,7 @@ fn release() -> Result<bool> {
     Ok(made)
 }
 
-/// Reads the name of a host other than this machine.
+/// Parses the name of an emulated host.
 fn emulated(name: &str) -> Result<Host, String> {
     let host = Host::from_str(name, false)?;
     host.emulated().map(|_| host).ok_or_else(|| "only an emulated host has scenarios: svm, vmx".to_owned())

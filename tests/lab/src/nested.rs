@@ -1,5 +1,5 @@
-//! Nested boots by `nvmm nest` and scenarios by lab-guest, on both emulated hosts side by side, and boots on this
-//! machine's KVM where it can.
+//! Nested boots by `nvmm nest` and scenarios by lab-guest, on both emulated hosts at the same time, and boots on this machine's KVM if that
+//! can nest.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,31 +24,31 @@ pub(crate) struct Lab {
     pub(crate) guest: PathBuf,
     pub(crate) cloud: Kernel,
     pub(crate) generic: Kernel,
-    /// Or why there is none: not every release has backports.
+    /// An error if there is none: not every release has backports.
     pub(crate) backports: anyhow::Result<Kernel>,
-    /// The disk of Debian's system, or why there is none: not every machine has Debian's mirror.
+    /// The disk with Debian's system, or an error: not every machine uses Debian's mirror.
     pub(crate) system: anyhow::Result<PathBuf>,
-    /// The disks that start by firmware, or why there are none, for the same reason.
+    /// The disks that start by firmware, or an error for the same reason.
     pub(crate) boot_disks: anyhow::Result<Images>,
-    /// The CD-ROM with other systems than Linux, or why there is none, likewise.
+    /// The CD-ROM with systems other than Linux, or an error for the same reason.
     pub(crate) systems: anyhow::Result<PathBuf>,
-    /// The folder of ssh's programs.
+    /// The directory of ssh's programs.
     pub(crate) ssh: PathBuf,
 }
 
-/// Names to show for the kernel of backports, for Debian's system, for its disks, for other systems and for the training lab, where there is none.
+/// The names in the report of the kernel of backports, Debian's system, its disks, other systems and the training lab, if they are missing.
 const BACKPORTS: &str = "2 levels of Debian's backports kernel";
 const SYSTEM: &str = "Debian's system in L1";
 const BOOT_DISKS: &str = "Debian's disks in L1, by firmware";
 const SYSTEMS: &str = "other systems than Linux in L1, by firmware";
 const TRAINING: &str = "the training lab";
-/// The name of OVMF's test where it can't run, and why.
+/// The name of OVMF's test if it can't run, and the reason.
 const UEFI: &str = "L1 by OVMF, on an emulated SVM host";
 const NO_UEFI: &str = "QEMU TCG aborts when L1 writes CR8 while an interrupt is pending, as OVMF does; it runs on an emulated VMX host";
-/// The scenario that is run with a second kernel, which has a driver for the screen.
+/// The scenario that also runs with a second kernel, which has a driver for the screen.
 const SCREEN: &str = "L1's Linux writes on the screen";
 
-/// A fault made on purpose on an emulated SVM host, and how `nvmm nest` is to tell it.
+/// An intentional fault on an emulated SVM host, and the expected report of `nvmm nest`.
 #[derive(Debug)]
 struct Broken {
     what: &'static str,
@@ -107,7 +107,7 @@ impl Broken {
     }
 }
 
-/// Runs them all, with the images of the training lab, if there are any.
+/// Runs all tests, with the images of the training lab, if there are any.
 pub(crate) fn run(lab: &Lab, training: &anyhow::Result<Training>, report: &mut Report) {
     let report = Mutex::new(report);
     let show = |name: &str, took, outcome| {
@@ -182,7 +182,7 @@ pub(crate) fn run_only(lab: &Lab, host: Host, words: &str, report: &mut Report) 
     }
 }
 
-/// `nvmm nest`.
+/// The command for `nvmm nest`.
 pub(crate) fn nest(nvmm: &Path, kernel: &Kernel, host: Host, levels: u32) -> Command {
     let mut command = Command::new(nvmm);
     command.args(["nest", "--levels", &levels.to_string(), "--kernel"]).arg(&kernel.path);
@@ -207,7 +207,7 @@ fn boot(lab: &Lab, host: Host, kernel: &Kernel, levels: u32) -> (String, Outcome
     (name, outcome)
 }
 
-/// It passed if each level below the last one told what the last one's exits cost.
+/// Passes if each level below the last one has reported the cost of the last one's exits.
 fn explained(json: &[u8], levels: u32) -> Outcome {
     let record: Value = serde_json::from_slice(json).unwrap_or_default();
     let counting = record["levels"].as_array().into_iter().flatten();
@@ -220,7 +220,7 @@ fn explained(json: &[u8], levels: u32) -> Outcome {
         for (place, work) in ["cpuid", "ports"].iter().enumerate() {
             let cost = &costs[place];
             let number = |key: &str| cost[key].as_f64().unwrap_or_default();
-            // At least itself, and with a hypervisor between, that one's entry of its guest.
+            // At least the exit itself, and with a hypervisor in between, also that hypervisor's entry of its guest.
             let least = if level + 1 == levels { 1.0 } else { 2.0 };
             if cost["work"] != *work || number("measured") < 100.0 || number("exits") < least {
                 return Outcome::Failed(format!("level {level} explains {work} by {costs:#}"));
@@ -230,7 +230,7 @@ fn explained(json: &[u8], levels: u32) -> Outcome {
     Outcome::Passed
 }
 
-/// It passed if its status says so.
+/// Passes if the exit status is 0.
 fn outcome(output: &io::Result<Output>) -> Outcome {
     match output {
         Ok(output) if output.status.success() => Outcome::Passed,
@@ -239,17 +239,17 @@ fn outcome(output: &io::Result<Output>) -> Outcome {
     }
 }
 
-/// `nvmm nest` where KVM has a wrong idea of the TSC's rate: without nvmm's setting it, level 1 stalls nearly always.
+/// `nvmm nest` on a host whose KVM assumes a wrong TSC rate: unless nvmm sets it, level 1 nearly always stalls.
 fn misjudged(nvmm: &Path, kernel: &Kernel) -> Command {
     let mut command = nest(nvmm, kernel, Host::Svm, 2);
     command.args(["--cmdline", "nvmm.test=tsc@0", "--timeout", STALLED]);
     command
 }
 
-/// Seconds after which such a level has stalled; it takes a tenth of that.
+/// The seconds after which such a level has stalled; a working one takes a tenth of that.
 const STALLED: &str = "90";
 
-/// Runs that `times` in a row, and says how many failed.
+/// Runs that `times` in a row, and returns the number of failures.
 pub(crate) fn repeat(nvmm: &Path, kernel: &Kernel, times: u32) -> usize {
     let mut report = Report::new();
     for time in 1..=times {
@@ -261,13 +261,13 @@ pub(crate) fn repeat(nvmm: &Path, kernel: &Kernel, times: u32) -> usize {
     report.failed()
 }
 
-/// Scenarios of lab-guest's.
+/// lab-guest's scenarios on one host.
 struct Scenarios<'a> {
     host: Host,
     kernel: &'a Kernel,
-    /// Words in the names of those that run, if not all.
+    /// Words in the names of those to run; none for all.
     only: Option<&'a str>,
-    /// The consoles are shown.
+    /// Show the consoles.
     console: bool,
 }
 
@@ -295,7 +295,7 @@ impl<'a> Scenarios<'a> {
         }
     }
 
-    /// The name of one in the report.
+    /// The name of a scenario in the report.
     fn name(&self, lab: &Lab, name: &str) -> String {
         let Self { host, kernel, .. } = self;
         if kernel.name == lab.cloud.name {
@@ -344,7 +344,7 @@ impl<'a> Scenarios<'a> {
     }
 }
 
-/// One line of lab-guest's: what was tested, seconds from its start, and the failure or null.
+/// Parses a line of lab-guest's output: the test's name, the seconds since the start, and the failure or null.
 fn scenario(line: &str) -> Option<(String, Duration, Outcome)> {
     let line: Value = serde_json::from_str(line).ok()?;
     let outcome = match &line["failure"] {

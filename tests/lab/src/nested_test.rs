@@ -28,7 +28,7 @@ fn an_explanation_has_both_kinds_of_exits_at_every_level_below_the_last() {
         explained(serde_json::json!({ "levels": levels }).to_string().as_bytes(), 2)
     };
     assert_eq!(judge([6.7, 9.2], [1.1, 1.1]), Outcome::Passed);
-    // An exit of level 2 that cost the host no entry, and one that cost nothing.
+    // An exit of level 2 without an entry on the host, and one without any cost.
     assert!(matches!(judge([1.0, 9.2], [1.1, 1.1]), Outcome::Failed(_)));
     assert!(matches!(judge([6.7, 9.2], [1.1, 0.0]), Outcome::Failed(_)));
     for json in ["", "{}", r#"{"levels":[{"costs":[]},{}]}"#] {

@@ -1,4 +1,4 @@
-//! Python's packages, unpacked under target/lab and not installed.
+//! Python packages, unpacked in target/lab and not installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use crate::apt;
 use crate::build;
 
-/// QEMU's own client of QMP, one version of it.
+/// QEMU's own QMP client, in a fixed version.
 const QMP: &str =
     "qemu.qmp==0.0.6 --hash=sha256:5d7c5af0e9de427696e3bf72e333965c3a697929f77f6b7ddc30c989fc7b539b";
 
-/// The folder of Python's client of QMP, for `PYTHONPATH`. Where pip can't have it, that is said, and what needs it is skipped.
+/// The directory of Python's QMP client, for `PYTHONPATH`. If pip can't get it, prints that, and the tests that need it are skipped.
 pub(crate) fn qmp() -> Option<PathBuf> {
     let dir = build::lab_dir().join("python");
     match unpack(&dir) {
@@ -32,7 +32,7 @@ fn unpack(dir: &Path) -> Result<()> {
     }
     eprintln!("lab: downloading qemu.qmp");
     fs::create_dir_all(build::lab_dir()).context("making target/lab")?;
-    // Unpacked beside and renamed, so that `dir` is whole if it is there.
+    // Unpack to another name and rename it, so that `dir` is complete if it exists.
     let part = dir.with_extension("part");
     for old in [dir, &part] {
         if old.exists() {

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The end of a test.
+/// The outcome of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Passed,
-    /// With what it printed.
+    /// With its output.
     Failed(String),
     /// With the reason.
     Skipped(String),
@@ -29,7 +29,7 @@ impl Report {
         self.outcomes.push((name, outcome));
     }
 
-    /// Adds the outcome of something that took a while, and shows it.
+    /// Adds the outcome of a longer test, and shows it.
     pub(crate) fn show(&mut self, name: &str, took: Duration, outcome: Outcome) {
         let word = match &outcome {
             Outcome::Passed => "ok".to_owned(),
@@ -49,12 +49,12 @@ impl Report {
     }
 }
 
-/// Shows how something went that took a while.
+/// Shows the outcome of a longer test.
 pub(crate) fn line(name: &str, took: Duration, word: &str) {
     eprintln!("lab: {:6.1} s  {name}: {word}", took.as_secs_f64());
 }
 
-/// Skips with their reasons, failures with their output, and the counts on the last line.
+/// The skipped tests with their reasons, the failed ones with their output, and the counts on the last line.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, outcome) in &self.outcomes {

@@ -1,4 +1,4 @@
-//! Debian's programs for ssh, with the libraries that they need, in one folder: the emulated levels have no other system.
+//! Debian's programs for ssh, with the libraries that they need, in one directory: the emulated levels have no other system.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::build;
 /// The Debian packages that have them.
 pub(crate) const PACKAGES: &[&str] = &["dropbear-bin", "openssh-client"];
 
-/// The programs, and their names in the folder. A shell runs what is asked for, and `ssh -J` another ssh.
+/// The programs, and their names in the directory. A shell runs the requested command, and `ssh -J` another ssh.
 const PROGRAMS: [(&str, &str); 6] = [
     ("/usr/bin/ssh", "ssh"),
     ("/usr/bin/ssh-keygen", "ssh-keygen"),
@@ -22,7 +22,7 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("/bin/cat", "cat"),
 ];
 
-/// The folder, made anew.
+/// The directory, created anew.
 pub(crate) fn folder() -> Result<PathBuf> {
     let folder = build::lab_dir().join("ssh");
     if folder.exists() {
@@ -43,7 +43,7 @@ pub(crate) fn folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The files that ldd names, the loader among them: `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f...)`.
+/// The files listed by ldd, including the loader: `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f...)`.
 fn libraries(ldd: &str) -> Vec<PathBuf> {
     ldd.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
 }

@@ -1,4 +1,4 @@
-//! Debian's own system on a disk image, for the scenarios. It is made once, and kept under target/lab.
+//! Debian's own system on a disk image, for the scenarios. It is made once, and kept in target/lab.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -15,18 +15,18 @@ pub(crate) const PACKAGES: &[&str] = &["genext2fs", "mmdebstrap"];
 
 /// The Debian packages in it, besides the essential ones: those that start a system, and those that read its clock and tables.
 const INCLUDED: &str = "systemd-sysv,udev,kmod,dbus,dmidecode,util-linux-extra";
-/// Files of packages that nobody reads there.
+/// Files of packages that are not needed there.
 pub(crate) const EXCLUDED: [&str; 3] = ["/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*"];
 
 /// Its root's password, which the scenario types.
 pub(crate) const ACCOUNT: &str = "root:lab";
 
-/// Its size: blocks of 4 KiB, of which those that hold nothing take no space. The last quarter or so is free.
+/// Its size: blocks of 4 KiB; empty ones take no space. About a quarter is free.
 const BLOCKS: &str = "131072";
 const INODES: &str = "32768";
 
-/// The image, made before or now: this machine's release of Debian, from the mirror that the machine uses, with the modules of
-/// `kernel`, which is not in it.
+/// The image, made now or before: this machine's release of Debian, from the mirror that the machine uses, with the modules of `kernel`,
+/// which itself is not included.
 pub(crate) fn image(kernel: &Kernel) -> Result<PathBuf> {
     let image = build::lab_dir().join("system.ext2");
     let arguments = arguments(kernel, &apt::here()?)?;
@@ -39,7 +39,7 @@ pub(crate) fn image(kernel: &Kernel) -> Result<PathBuf> {
     Ok(image)
 }
 
-/// Calls `make` unless it has made `files` by the same recipe before. The recipe is kept beside the first of them.
+/// Calls `make` unless it has made `files` by the same recipe before. The recipe is stored next to the first of them.
 pub(crate) fn made_once(files: &[&Path], recipe: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
     let kept = files[0].with_extension("recipe");
     let is_same = fs::read_to_string(&kept).is_ok_and(|kept| kept == recipe);
@@ -50,7 +50,7 @@ pub(crate) fn made_once(files: &[&Path], recipe: &str, make: impl FnOnce() -> Re
     fs::write(&kept, recipe).with_context(|| format!("writing {}", kept.display()))
 }
 
-/// Makes the file system `part` of `blocks` blocks, which holds what mmdebstrap makes.
+/// Makes the file system `part` of `blocks` blocks, with the output of mmdebstrap.
 pub(crate) fn make(arguments: &[String], part: &Path, blocks: &str) -> Result<()> {
     let tar = part.with_extension("tar");
     let made = mmdebstrap(arguments, &tar).and_then(|()| {
@@ -58,7 +58,7 @@ pub(crate) fn make(arguments: &[String], part: &Path, blocks: &str) -> Result<()
         command.arg("--tarball").arg(&tar).args(["--block-size", "4096", "--size-in-blocks", blocks]);
         apt::run(command.args(["--number-of-inodes", INODES, "--allow-holes"]).arg(part)).map(drop)
     });
-    // It may be there in part.
+    // It may be incomplete.
     let _ = fs::remove_file(&tar);
     made
 }
@@ -72,12 +72,12 @@ fn mmdebstrap(arguments: &[String], tar: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The cause of a failure, in all that mmdebstrap, and apt in it, say of one.
+/// The cause of a failure in the output of mmdebstrap and of apt in it.
 fn first_error(said: &str) -> Option<&str> {
     said.lines().find_map(|line| line.strip_prefix("E: "))
 }
 
-/// mmdebstrap's, which then writes an archive to its standard output.
+/// mmdebstrap's arguments to write an archive to its standard output.
 fn arguments(kernel: &Kernel, source: &apt::Here) -> Result<Vec<String>> {
     let name = kernel.path.file_name().map(|name| name.to_string_lossy().into_owned());
     let release = name.as_deref().and_then(|name| name.strip_prefix("vmlinuz-"));

@@ -1,4 +1,4 @@
-//! A CD-ROM with systems other than Linux, for a machine that starts by BIOS. It is made once, and kept under target/lab.
+//! A CD-ROM with systems other than Linux, for a machine that starts by BIOS. It is made once, and kept in target/lab.
 //!
 //! ```text
 //! isolinux ──┬── memtest86+   tests memory
@@ -21,7 +21,7 @@ use crate::system;
 pub(crate) const PACKAGES: &[&str] =
     &["grub-common", "grub-pc-bin", "isolinux", "seabios", "syslinux-common", "xorriso"];
 
-/// Files of packages that are unpacked only: installed, they would add themselves to this machine's boot menu.
+/// Packages to unpack only, with their files: if installed, they would add themselves to this machine's boot menu.
 const UNPACKED: [(&str, &str, &str); 2] =
     [("memtest86+", "boot/memtest86+x64.bin", "memtest.bin"), ("ipxe", "boot/ipxe.lkrn", "ipxe.krn")];
 /// isolinux, and hdt with the libraries that it needs, at Debian's paths.
@@ -32,8 +32,8 @@ const HDT: [&str; 6] = ["ldlinux.c32", "hdt.c32", "libcom32.c32", "libgpl.c32", 
 const LNXBOOT: &str = "/usr/lib/grub/i386-pc/lnxboot.img";
 const GRUB: [&str; 3] = ["normal", "lspci", "halt"];
 
-/// isolinux's configuration. Without `SERIAL`: SeaBIOS already sends the screen to COM1. The addresses are those that level 0 has in
-/// `tests/guest/src/legacy.rs`, and the machine's beside it.
+/// isolinux's configuration. It has no `SERIAL`, since SeaBIOS already sends the screen to COM1. The addresses are level 0's in
+/// `tests/guest/src/legacy.rs`, and the machine's next to it.
 const CONFIG: &str = "PROMPT 1\nTIMEOUT 0\n\
                       LABEL memtest\n LINUX memtest.bin\n APPEND console=ttyS0,115200\n\
                       LABEL ipxe\n LINUX ipxe.krn\n APPEND ifstat && set net0/ip 10.99.0.2 && \
@@ -41,7 +41,7 @@ const CONFIG: &str = "PROMPT 1\nTIMEOUT 0\n\
                       LABEL hdt\n COM32 hdt.c32\n APPEND nomenu quiet\n\
                       LABEL grub\n LINUX grub.krn\n";
 
-/// The image, made before or now.
+/// The image, made now or before.
 pub(crate) fn image() -> Result<PathBuf> {
     let image = build::lab_dir().join("systems.iso");
     let recipe = format!("{CONFIG}{UNPACKED:?}{HDT:?}{GRUB:?}");
@@ -79,7 +79,7 @@ fn make(image: &Path) -> Result<()> {
     fs::rename(&part, image).with_context(|| format!("making {}", image.display()))
 }
 
-/// GRUB as a file that a loader of Linux starts.
+/// GRUB as a file that a boot loader for Linux can start.
 fn grub(core: &Path) -> Result<Vec<u8>> {
     let mut command = Command::new("grub-mkimage");
     command.args(["--format", "i386-pc", "--prefix", "/boot/grub", "--output"]).arg(core);

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Plain ISO 9660, as isolinux reads it, has names of eight letters and three.
+/// isolinux reads plain ISO 9660, in which names have at most eight and three letters.
 #[test]
 fn the_menu_starts_only_files_that_are_on_the_cd() {
     let on_cd = UNPACKED.iter().map(|(_, _, name)| *name).chain(HDT).chain(["grub.krn"]);
@@ -17,7 +17,7 @@ fn the_menu_starts_only_files_that_are_on_the_cd() {
     }
 }
 
-/// SeaBIOS sends the screen to the serial port: with isolinux's own, every character would come twice.
+/// SeaBIOS sends the screen to the serial port: if isolinux did too, every character would appear twice.
 #[test]
 fn isolinux_leaves_the_serial_port_to_the_bios() {
     assert!(!CONFIG.contains("SERIAL"));

@@ -50,11 +50,11 @@ impl Part {
     }
 }
 
-/// The parts that `cargo lab test` runs: seven minutes of a processor's time. The part libvirt alone takes longer, and the part domain has eight
-/// vCPUs.
+/// The parts that `cargo lab test` runs, which take seven minutes of processor time. The part `libvirt` alone takes longer, and the part
+/// `domain` has eight vCPUs.
 pub(crate) const SUITE: &[Part] = &[Part::Nvmm, Part::Qemu64];
 
-/// The parts that nobody runs yet, the longest first.
+/// The parts that have not been started yet, the longest first.
 #[derive(Debug)]
 pub(crate) struct Parts(Mutex<Vec<Part>>);
 
@@ -80,7 +80,7 @@ pub(crate) struct Training {
 }
 
 impl Training {
-    /// The images, made before or now by the recipe that users have, with this machine's release and mirror of Debian.
+    /// The images, made now or before by the users' recipe, with this machine's release and mirror of Debian.
     pub(crate) fn images(nvmm: &Path) -> Result<Self> {
         let directory = build::lab_dir().join("training");
         fs::create_dir_all(&directory).with_context(|| format!("making {}", directory.display()))?;
@@ -99,7 +99,7 @@ impl Training {
         Ok(Self { directory, tools })
     }
 
-    /// Runs parts until none is left, and shows what level 0 tells. Several threads may do so at a time.
+    /// Runs parts until none is left, and calls `show` with level 0's results. Several threads may do so at the same time.
     pub(crate) fn run(&self, parts: &Parts, show: impl Fn(&str, Duration, Outcome)) {
         while let Some(part) = parts.next() {
             let start = Instant::now();
@@ -110,7 +110,7 @@ impl Training {
         }
     }
 
-    /// Runs parts two at a time, as each keeps one processor busy.
+    /// Runs two parts at a time, as each keeps one processor busy.
     pub(crate) fn run_by_two(&self, parts: &Parts, report: &mut Report) {
         let report = Mutex::new(report);
         let show = |name: &str, took, outcome| {
@@ -149,7 +149,7 @@ impl Training {
     }
 }
 
-/// Makes a disk with nvmm, the lab's scripts and level 0's.
+/// Makes a disk with nvmm, the lab's scripts and level 0's script.
 fn tools(directory: &Path, nvmm: &Path) -> Result<PathBuf> {
     let (folder, disk) = (directory.join("tools"), directory.join("tools.img"));
     let lab = folder.join("lab");
@@ -174,7 +174,7 @@ fn tools(directory: &Path, nvmm: &Path) -> Result<PathBuf> {
     Ok(disk)
 }
 
-/// All scripts and files of the recipe, one after the other.
+/// The text of all scripts and files of the recipe.
 fn text_of(folder: &Path) -> Result<String> {
     let mut entries: Vec<_> = fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>())

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The manual's page, whose commands are those that level 0 runs.
+/// The manual's page, which has the same commands as level 0's script.
 fn page() -> String {
     fs::read_to_string(build::root().join("resources/manual/lab.md")).unwrap()
 }

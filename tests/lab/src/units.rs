@@ -1,4 +1,4 @@
-//! Format, lints, and all that `cargo test` runs: unit tests, and tiny guests on /dev/kvm.
+//! Format, lints, and everything that `cargo test` runs: unit tests, and tiny guests on /dev/kvm.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -8,7 +8,7 @@ use crate::libvirt;
 use crate::python;
 use crate::report::{self, Outcome, Report};
 
-/// The words that a test which can't run prints before it returns.
+/// The prefix that a test which can't run prints before it returns.
 const SKIPPED: &str = "skipped: ";
 
 /// Runs them.
@@ -29,7 +29,7 @@ pub(crate) fn run(report: &mut Report) {
     tests(report);
 }
 
-/// A command that passes by its exit status.
+/// Runs a command that passes if its exit status is 0.
 fn check(name: &str, command: Command, report: &mut Report) {
     let start = Instant::now();
     let (passed, output) = output(command);
@@ -57,7 +57,7 @@ fn tests(report: &mut Report) {
     if passed || failed {
         report::line("cargo test", start.elapsed(), &count);
     } else {
-        // A test binary that doesn't compile, or dies, shows in no test's line.
+        // A test binary that doesn't compile, or crashes, has no line for a test.
         report.show("cargo test", start.elapsed(), Outcome::Failed(output));
     }
 }
@@ -84,15 +84,14 @@ fn output(mut command: Command) -> (bool, String) {
     }
 }
 
-/// The tests in libtest's output: `test NAME ... ok`, and after those of a binary what each printed, under
-/// `---- NAME stdout ----`.
+/// The tests in libtest's output: `test NAME ... ok`, and after the tests of a binary the output of each, under `---- NAME stdout ----`.
 fn parse(output: &str) -> Vec<(String, Outcome)> {
     let mut outcomes: Vec<(String, Outcome)> = Vec::new();
     let mut printing: Option<usize> = None;
     let mut binary = 0;
     for line in output.lines() {
         if line.starts_with("running ") {
-            // Names are unique in a binary only.
+            // Names are unique only within a binary.
             binary = outcomes.len();
             printing = None;
         } else if let Some((name, result)) =
