@@ -22,6 +22,11 @@ pub(crate) use self::seconds::seconds;
 pub use self::snapshot::{RestoreMemory, SnapshotArgs};
 
 /// The options of a machine.
+#[expect(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "these are texts for a terminal"
+)]
 #[derive(Debug, Parser)]
 pub struct MachineArgs {
     /// A bzImage, or an ELF vmlinux

@@ -4,7 +4,7 @@
 //! that is given beside `--domain` replaces those with its name. The CPU becomes `--cpu file:`, which reads the same file
 //! ([`crate::libvirt`]).
 //!
-//! Each element is in a table: [`ELEMENTS`] here, [`device::DEVICES`] for those in `<devices>`, and a few rules next to the functions that
+//! Each element is in a table: `ELEMENTS` here, `device::DEVICES` for those in `<devices>`, and a few rules next to the functions that
 //! read elements. nvmm does what an element says, or reports with its line why not: as an error if the guest would miss it, as a warning if
 //! not, and as information (`-v`) if it changes nothing. An element in no table is an error.
 

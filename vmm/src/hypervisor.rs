@@ -14,7 +14,7 @@ pub(crate) const HYPER_V: &str = "Microsoft Hv";
 const BLOCK: u32 = 0x100;
 const BLOCKS: u32 = 0x100;
 
-/// The signatures by rising leaf, each once; none if CPUID.01H:ECX[31] shows no hypervisor.
+/// The signatures by rising leaf, each once; none if `CPUID.01H:ECX[31]` shows no hypervisor.
 ///
 /// CPUID is executed only as the iterator advances, since each execution is an exit to the hypervisor.
 pub(crate) fn signatures() -> impl Iterator<Item = String> {

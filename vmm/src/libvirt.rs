@@ -11,7 +11,7 @@
 //!   an unknown name is an error in any case;
 //! - `match='minimum'` is the host's model, if it has all of the model's features;
 //! - the host's own CPU is migratable unless there is `migratable='off'`;
-//! - features that QEMU never had are ignored: [`DROPPED`].
+//! - features that QEMU never had are ignored: `DROPPED`.
 
 mod domain;
 mod element;

@@ -7,6 +7,7 @@ use clap::Args;
 use super::heading::CLOUD;
 
 /// The options for cloud images.
+#[expect(rustdoc::broken_intra_doc_links, reason = "these are texts for a terminal")]
 #[derive(Clone, Debug, Default, Args)]
 pub struct CloudArgs {
     /// cloud-init's files: user-data=FILE,...

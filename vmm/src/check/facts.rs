@@ -1,4 +1,4 @@
-//! Facts about a host. Nothing here judges them, and [`super::judge`] reads nothing else, so that a recorded host is as good as a real one.
+//! Facts about a host. Nothing here judges them, and the module `judge` reads nothing else, so that a recorded host is as good as a real one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -60,9 +60,9 @@ pub struct Cpu {
     pub vendor: String,
     /// Those flags of /proc/cpuinfo that are about virtualization.
     pub flags: BTreeSet<String>,
-    /// CPUID.01H:ECX[5], which may differ from the kernel's flag.
+    /// `CPUID.01H:ECX[5]`, which may differ from the kernel's flag.
     pub vmx: bool,
-    /// CPUID.80000001H:ECX[2].
+    /// `CPUID.80000001H:ECX[2]`.
     pub svm: bool,
     /// The hypervisor's signature in CPUID.40000000H; empty without a hypervisor.
     pub hypervisor: String,
@@ -114,9 +114,9 @@ pub struct Tsc {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Offered {
-    /// CPUID.01H:ECX[5].
+    /// `CPUID.01H:ECX[5]`.
     pub vmx: bool,
-    /// CPUID.80000001H:ECX[2].
+    /// `CPUID.80000001H:ECX[2]`.
     pub svm: bool,
     /// The VMX capability MSRs, 480H to 491H.
     pub vmx_msrs: BTreeMap<Hex, Hex>,

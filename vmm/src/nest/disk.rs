@@ -1,6 +1,6 @@
 //! The disk check: compares a level's reads and writes on its disk with the file outside.
 //!
-//! The level below fills the first [`AREA`] with a pattern. The level reads it, writes another pattern to the second area, flushes, and
+//! The level below fills the first `AREA` with a pattern. The level reads it, writes another pattern to the second area, flushes, and
 //! reads that back. After it has powered off, its checksums must be those of the file.
 
 use std::fs::OpenOptions;

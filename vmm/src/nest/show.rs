@@ -1,7 +1,7 @@
 //! Shows a finished run: a table for the terminal, JUnit for CI, an HTML page.
 //!
-//! Much of a record was reported by the levels, and a broken one may report anything: text is shown with [`words::plain`] or
-//! [`words::escape`].
+//! Much of a record was reported by the levels, and a broken one may report anything: text is shown with `words::plain` or
+//! `words::escape`.
 
 mod cells;
 mod costs;
