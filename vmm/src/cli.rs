@@ -1,4 +1,4 @@
-//! The command line: what to do, and with which options.
+//! The command line: the command to run, and its options.
 
 mod added;
 #[cfg_attr(not(feature = "libvirt"), path = "without/domain.rs")]
@@ -31,7 +31,7 @@ nvmm help WORDS (searches the manual), nvmm COMMAND --help
 Exit status: 0 the guest powered off, 1 nvmm could not run it, 2 the command
 line is wrong; the others: nvmm help statuses";
 
-/// `--help` is short, like `-h`, for all commands: a line for each option. `nvmm help OPTION` has the long texts.
+/// `--help` is as short as `-h` for all commands: a line for each option. `nvmm help OPTION` has the long texts.
 fn help_flag() -> Arg {
     Arg::new("help").short('h').long("help").help("Print help").action(ArgAction::HelpShort).global(true)
 }
@@ -55,21 +55,21 @@ pub struct Cli {
     /// The machine to run.
     #[command(flatten)]
     pub machine: MachineArgs,
-    /// The notes for the user about words of QEMU's and libvirt's.
+    /// The notes for the user about options of QEMU and libvirt.
     #[arg(skip)]
     pub told: Told,
-    /// The words of the machine, with the program's name, as a snapshot of it keeps them.
+    /// The arguments of the machine, with the program's name, in the form for its snapshots.
     #[arg(skip)]
     pub words: Vec<OsString>,
-    /// The snapshot that the machine is restored from.
+    /// The snapshot from which the machine is restored.
     #[arg(skip)]
     pub snapshot: Option<Snapshot>,
-    /// The machine that another nvmm moves here.
+    /// The machine that arrives from another nvmm.
     #[arg(skip)]
     pub incoming: Option<Incoming>,
 }
 
-/// The command line of a machine alone. The tree of all commands costs several times as much to build.
+/// The command line of a machine without commands. Building the tree of all commands takes several times as long.
 #[derive(Debug, Parser)]
 #[command(disable_help_flag = true)]
 struct MachineAlone {
@@ -82,7 +82,7 @@ impl Cli {
     ///
     /// # Errors
     ///
-    /// It is wrong, or asks for help or the version.
+    /// The command line is wrong, or asks for help or the version.
     pub fn of(words: &[OsString]) -> Result<Self, Error> {
         if !words.get(1).is_some_and(|word| word.as_encoded_bytes().starts_with(b"-")) {
             return Self::try_parse_from(words).map_err(|error| explain(error, words));
@@ -95,7 +95,8 @@ impl Cli {
     }
 
     fn of_nvmms(words: &[OsString], told: Told) -> Result<Self, Error> {
-        // Of options alone, all of them right, nothing else could be meant. All errors and texts are those of the whole tree.
+        // If only a machine's options are given, and all are valid, they can have no other meaning. All errors and help texts come from
+        // the whole tree.
         if let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(words) {
             if let Some(file) = &machine.domain {
                 let Added { words, told, text } =
@@ -118,7 +119,7 @@ impl Cli {
         Ok(Self { told, ..whole })
     }
 
-    /// The command line of a machine that was saved, with the options that `words` have besides.
+    /// The command line of a saved machine, combined with the options in `words`.
     fn of_snapshot(path: &Path, words: &[OsString], told: Told) -> Result<Self, Error> {
         let option = format!("--restore {}", path.printable());
         let snapshot =
@@ -132,7 +133,7 @@ impl Cli {
         Ok(Self { command: None, machine, told, words: whole, snapshot, incoming: None })
     }
 
-    /// The command line of a machine that comes from another nvmm, which this waits for, with the options that `words` have besides.
+    /// Waits for a machine from another nvmm, and returns its command line, combined with the options in `words`.
     fn of_incoming(place: &OsStr, words: &[OsString], told: Told) -> Result<Self, Error> {
         let option = format!("--incoming {}", place.printable());
         let address = config::destination("--incoming", place)
@@ -157,20 +158,20 @@ impl Cli {
     }
 }
 
-/// A command line of QEMU's in nvmm's words.
+/// A command line of QEMU, translated to nvmm's options.
 #[derive(Debug)]
 pub struct FromQemu {
-    /// The words, as a command for a shell.
+    /// The options, as a command for a shell.
     pub command: String,
-    /// Their meaning.
+    /// Their parsed form.
     pub cli: Cli,
 }
 
-/// Returns nvmm's words for a command line of QEMU's, with the program's name in front or without.
+/// Returns nvmm's options for a command line of QEMU, with or without the program's name in front.
 ///
 /// # Errors
 ///
-/// Something in it can't be had.
+/// Some part of it is not supported.
 pub fn from_qemu(line: &OsStr) -> Result<FromQemu, Error> {
     let words = qemu::words_of(line).map_err(|why| Error::Wrong(vec![format!("--from-qemu: {why}")]))?;
     let Translated { words, told } =
@@ -178,14 +179,14 @@ pub fn from_qemu(line: &OsStr) -> Result<FromQemu, Error> {
     Ok(FromQemu { command: qemu::command(&words), cli: Cli::of_nvmms(&words, told)? })
 }
 
-/// The commands and options of nvmm, all with what clap adds to them.
+/// nvmm's commands and options, with everything that clap adds to them.
 fn built() -> clap::Command {
     let mut command = Cli::command();
     command.build();
     command
 }
 
-/// clap's error in nvmm's form.
+/// Converts clap's error to nvmm's form.
 fn explain(error: clap::Error, words: &[OsString]) -> Error {
     Error::of(error, words, &built())
 }

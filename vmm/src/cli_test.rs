@@ -6,12 +6,12 @@ fn words(line: &str) -> Vec<OsString> {
     ["nvmm"].into_iter().chain(line.split_whitespace()).map(OsString::from).collect()
 }
 
-/// A command line's meaning, without its words.
+/// The meaning of a command line, without its words.
 fn shown(cli: &Cli) -> String {
     format!("{:?} {:?} {:?}", cli.command, cli.machine, cli.told)
 }
 
-/// Lines that are right, with every option of a machine in one of them.
+/// Valid command lines. Among them they have every option of a machine.
 const RIGHT: [&str; 16] = [
     "--user vm:kvm --chroot /srv/vm --netns /run/netns/vm --cgroup /sys/fs/cgroup/vm --log-file vm.log",
     "--kernel k",
@@ -140,7 +140,7 @@ fn every_command_is_reached_and_listed() {
     assert!(matches!(Cli::of(&words("check")).unwrap().command, Some(Command::Check(_))));
 }
 
-/// `--help` as a terminal of 80 columns shows it: a line for each command and option, of the machine and of every command.
+/// `--help` on a terminal of 80 columns: a line for each command and option, of the machine and of every command.
 #[test]
 fn help_fits_a_terminal_of_80_columns() {
     fn look_at(command: &mut clap::Command, seen: &mut usize) {
@@ -215,7 +215,7 @@ fn options_are_in_groups() {
         "Exit status:",
     ];
     assert_eq!(headings("nest --help"), nest);
-    // What has no group is about none.
+    // Options without a group are about none of the other subjects.
     let general: Vec<_> = Cli::command()
         .get_arguments()
         .filter(|argument| argument.get_help_heading().is_none())

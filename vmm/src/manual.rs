@@ -1,4 +1,4 @@
-//! `nvmm help`: the manual's pages, which are in the program, and a search through them.
+//! `nvmm help`: the manual's pages, which are part of the program, and a search in them.
 
 mod block;
 mod option;
@@ -26,11 +26,11 @@ pub struct HelpArgs {
     words: Vec<String>,
 }
 
-/// Prints a page of the manual, the text of an option of `nvmm`'s, the places where the words stand, or the options and pages that there are.
+/// Prints a page of the manual, the text of one of nvmm's options, the places that contain the words, or the list of options and pages.
 ///
 /// # Errors
 ///
-/// No page has the words, or stdout can't be written to.
+/// No page contains the words, or stdout can't be written to.
 pub fn run(args: &HelpArgs, nvmm: &mut Command) -> Result<u8> {
     let told = told(&args.words, nvmm, Paint::stdout());
     if told.is_empty() {

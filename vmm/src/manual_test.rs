@@ -15,7 +15,7 @@ fn every_page_of_the_manual_is_listed_once() {
     }
 }
 
-/// The lines of pages that a terminal of 80 columns shows.
+/// Checks the lines of pages as shown on a terminal of 80 columns.
 #[test]
 fn a_page_is_shown_without_marks() {
     for page in PAGES {
@@ -30,13 +30,13 @@ fn a_page_is_shown_without_marks() {
 #[test]
 fn words_are_found_whatever_their_case_and_place() {
     let found = |words: &str| search::search(&[words.to_owned()], Paint::PLAIN);
-    // In one paragraph, over lines, and with other endings.
+    // In one paragraph, across lines, and with other word endings.
     assert!(found("READS permission").contains("It opens KVM instead of reading permissions"));
     assert_eq!(found("what is xyzzy?"), "");
     assert_eq!(found("the"), "");
 }
 
-/// Questions of people who see nvmm for the first time, in their words, and the page that answers each.
+/// Questions of people who see nvmm for the first time, in their words, with the page that answers each.
 #[test]
 fn strangers_find_answers() {
     for (words, page) in [
@@ -62,7 +62,7 @@ fn slug(heading: &str) -> String {
     kept.collect::<String>().replace(' ', "-")
 }
 
-/// The README, the manual and what stands beside them: each link to a file leads to one, and each to a heading to one there.
+/// In the README, the manual and the files next to them, each link to a file has a target, and each link to a heading too.
 #[test]
 fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

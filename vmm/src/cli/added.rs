@@ -7,7 +7,7 @@ use super::qemu::Told;
 /// A command line with the options of a file.
 #[derive(Debug)]
 pub(super) struct Added {
-    /// All words.
+    /// All arguments.
     pub words: Vec<OsString>,
     /// The notes for the user about them.
     pub told: Told,

@@ -1,4 +1,4 @@
-//! `--domain`: the options of libvirt's XML, in front of those that stand beside it.
+//! `--domain`: puts the options from libvirt's XML in front of the options given next to it.
 
 use std::{ffi::OsString, path::Path};
 
@@ -14,11 +14,11 @@ use crate::{
     small_file,
 };
 
-/// Adds to the `words` of a `machine` those of its file.
+/// Adds the options of its file to the `words` of a `machine`.
 ///
 /// # Errors
 ///
-/// The file can't be read, or asks for what nvmm has not: all of it, in lines.
+/// The file can't be read, or asks for features that nvmm lacks: all of them, one per line.
 pub(super) fn add(
     path: &Path,
     words: &[OsString],
@@ -43,7 +43,7 @@ pub(super) fn add(
     Ok(Added { words, told, text })
 }
 
-/// Finds the options that stand beside `--domain`.
+/// Finds the options given next to `--domain`.
 fn beside(words: &[OsString], command: &Command) -> Beside {
     let longs = |argument: &Arg| argument.get_long().map(str::to_owned);
     let given = command.clone().try_get_matches_from(words).map(|matches| {
@@ -55,7 +55,7 @@ fn beside(words: &[OsString], command: &Command) -> Beside {
     Beside { given: given.unwrap_or_default() }
 }
 
-/// Joins option and value to one word, since a value may begin with a dash.
+/// Joins an option and its value to one argument, since a value may begin with a dash.
 pub(super) fn as_word(word: &Word) -> OsString {
     let Word { option, value, .. } = word;
     value.as_ref().map_or_else(|| format!("--{option}"), |value| format!("--{option}={value}")).into()

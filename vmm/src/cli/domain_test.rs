@@ -18,7 +18,7 @@ fn file(text: &str) -> NamedTempFile {
     file
 }
 
-/// The command line `nvmm --domain FILE`, with what stands beside it.
+/// The command line `nvmm --domain FILE`, with the options in `beside`.
 fn cli(file: &Path, beside: &str) -> Result<Cli, String> {
     let words = ["nvmm".into(), "--domain".into(), OsString::from(file)];
     let words: Vec<_> = words.into_iter().chain(beside.split_whitespace().map(OsString::from)).collect();
@@ -30,7 +30,7 @@ fn config(file: &Path, beside: &str) -> VmConfig {
     VmConfig::new(&cli.machine).unwrap_or_else(|error| panic!("{:#}", cli.told.explain(error)))
 }
 
-/// A training machine as virt-manager of RHEL 7 leaves it, with this CPU.
+/// A training machine written by virt-manager of RHEL 7, with this CPU.
 fn training(vcpus: u32, cpu: &str) -> String {
     format!(
         "<domain type='kvm' id='3'>
@@ -200,7 +200,7 @@ fn a_file_that_is_none_is_refused() {
     fs::write(&not_there, b"<domain type='kvm'>\xff</domain>").unwrap();
     assert!(cli(&not_there, "").unwrap_err().contains("vm.xml: it is no text in UTF-8"));
     assert!(cli(folder.path(), "").unwrap_err().contains("Is a directory"));
-    // Nothing of an error is lost.
+    // No part of an error is lost.
     let two = file("<domain type='kvm'>\n<memory>1</memory>\n<one/>\n<two/></domain>");
     let error = cli(two.path(), "").unwrap_err();
     assert!(error.contains("line 3: <one>: ") && error.contains("line 4: <two>: "), "{error}");

@@ -1,4 +1,4 @@
-//! Fuzzing of QEMU's words, of libvirt's, and of those in a snapshot.
+//! Fuzzing of command lines of QEMU and nvmm, of libvirt's XML, and of the options in a snapshot.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -22,11 +22,11 @@ use crate::{
 
 static MACHINE: LazyLock<clap::Command> = LazyLock::new(MachineAlone::command);
 
-/// Gives nvmm a command line: a word in each line, and all of it as one text.
+/// Parses a command line: with an argument per line, and as one text.
 ///
 /// # Panics
 ///
-/// A refusal has no reason, or the words are others once a shell has read them.
+/// A refusal has no reason, or the arguments change when a shell reads them.
 pub fn qemu_words(data: &[u8]) {
     let lines = data.split(|byte| *byte == b'\n').map(|word| OsStr::from_bytes(word).to_owned());
     let words: Vec<_> = [OsString::from("nvmm")].into_iter().chain(lines).collect();
@@ -49,11 +49,11 @@ fn look_at(words: &[OsString], is_qemus: bool) {
     }
 }
 
-/// Gives nvmm a domain of libvirt's.
+/// Parses a libvirt domain.
 ///
 /// # Panics
 ///
-/// A refusal has no reason or a long one, or the words for it are none of nvmm's.
+/// A refusal has no reason or a long one, or the resulting options are not nvmm's.
 pub fn domain_xml(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let beside = Beside::default();
@@ -69,16 +69,16 @@ pub fn domain_xml(data: &[u8]) {
     if let Ok(MachineAlone { mut machine }) = parsed {
         machine.domain = Some("vm.xml".into());
         machine.domain_text = Some(text.to_owned());
-        // The meaning of the words may be wrong.
+        // The options may have invalid values.
         drop(VmConfig::new(&machine));
     }
 }
 
-/// Restores a machine of a snapshot's `machine.json` without its checksum, as far as that goes without KVM.
+/// Restores a machine from a snapshot's `machine.json` without its checksum, as far as possible without KVM.
 ///
 /// # Panics
 ///
-/// The words that are written of an option are read as another one.
+/// An option is read differently after it was written.
 pub fn snapshot_machine(data: &[u8]) {
     let Some(snapshot) = snapshot::fuzzing::machine(data) else { return };
     let line = ["nvmm", "--restore", "snap"].map(OsString::from);
@@ -92,16 +92,16 @@ pub fn snapshot_machine(data: &[u8]) {
     }
 }
 
-/// Gives nvmm a command line of its own: a word in each line. A snapshot keeps its options, and is restored by them.
+/// Parses a command line of nvmm, with an argument per line. A snapshot saves its options, and is restored with them.
 ///
 /// # Panics
 ///
-/// The options of a machine are others once they were kept.
+/// The options of a machine change when they are saved.
 pub fn option_words(data: &[u8]) {
     let lines = data.split(|byte| *byte == b'\n').map(|word| OsStr::from_bytes(word).to_owned());
     let words: Vec<_> = [OsString::from("nvmm")].into_iter().chain(lines).collect();
     let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(&words) else { return };
-    // Their meaning may be wrong.
+    // Their values may be invalid.
     let _ = VmConfig::new(&machine);
     snapshot::fuzzing::keep(&words);
 }

@@ -1,4 +1,4 @@
-//! Command lines of QEMU's as people publish them, each written anew from its meaning, with what nvmm makes of it.
+//! QEMU command lines as people publish them, each rewritten from its meaning, with nvmm's translation.
 
 use std::ffi::OsStr;
 
@@ -7,11 +7,11 @@ use clap::CommandFactory;
 use super::{Cli, MachineAlone, Translated, from_qemu, qemu};
 use crate::config::VmConfig;
 
-/// The result of a line: nvmm's words, or its refusal.
+/// The result of a line: nvmm's options, or its refusal.
 enum Made {
-    /// A machine, of these words.
+    /// A machine with these options.
     Runs(&'static str),
-    /// A refusal of all these, each of which is the beginning of a line.
+    /// A refusal; each of these is the beginning of one of its lines.
     Refused(&'static [&'static str]),
 }
 
@@ -441,7 +441,7 @@ const LINES: &[(&str, &str, Made)] = &[
     ),
 ];
 
-/// nvmm's words without its name, or the lines of the refusal.
+/// nvmm's options without its name, or the lines of the refusal.
 fn made(line: &str) -> Result<String, Vec<String>> {
     let words = qemu::words_of(OsStr::new(line)).map_err(|why| vec![why])?;
     let Translated { words, told } = qemu::translate(&words, &MachineAlone::command(), true)?;

@@ -1,8 +1,8 @@
-//! QEMU's command line in nvmm's words.
+//! QEMU's command line, translated to nvmm's options.
 //!
 //! ```text
-//! words --> options of QEMU's (given.rs, keys.rs) --> each by its row of the table (table.rs), which resolves what refers
-//! to what (translator.rs) --> nvmm's words --> clap
+//! words --> options of QEMU (given.rs, keys.rs) --> each by its row of the table (table.rs), which resolves references (translator.rs) -->
+//! nvmm's options --> clap
 //! ```
 //!
 //! `--from-qemu` prints what clap gets.

@@ -20,7 +20,7 @@ fn disks() {
             "-drive file=a,if=virtio,cache=unsafe,throttling.iops-total=100,bps=1000,serial=7",
             "--disk path=a,cache=unsafe,iops=100,bw=1000B,serial=7",
         ),
-        // SATA disks by their index, in the places that they have among the others.
+        // SATA disks by their index, in the positions that they have among the others.
         (
             "-hdb b -drive file=v,if=virtio -hda a",
             "--disk path=a,bus=sata --disk path=v --disk path=b,bus=sata",
@@ -29,7 +29,7 @@ fn disks() {
             "-drive file=a -drive file=b -drive file=c,index=7 -drive file=d",
             "--disk path=a,bus=sata --disk path=b,bus=sata --disk path=d,bus=sata --disk path=c,bus=sata",
         ),
-        // -snapshot is for all that do not say otherwise.
+        // -snapshot is for all disks that don't specify it.
         (
             "-snapshot -drive file=a,if=virtio -drive file=b,if=virtio,snapshot=off -drive file=c,if=virtio,readonly=on",
             "--disk path=a,overlay=temp --disk path=b --disk path=c,readonly=on",
@@ -150,7 +150,7 @@ fn networks() {
             "-netdev tap,id=a,ifname=t0,script=no -device virtio-net-pci,netdev=a,mac=52:54:00:00:00:01",
             "--net tap,ifname=t0,script=no,id=a,mac=52:54:00:00:00:01",
         ),
-        // The order is that of the cards, and the card's name counts.
+        // The order is that of the cards, and the card's name is used.
         (
             "-device virtio-net-pci,netdev=b,id=nic0 -netdev=user,id=a -kernel k -netdev bridge,id=b,br=br1 -device=virtio-net,netdev=a",
             "--net bridge,br=br1,id=nic0 --kernel k --net user,id=a",

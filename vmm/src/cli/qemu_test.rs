@@ -13,7 +13,7 @@ fn words(line: &str) -> Vec<OsString> {
     ["nvmm"].into_iter().chain(line.split_whitespace()).map(OsString::from).collect()
 }
 
-/// nvmm's words, in a line.
+/// nvmm's options, in one line.
 fn ours(line: &str) -> String {
     let words = words(line);
     let translated = translate(&words, &MachineAlone::command(), false)
@@ -258,7 +258,7 @@ fn a_screen_is_where_nvmm_has_one() {
         ours("-display vga,xres=800,yres=600 -kernel k"),
         "--display vga,xres=800,yres=600 --kernel k"
     );
-    // QEMU's empty host is every address, and nvmm's this host alone.
+    // QEMU's empty host means every address, nvmm's only this host.
     for (line, expected) in [
         ("-vnc :1", "vnc=0.0.0.0:1"),
         ("-vnc 0.0.0.0:20", "vnc=0.0.0.0:20"),

@@ -1,13 +1,13 @@
-//! A page in blocks. The pages have little of Markdown: headings, paragraphs, lists, tables, code, links.
+//! A page as a list of blocks. The pages use only a part of Markdown: headings, paragraphs, lists, tables, code, links.
 
 /// A block of a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Block {
     /// A heading's text.
     Heading(String),
-    /// A paragraph, or an item of a list with its marker, which is empty otherwise.
+    /// A paragraph, or a list item with its marker; the marker is empty for a paragraph.
     Paragraph(String, String),
-    /// The cells of a table's row; its head is left out.
+    /// The cells of a table's row; the header row is left out.
     Row(Vec<String>),
     /// A line of code, with its indentation.
     Code(String),
@@ -26,7 +26,7 @@ impl Block {
     }
 }
 
-/// A page's blocks, without Markdown's marks.
+/// A page's blocks, without Markdown's syntax.
 pub(super) fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut lines = page.lines().peekable();
@@ -56,12 +56,12 @@ pub(super) fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// Returns whether a line belongs to the paragraph, or to the item of a list, before it.
+/// Returns whether a line continues the paragraph or list item before it.
 fn goes_on(line: &str) -> bool {
     !line.is_empty() && !line.starts_with(['|', '#']) && marker(line).is_empty()
 }
 
-/// The beginning of an item: `- ` or `1. `.
+/// The marker of a list item: `- ` or `1. `.
 fn marker(line: &str) -> &str {
     if line.starts_with("- ") {
         return &line[..2];
@@ -77,7 +77,7 @@ fn cells(row: &str) -> Vec<String> {
     row.split('|').map(|cell| plain(&cell.trim().replace('\0', "|"))).collect()
 }
 
-/// The text without marks. A link is followed by where it leads.
+/// The text without Markdown's syntax. A link is followed by its target.
 fn plain(text: &str) -> String {
     let text = text.replace("**", "").replace('`', "");
     let mut rest = text.as_str();

@@ -1,4 +1,4 @@
-//! The commands that README and manual give, as the shell and nvmm's command line read them.
+//! Checks the commands in the README and the manual with a shell's syntax and nvmm's command line.
 
 use std::{ffi::OsString, fs, path::Path};
 
@@ -7,10 +7,10 @@ use clap::Parser;
 use super::page::PAGES;
 use crate::cli::Cli;
 
-/// Options that read a file, or wait for a machine, before all others are looked at.
+/// Options that read a file or wait for a machine before the others are checked.
 const READ: [&str; 3] = ["--restore", "--incoming", "--domain"];
 
-/// The lines of code in a page; those that go on behind a backslash are one.
+/// The lines of code in a page; lines continued with a backslash are joined.
 fn code(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut goes_on = false;
@@ -29,12 +29,12 @@ fn code(text: &str) -> Vec<String> {
     lines
 }
 
-/// The words of each nvmm in a line of shell; none of those that are another program's, or a synopsis.
+/// The arguments of each nvmm in a line of shell, without those of other programs and synopses.
 fn commands(line: &str) -> Vec<Vec<OsString>> {
-    // A remark stands behind a mark, or in a column of its own.
+    // A remark comes after a mark, or in a column of its own.
     let ends = [" #", "  "].into_iter().filter_map(|end| line.find(end));
     let line = &line[..ends.min().unwrap_or(line.len())];
-    // The output of a command stands where a file may.
+    // A command's output can be used in place of a file.
     let line = line.replace("<(", "FILE (");
     let mut commands = Vec::new();
     for part in line.split(['|', ';', '&', '(', ')']) {
@@ -43,7 +43,7 @@ fn commands(line: &str) -> Vec<Vec<OsString>> {
         let words: Vec<_> = words.into_iter().skip_while(prefix).collect();
         let is_synopsis = words.iter().any(|word| word.contains("...") || word.starts_with('['));
         if words.first().is_some_and(|word| word == "nvmm") && !is_synopsis {
-            // Files that its output goes to, and texts behind it.
+            // Files that its output goes to, and text after them.
             let words = words.into_iter().take_while(|word| !word.starts_with(['>', '<']) && word != "2>");
             commands.push(words.map(OsString::from).collect());
         }

@@ -1,4 +1,4 @@
-//! The long texts of options, which the command line has: `nvmm --help` shows a line of each.
+//! The long texts of options, which are part of the command line's definition: `nvmm --help` shows a line of each.
 
 use std::fmt::Write;
 
@@ -7,17 +7,17 @@ use clap::{Arg, Command};
 use super::page::PAGES;
 use crate::cpu::text::{self, Paint};
 
-/// Columns before an option's text.
+/// The columns before an option's text.
 const INDENT: usize = 4;
-/// Pages that are named for an option.
+/// The most pages that are listed for an option.
 const MOST_PAGES: usize = 4;
 
-/// The text of the machine's option `name`, with dashes or without; nothing if there is none.
+/// The text of the machine's option `name`, with or without dashes; empty if there is none.
 pub(super) fn of_machine(nvmm: &Command, name: &str, paint: Paint) -> String {
     of(nvmm, name, "", paint)
 }
 
-/// The texts of the options called `name` that commands have; nothing if there are none.
+/// The texts of commands' options called `name`; empty if there are none.
 pub(super) fn of_commands(nvmm: &Command, name: &str, paint: Paint) -> String {
     let mut texts = String::new();
     add(nvmm, "nvmm ", name, paint, &mut texts);
@@ -32,7 +32,7 @@ fn add(command: &Command, names: &str, name: &str, paint: Paint, texts: &mut Str
     }
 }
 
-/// The help of the command that `words` name, such as `disk info`, and the texts of its options for which a line is not enough.
+/// The help of the command named by `words`, such as `disk info`, and the texts of its options that are longer than a line.
 pub(super) fn help_of(nvmm: &mut Command, words: &[String], paint: Paint) -> Option<String> {
     let command = words.iter().try_fold(nvmm, |command, word| command.find_subcommand_mut(word))?;
     let mut text = command.render_help().to_string();
@@ -60,7 +60,7 @@ fn shown(option: &Arg, before: &str, paint: Paint) -> String {
     let mut text = paint.bold(&format!("{before}{}", option.to_string().trim_end_matches("...")));
     text.push('\n');
     let whole = option.get_long_help().or(option.get_help()).map(ToString::to_string).unwrap_or_default();
-    // The first paragraph is the line of `--help`.
+    // The first paragraph is the line in `--help`.
     let about = whole.split_once("\n\n").map_or(whole.as_str(), |(_, rest)| rest);
     put(&mut text, about);
     let default = option.get_default_values().first().map(|value| value.to_string_lossy());
@@ -84,7 +84,7 @@ fn shown(option: &Arg, before: &str, paint: Paint) -> String {
     text
 }
 
-/// Returns whether an option's name is over where `rest` begins.
+/// Returns whether an option's name ends before `rest`.
 fn ends(rest: &str) -> bool {
     !rest.starts_with(|next: char| next == '-' || next.is_alphanumeric())
 }

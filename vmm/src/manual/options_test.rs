@@ -1,4 +1,4 @@
-//! The manual's lists of options and exit statuses against the program's.
+//! Compares the manual's lists of options and exit statuses with the program's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use clap::{Arg, Command, CommandFactory};
 use super::{block::blocks, page, *};
 use crate::{args::MachineArgs, cli::Cli, crash::Reason, exit, manual::block::Block};
 
-/// Defaults of options that clap does not know: without the option nvmm does this.
+/// Defaults of options that are not in clap's definition: nvmm applies them itself.
 const OWN_DEFAULTS: [(&str, &str); 1] = [("--cmdline", "console=ttyS0")];
 
 fn page(name: &str) -> &'static str {
@@ -78,7 +78,7 @@ fn the_options_page_has_the_defaults() {
     assert!(seen >= 10, "{seen}");
 }
 
-/// The page about a command tells of each of its options.
+/// The page about a command describes each of its options.
 #[test]
 fn every_option_of_a_command_is_in_the_manual() {
     fn look_at(command: &Command, page: &str, (seen, missing): (&mut usize, &mut Vec<String>)) {
@@ -129,7 +129,7 @@ fn statuses_of_page(command: &str) -> BTreeSet<String> {
     found
 }
 
-/// The statuses that a help lists.
+/// The statuses listed in a help text.
 fn statuses_of_help(help: &str) -> BTreeSet<String> {
     let lines = help.lines().skip_while(|line| *line != "Exit status:").skip(1);
     let statuses = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
@@ -159,7 +159,7 @@ fn the_statuses_page_has_those_of_every_commands_help() {
     assert!(seen.len() >= 8, "{seen:?}");
 }
 
-/// All statuses that the code gives names to, those of guests that broke, and those that signals and a debug exit make.
+/// All statuses that the code has names for, those of guests that crashed, and those of signals and a debug exit.
 #[test]
 fn the_statuses_page_has_every_status_of_a_machine_and_no_other() {
     let named = include_str!("../exit.rs").lines().filter_map(|line| {
@@ -176,7 +176,7 @@ fn the_statuses_page_has_every_status_of_a_machine_and_no_other() {
         Reason::Unexpected(0),
     ];
     let broken = broken.into_iter().map(|reason| match reason {
-        // A new reason belongs into the list above.
+        // Add a new reason to the list above.
         Reason::TripleFault | Reason::FailEntry(_) | Reason::Internal(_) | Reason::Unexpected(_) => {
             reason.status().to_string()
         }
@@ -184,7 +184,7 @@ fn the_statuses_page_has_every_status_of_a_machine_and_no_other() {
     let others = ["0".to_owned(), format!("{}+N", exit::SIGNAL), "odd".to_owned()];
     let all: BTreeSet<_> = named.into_iter().chain(broken).chain(others).collect();
     assert_eq!(statuses_of_page("A machine"), all);
-    // The help names signals one by one.
+    // The help lists signals one by one.
     let mut of_help = statuses_of_help(exit::HELP);
     assert!(of_help.remove(&(exit::SIGNAL + 15).to_string()));
     of_help.insert(format!("{}+N", exit::SIGNAL));

@@ -1,11 +1,11 @@
-//! The pages.
+//! The pages of the manual.
 
 /// A page of the manual.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Page {
     /// Its file's name, without `.md`.
     pub(super) name: &'static str,
-    /// Other words that users have for it, the commands and options that it is about among them.
+    /// Other words that users may use for it, including the commands and options that it describes.
     pub(super) also: &'static [&'static str],
     /// Its subject.
     pub(super) about: &'static str,
@@ -64,7 +64,7 @@ pub(super) const PAGES: &[Page] = &[
     page!("architecture", [], "how nvmm is built"),
 ];
 
-/// The page of a name, which may have an option's dashes before it.
+/// The page of a name, with or without an option's dashes.
 pub(super) fn named(name: &str) -> Option<&'static Page> {
     let name = name.trim_start_matches('-');
     PAGES.iter().find(|page| page.name == name || page.also.contains(&name))

@@ -1,4 +1,4 @@
-//! The places in the manual that have some words, whatever their case.
+//! A search for the places in the manual that contain some words, in any case.
 
 use std::{cmp::Reverse, fmt::Write};
 
@@ -8,17 +8,17 @@ use super::{
 };
 use crate::cpu::text::{self, Paint};
 
-/// Places that are shown of a page, and pages.
+/// The most places to show per page, and the most pages.
 const PLACES: usize = 3;
 const MOST_PAGES: usize = 5;
 
-/// Words of a question that say nothing of its subject.
+/// Words of a question that don't describe its subject.
 const LITTLE: [&str; 24] = [
     "a", "an", "and", "can", "do", "does", "for", "how", "i", "in", "into", "is", "it", "my", "nvmm", "of",
     "on", "or", "the", "to", "what", "why", "with", "you",
 ];
 
-/// The pages that have all words, and of each the paragraphs, rows and lines of code with the most of them. Endings of words don't count.
+/// The pages that contain all words, and of each the paragraphs, rows and lines of code with the most of them. Word endings are ignored.
 pub(super) fn search(words: &[String], paint: Paint) -> String {
     let words: Vec<_> =
         words.iter().flat_map(|word| word.split_whitespace()).map(str::to_lowercase).collect();
@@ -43,7 +43,7 @@ pub(super) fn search(words: &[String], paint: Paint) -> String {
     told
 }
 
-/// How many of the words the best places of a page have, and these places; none if it lacks a word.
+/// The number of words in the best places of a page, and these places; none if a word is missing.
 fn look(page: &Page, stems: &[&str]) -> Option<(usize, Vec<String>)> {
     let about = format!("{} {} {}", page.name, page.also.join(" "), page.about).to_lowercase();
     let whole = page.text.to_lowercase();

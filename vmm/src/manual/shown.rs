@@ -1,14 +1,14 @@
-//! A page as a terminal shows it.
+//! A page formatted for a terminal.
 
 use std::fmt::Write;
 
 use super::block::{Block, blocks};
 use crate::cpu::text::{self, Paint};
 
-/// Columns before a page's text.
+/// The columns before a page's text.
 const INDENT: usize = 4;
 
-/// A page, in lines as long as the terminal is wide.
+/// A page, in lines of the terminal's width.
 pub(super) fn page(text: &str, paint: Paint) -> String {
     let mut shown = String::new();
     for block in blocks(text) {
@@ -21,7 +21,7 @@ pub(super) fn page(text: &str, paint: Paint) -> String {
                     put(&mut shown, INDENT, &format!("{marker:width$}{line}"));
                 }
             }
-            // The first cell, and the others below it: few tables are as narrow as a terminal.
+            // The first cell, with the others below it: few tables fit the width of a terminal.
             Block::Row(cells) => {
                 for (number, cell) in cells.iter().enumerate().filter(|(_, cell)| !cell.is_empty()) {
                     let indent = if number == 0 { INDENT } else { 2 * INDENT };

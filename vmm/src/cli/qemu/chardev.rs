@@ -6,11 +6,11 @@ use super::{
     translator::{Kind, Translator},
 };
 
-/// Added to the places of ports that are devices: COM1 and so on are those of `-serial` first.
+/// Added to the positions of ports that are devices, as the ports of `-serial` come first: COM1 and so on.
 const LATER: usize = usize::MAX / 2;
 const MONITOR: &str = "nvmm's monitor is on its control socket: say --qmp PATH; nvmm ctl PATH speaks to it, and nvmm ctl PATH info registers is the monitor's";
 
-/// Keys of `-chardev` that say what nvmm does in any case.
+/// Keys of `-chardev` that nvmm fulfils in any case.
 const IDLE: [(&str, &[&str]); 12] = [
     ("mux", &[]),
     ("signal", &[]),
@@ -31,7 +31,7 @@ pub(super) fn define(translator: &mut Translator, given: &Given) -> Result<(), S
     translator.define(Kind::Chardev, given, given.keys("backend")?)
 }
 
-/// `-serial`, which is nvmm's, too.
+/// `-serial`, which is also an option of nvmm.
 pub(super) fn serial(translator: &mut Translator, given: &Given) -> Result<(), String> {
     match given.text().strip_prefix("chardev:") {
         Some(id) => {
@@ -92,7 +92,7 @@ pub(super) fn mon(translator: &mut Translator, given: &Given) -> Result<(), Stri
     }
 }
 
-/// `-qmp`, which is nvmm's, too.
+/// `-qmp`, which is also an option of nvmm.
 pub(super) fn qmp(translator: &mut Translator, given: &Given) -> Result<(), String> {
     match given.text().strip_prefix("chardev:") {
         Some(id) => control(translator, given, id),
@@ -103,7 +103,7 @@ pub(super) fn qmp(translator: &mut Translator, given: &Given) -> Result<(), Stri
     }
 }
 
-/// A monitor for people beside a serial port on the terminal.
+/// A human monitor that shares the terminal with a serial port.
 fn shared_monitor(translator: &mut Translator, given: &Given, id: &str) -> Result<(), String> {
     let keys = translator.refer(Kind::Chardev, id)?.keys;
     if keys.get("mux") == Some("on") || keys.get("backend") == Some("null") {
@@ -193,7 +193,7 @@ fn socket(keys: &mut Keys) -> Result<String, String> {
     let server = match (server, wait) {
         (false, _) => "",
         (true, Some(false)) => ",server",
-        // QEMU's servers wait unless they are told not to.
+        // QEMU's servers wait for a client by default.
         (true, _) => ",server,wait",
     };
     Ok(format!("{address}{server}{telnet}"))

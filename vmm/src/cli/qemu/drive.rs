@@ -1,4 +1,4 @@
-//! `-drive`, `-hda`, `-cdrom`, and the devices that disks are.
+//! `-drive`, `-hda`, `-cdrom`, and the `-device` drivers of disks.
 
 use devices::printable::ToPrintable;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::config::words;
 
-/// Keys of disks' devices that change nothing here.
+/// Keys of disk devices that have no effect here.
 const IDLE: [(&str, &[&str]); 24] = [
     ("addr", &[]),
     ("bus", &[]),
@@ -58,7 +58,7 @@ pub(super) fn drive(translator: &mut Translator, given: &Given) -> Result<(), St
     }
 }
 
-/// `-hda` to `-hdd`, and a word that is no option.
+/// `-hda` to `-hdd`, and an argument that is not an option.
 pub(super) fn hard_disk(translator: &mut Translator, given: &Given) -> Result<(), String> {
     let index = given.name.bytes().last().and_then(|letter| letter.checked_sub(b'a')).unwrap_or(0);
     let medium = Medium::of_file(&given.whole())?;
@@ -71,7 +71,7 @@ pub(super) fn cdrom(translator: &mut Translator, given: &Given) -> Result<(), St
     drive_with(translator, given, &medium)
 }
 
-/// A drive that is a device by itself.
+/// A drive that needs no separate `-device`.
 fn plug(translator: &mut Translator, given: &Given, mut keys: Keys, ide: bool) -> Result<(), String> {
     let medium = Medium::of_drive(&mut keys)?;
     let index = match keys.number("index")? {
@@ -171,7 +171,7 @@ fn taken(translator: &mut Translator, keys: &mut Keys) -> Result<(Medium, bool),
     Ok((medium, is_cdrom))
 }
 
-/// The keys that all disks' devices have. `option`: the option of nvmm's that it will be.
+/// The keys that all disk devices have. `option` is the resulting option of nvmm.
 fn common(
     translator: &mut Translator,
     given: &Given,
@@ -182,7 +182,7 @@ fn common(
     if let Some(serial) = keys.take("serial") {
         medium.serial = Some(serial);
     }
-    // The drive's name counts; QEMU's `info block` shows that, too.
+    // The drive's name is used, as in QEMU's `info block`.
     let id = keys.take("id");
     medium.id = medium.id.take().or(id);
     if let Some(index) = keys.number("bootindex")?
@@ -223,7 +223,7 @@ fn sata(
     disk(translator, given, medium, Some(index), vec!["bus=sata".to_owned()])
 }
 
-/// A disk; on SATA, if it has a place there.
+/// A disk; on SATA, if it has an index there.
 fn disk(
     translator: &mut Translator,
     given: &Given,
@@ -241,7 +241,7 @@ fn disk(
     Ok(())
 }
 
-/// A CD-ROM drive, with this medium in it.
+/// A CD-ROM drive with this medium.
 fn drive_with(translator: &mut Translator, given: &Given, medium: &Medium) -> Result<(), String> {
     translator.idle_keys(given, &medium.said());
     if let Some(other) = &translator.cdrom {
@@ -305,7 +305,7 @@ pub(super) fn flash_node(
     Ok(())
 }
 
-/// Adds the disks. Those on SATA are in the order of their indexes, among the others in that of the command line.
+/// Adds the disks in the order of the command line; those on SATA are ordered by index among themselves.
 pub(super) fn finish(translator: &mut Translator) {
     let mut disks = std::mem::take(&mut translator.disks);
     let mut places: Vec<_> = disks.iter().filter(|disk| disk.sata.is_some()).map(|disk| disk.at).collect();

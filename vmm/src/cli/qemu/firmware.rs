@@ -1,4 +1,4 @@
-//! Firmware and what it starts: `-bios`, `-pflash` and `-boot`.
+//! Firmware and the order in which it starts devices: `-bios`, `-pflash` and `-boot`.
 
 use std::{
     collections::BTreeMap,
@@ -22,12 +22,12 @@ pub(super) fn bios(translator: &mut Translator, given: &Given) -> Result<(), Str
     Ok(())
 }
 
-/// A file by the name of one of nvmm's words has a folder in front.
+/// Puts a directory in front of a file whose name is one of nvmm's keywords.
 fn file(path: &str) -> String {
     if ["bios", "uefi"].contains(&path) { format!("./{path}") } else { path.to_owned() }
 }
 
-/// Adds `--firmware` for the flash chips: the first has the code, the second the variables.
+/// Adds `--firmware` for the flash chips: the first contains the code, the second the variables.
 pub(super) fn finish_flash(translator: &mut Translator) {
     let flashes = std::mem::take(&mut translator.flashes);
     let mut units = [None, None];
@@ -69,7 +69,7 @@ pub(super) fn finish_flash(translator: &mut Translator) {
     }
 }
 
-/// `-boot`, which is nvmm's, too.
+/// `-boot`, which is also an option of nvmm.
 pub(super) fn boot(translator: &mut Translator, given: &Given) -> Result<(), String> {
     let mut kept = Vec::new();
     let text = given.text();
@@ -97,7 +97,7 @@ pub(super) fn boot(translator: &mut Translator, given: &Given) -> Result<(), Str
     Ok(())
 }
 
-/// Adds `--boot`. The order of `bootindex=` is in front of that of `-boot`.
+/// Adds `--boot`. The order from `bootindex=` comes before that of `-boot`.
 pub(super) fn finish_boot(translator: &mut Translator) {
     let indexes = std::mem::take(&mut translator.boot_indexes);
     let boot = translator.boot.take();
@@ -115,7 +115,7 @@ pub(super) fn finish_boot(translator: &mut Translator) {
     let mut order = Vec::new();
     let mut first = None;
     for (given, option) in indexes.into_values() {
-        // A device that was refused has no words.
+        // A device that was refused has no arguments.
         let Some(name) = names.get(&(option, given.to_string())) else { continue };
         order.push(name.clone());
         first.get_or_insert(given);
@@ -138,7 +138,7 @@ pub(super) fn finish_boot(translator: &mut Translator) {
     }
 }
 
-/// The names by which `--boot` knows devices, each with its option and that of QEMU's: the id, or the number among those of its kind.
+/// The names of devices for `--boot`, each with nvmm's option and QEMU's: the ID, or the number among the devices of its kind.
 fn boot_names(pieces: &[Piece]) -> BTreeMap<(&'static str, String), String> {
     let mut names = BTreeMap::new();
     for (option, kind, first) in [("--disk", "disk", 1), ("--net", "net", 0), ("--cdrom", "cdrom", 1)] {

@@ -1,4 +1,4 @@
-//! An option of QEMU's as it was given.
+//! An option of QEMU as the user gave it.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -10,13 +10,13 @@ use devices::printable::ToPrintable;
 use super::keys::Keys;
 use crate::config::words;
 
-/// The most of a value that a message repeats, in characters.
+/// The most characters of a value that a message repeats.
 const MOST_SHOWN: usize = 160;
 
-/// An option of QEMU's as it was given.
+/// An option of QEMU as the user gave it.
 #[derive(Clone, Debug)]
 pub(super) struct Given {
-    /// Its place among the words.
+    /// Its position among the arguments.
     pub at: usize,
     /// Its name, without dashes.
     pub name: &'static str,
@@ -25,26 +25,26 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// The value's keys; a word without a key in front is the value of `implied`.
+    /// The value's keys; the first part, if it has no key, is the value of `implied`.
     ///
     /// # Errors
     ///
-    /// A key is there twice, or it is JSON that QEMU would not take.
+    /// A key is given twice, or the JSON is not accepted by QEMU.
     pub(super) fn keys(&self, implied: &str) -> Result<Keys, String> {
         Keys::of(&self.value, implied)
     }
 
-    /// The value as text, with its commas as separators: see [`words`].
+    /// The value as text, in which commas are separators: see [`words`].
     pub(super) fn text(&self) -> String {
         words::encode(&self.value)
     }
 
-    /// The value as one text, such as a path.
+    /// The whole value as text, such as a path.
     pub(super) fn whole(&self) -> String {
         words::whole(&self.value)
     }
 
-    /// The value's first word, such as the driver of `-device`.
+    /// The value's first part, such as the driver of `-device`.
     pub(super) fn first(&self) -> String {
         let text = self.text();
         text.split(',').next().unwrap_or_default().to_owned()

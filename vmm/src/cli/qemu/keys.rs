@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::config::words;
 
-/// Keys that may be there more than once.
+/// Keys that may be given more than once.
 const LISTS: [&str; 3] = ["hostfwd", "guestfwd", "value"];
 
-/// The keys and values of an option, in order. Values are texts of [`words`].
+/// The keys and values of an option, in order. Values are in the form of [`words`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys(Vec<(String, String)>);
 
@@ -29,7 +29,7 @@ impl Keys {
         }
     }
 
-    /// A word alone is a switch: `KEY`, or `noKEY`.
+    /// A key without a value is a switch: `KEY`, or `noKEY`.
     fn of_words(text: &str, implied: &str) -> Self {
         let keys = text.split(',').enumerate().filter(|(_, part)| !part.is_empty());
         let pairs = keys.map(|(at, part)| match part.split_once('=') {
@@ -40,7 +40,7 @@ impl Keys {
         Self(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     }
 
-    /// An object, as libvirt gives it; those in it become keys with dots.
+    /// Parses an object, in libvirt's form; members of nested objects become keys with dots.
     fn of_json(value: &OsStr) -> Result<Self, String> {
         let parsed: Value = serde_json::from_slice(value.as_encoded_bytes())
             .map_err(|error| format!("this is no JSON: {error}"))?;
@@ -70,18 +70,18 @@ impl Keys {
         Ok(())
     }
 
-    /// The value of a key, which stays.
+    /// The value of a key, which is kept.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    /// Takes the value of a key.
+    /// Removes a key, and returns its value.
     pub(super) fn take(&mut self, key: &str) -> Option<String> {
         let at = self.0.iter().position(|(name, _)| name == key)?;
         Some(self.0.remove(at).1)
     }
 
-    /// Takes the value of a key that has several names.
+    /// Removes a key that has several names, and returns its value.
     pub(super) fn take_of(&mut self, names: &[&str]) -> Result<Option<String>, String> {
         let mut found = None;
         for name in names {
@@ -94,7 +94,7 @@ impl Keys {
         Ok(found)
     }
 
-    /// Takes a switch, by any of its names.
+    /// Removes a switch, by any of its names.
     pub(super) fn switch(&mut self, names: &[&str]) -> Result<Option<bool>, String> {
         match self.take_of(names)?.as_deref() {
             None => Ok(None),
@@ -104,7 +104,7 @@ impl Keys {
         }
     }
 
-    /// Takes a number, in digits or, after `0x`, in hexadecimal ones.
+    /// Removes a number, in decimal or, after `0x`, in hexadecimal.
     pub(super) fn number(&mut self, key: &str) -> Result<Option<u64>, String> {
         let Some(text) = self.take(key) else { return Ok(None) };
         let number = match text.strip_prefix("0x") {
@@ -117,7 +117,7 @@ impl Keys {
         number.map(Some).ok_or_else(|| format!("'{key}={text}': give a whole number"))
     }
 
-    /// Takes the keys that change nothing, each with the values for which that holds; without any, all do. Returns them.
+    /// Removes the keys that have no effect with the listed values, or with any value if none are listed. Returns the removed ones.
     pub(super) fn take_idle(&mut self, idle: &[(&str, &[&str])]) -> Vec<String> {
         let is_idle = |(key, value): &(String, String)| {
             idle.iter()
@@ -128,12 +128,12 @@ impl Keys {
         taken.into_iter().map(|(key, value): (String, String)| format!("{key}={value}")).collect()
     }
 
-    /// The keys that are left, each with its value.
+    /// The remaining keys with their values.
     pub(super) fn rest(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// Refuses what nobody took.
+    /// Refuses the remaining keys.
     pub(super) fn end(&self) -> Result<(), String> {
         let left: Vec<_> = self.rest().map(|(key, value)| format!("'{key}={value}'")).collect();
         match left.is_empty() {
@@ -143,7 +143,7 @@ impl Keys {
     }
 }
 
-/// The keys as the value of an option of nvmm's, with commas in them doubled.
+/// Joins keys to the value of one of nvmm's options, with commas in them doubled.
 pub(super) fn joined<'a>(parts: impl IntoIterator<Item = &'a str>) -> OsString {
     words::escaped(&parts.into_iter().collect::<Vec<_>>().join(","))
 }

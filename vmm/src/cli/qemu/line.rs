@@ -1,4 +1,4 @@
-//! `--from-qemu`: a command line as one text, as a shell reads it and as a person pastes it into one.
+//! `--from-qemu`: a command line as a single text, in a shell's syntax, as users paste it.
 
 use std::{
     borrow::Cow,
@@ -6,17 +6,17 @@ use std::{
     path::Path,
 };
 
-/// nvmm's name in front of its words.
+/// nvmm's name, put in front of its options.
 const NAME: &str = "nvmm";
-/// Words in front of the program's.
+/// Words that may come before the program's name.
 const BEFORE: [&str; 5] = ["sudo", "exec", "nohup", "time", "env"];
 const PROGRAMS: [&str; 6] = ["qemu-system-x86_64", "qemu-system-i386", "qemu-kvm", "qemu", "kvm", NAME];
 
-/// Splits a command line of QEMU's, with the program's name in front or without, into nvmm's name and the words.
+/// Splits a QEMU command line, with or without the program's name in front, into nvmm's name and the arguments.
 ///
 /// # Errors
 ///
-/// A quote is open, or something in it is for the shell.
+/// A quote is not closed, or a part of it needs a shell.
 pub(crate) fn words_of(line: &OsStr) -> Result<Vec<OsString>, String> {
     let line = line.to_str().ok_or("the line is not UTF-8")?;
     let words = shell_words::split(line).map_err(|_| "a quote is not closed")?;
@@ -40,7 +40,7 @@ pub(crate) fn words_of(line: &OsStr) -> Result<Vec<OsString>, String> {
     Ok([NAME.to_owned()].into_iter().chain(words.into_iter().skip(program)).map(OsString::from).collect())
 }
 
-/// nvmm's words as a command for a shell, with each option on a line of its own.
+/// nvmm's options as a command for a shell, with each option on its own line.
 pub(crate) fn command(words: &[OsString]) -> String {
     let mut text = String::new();
     for word in words.iter().map(|word| word.to_string_lossy()) {
@@ -52,7 +52,7 @@ pub(crate) fn command(words: &[OsString]) -> String {
     text
 }
 
-/// A word as a shell takes it. Braces and commas are more than shell_words quotes.
+/// Quotes a word for a shell. Braces and commas need more than shell_words quotes.
 fn quoted(word: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./,:=+@%".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
@@ -61,13 +61,13 @@ fn quoted(word: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns whether a shell would do something with a word instead of passing it on.
+/// Returns whether a shell would interpret a word instead of passing it on.
 fn is_the_shells(word: &str) -> bool {
     ["\\", "|", "||", "&", "&&", ";", "(", ")"].contains(&word)
         || word.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(['<', '>'])
 }
 
-/// Returns whether a shell would put something else in a word's place. The `$` of hashed passwords (`$6$...`) are taken as they stand.
+/// Returns whether a shell would replace a part of a word. The `$` of hashed passwords (`$6$...`) is taken literally.
 fn has_variable(word: &str) -> bool {
     let starts =
         |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphabetic() || ['_', '{', '('].contains(&c));

@@ -1,4 +1,4 @@
-//! The machine: `-machine`, `-accel`, memory, and what happens at its end.
+//! The machine: `-machine`, `-accel`, memory, and the actions at its end.
 
 use super::{
     drive,
@@ -7,7 +7,7 @@ use super::{
     translator::{Kind, Translator},
 };
 
-/// Properties of `-machine` that say what nvmm does in any case, or that no guest here misses.
+/// Properties of `-machine` that nvmm fulfils in any case, or that no guest misses here.
 const IDLE: [(&str, &[&str]); 26] = [
     ("acpi", &[]),
     ("default-bus-bypass-iommu", &[]),
@@ -145,12 +145,12 @@ pub(super) fn numa(translator: &mut Translator, given: &Given) -> Result<(), Str
     Ok(())
 }
 
-/// `-object`, of a kind that another option refers to.
+/// `-object`, for a kind that another option refers to.
 pub(super) fn object(translator: &mut Translator, given: &Given) -> Result<(), String> {
     translator.define(Kind::Object, given, given.keys("qom-type")?)
 }
 
-/// A `-object memory-backend-...` that guest memory is in.
+/// An `-object memory-backend-...` that provides guest memory.
 fn memory_backend(translator: &mut Translator, given: &Given, id: &str) -> Result<(), String> {
     let part = translator.refer(Kind::Object, id)?;
     let mut keys = part.keys;
@@ -192,7 +192,7 @@ fn memory_backend(translator: &mut Translator, given: &Given, id: &str) -> Resul
     keys.end().map_err(in_part)
 }
 
-/// Adds `--memory`, in which all that was said of memory comes together.
+/// Adds `--memory`, which combines all options about memory.
 pub(super) fn finish(translator: &mut Translator) {
     let memory = std::mem::take(&mut translator.memory);
     let more: Vec<_> = [
@@ -219,7 +219,7 @@ pub(super) fn finish(translator: &mut Translator) {
     }
 }
 
-/// The sentence for those who want local time in the clock.
+/// The message for users who want local time in the clock.
 pub(super) const IN_UTC: &str =
     "the guest's clock shows the host's time in UTC; set its time zone in the guest";
 
@@ -241,7 +241,7 @@ pub(super) fn rtc(translator: &mut Translator, given: &Given) -> Result<(), Stri
     Ok(())
 }
 
-/// `-name`, which is nvmm's, too.
+/// `-name`, which is also an option of nvmm.
 pub(super) fn name(translator: &mut Translator, given: &Given) -> Result<(), String> {
     let mut keys = given.keys("guest")?;
     let name = keys.take("guest");

@@ -1,4 +1,4 @@
-//! An image, as `-drive` or a chain of `-blockdev` gives it.
+//! An image, given by `-drive` or a chain of `-blockdev`.
 
 use super::{
     keys::Keys,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::config::words;
 
-/// Media that QEMU opens in other ways than as a file of the host.
+/// Protocols with which QEMU opens media other than files on the host.
 const PROTOCOLS: [&str; 23] = [
     "nbd",
     "nbd+tcp",
@@ -32,10 +32,10 @@ const PROTOCOLS: [&str; 23] = [
     "fat",
     "vvfat",
 ];
-/// Drivers of `-blockdev` that are files of the host.
+/// Drivers of `-blockdev` that open files on the host.
 const FILES: [&str; 3] = ["file", "host_device", "host_cdrom"];
 
-/// Keys that say what nvmm does in any case, or that are about QEMU's own caches.
+/// Keys that nvmm fulfils in any case, or that are about QEMU's own caches.
 const IDLE: [(&str, &[&str]); 19] = [
     ("auto-read-only", &[]),
     ("cache-clean-interval", &[]),
@@ -67,11 +67,11 @@ pub(super) struct Medium {
     pub serial: Option<String>,
     pub format: Option<String>,
     pub read_only: bool,
-    /// The guest's writes are gone at the end; none unless it is said for this image.
+    /// The guest's writes are discarded at the end; none unless this is given for the image itself.
     pub snapshot: Option<bool>,
-    /// The keys that changed nothing.
+    /// The keys that had no effect.
     pub idle: Vec<String>,
-    /// Other words of `--disk`.
+    /// Other parts of `--disk`.
     words: Vec<String>,
 }
 
@@ -81,7 +81,7 @@ impl Medium {
         Ok(Self { path: Some(path(file)?), ..Self::default() })
     }
 
-    /// Reads the keys of `-drive` that are about the image.
+    /// Takes the keys of `-drive` that are about the image.
     pub(super) fn of_drive(keys: &mut Keys) -> Result<Self, String> {
         let mut medium = Self::default();
         let file = keys.take_of(&["file", "file.filename"])?;
@@ -114,7 +114,7 @@ impl Medium {
     pub(super) fn of_node(translator: &mut Translator, name: &str) -> Result<Self, String> {
         let mut medium = Self { id: Some(name.to_owned()), ..Self::default() };
         let mut next = name.to_owned();
-        // Each node is taken once, so that a circle ends.
+        // Each node is taken only once, so that a cycle ends.
         loop {
             let part = translator.refer(Kind::Blockdev, &next)?;
             let mut keys = part.keys;
@@ -131,7 +131,7 @@ impl Medium {
         }
     }
 
-    /// Reads a node, and returns the name of the one below it.
+    /// Reads a node, and returns the name of the node below it.
     fn node(
         &mut self,
         driver: &str,
@@ -142,7 +142,7 @@ impl Medium {
         if FILES.contains(&driver) {
             let file = keys.take("filename").ok_or("it needs filename=PATH")?;
             self.path = Some(path(&file)?);
-            // Of a node, QEMU looks for no format.
+            // For a node, QEMU doesn't detect the format.
             self.format.get_or_insert_with(|| "raw".to_owned());
             return Ok(None);
         }
@@ -157,7 +157,7 @@ impl Medium {
         }
         self.format = Some(driver.to_owned());
         if let Some(base) = keys.take("backing") {
-            // The base is named in the image, too.
+            // The image itself also names the base.
             self.idle.push(format!("backing={base}"));
             if !base.is_empty() {
                 Self::base(&base, translator)?;
@@ -174,19 +174,19 @@ impl Medium {
         Ok(None)
     }
 
-    /// Takes the nodes of a base, which nvmm finds by the image.
+    /// Takes the nodes of a base, which nvmm finds through the image.
     fn base(name: &str, translator: &mut Translator) -> Result<(), String> {
         let mut waiting = vec![name.to_owned()];
         while let Some(name) = waiting.pop() {
             let mut keys = translator.refer(Kind::Blockdev, &name)?.keys;
-            // Of JSON's null, there is no base below.
+            // JSON's null means that there is no base.
             let below = ["file", "backing"].iter().filter_map(|key| keys.take(key));
             waiting.extend(below.filter(|node| !node.is_empty()));
         }
         Ok(())
     }
 
-    /// Reads the keys that `-drive` and all nodes of `-blockdev` have.
+    /// Takes the keys that `-drive` and all nodes of `-blockdev` have in common.
     fn layer(&mut self, keys: &mut Keys) -> Result<(), String> {
         if let Some(read_only) = keys.switch(&["readonly", "read-only"])? {
             self.read_only |= read_only;
@@ -234,7 +234,7 @@ impl Medium {
             if let Some(limit) = keys.take_of(&names)? {
                 let number = words::number::<u64>(&limit);
                 let number = number.ok_or_else(|| format!("'{}={limit}': give a whole number", names[1]))?;
-                // QEMU's 0 is no limit.
+                // QEMU's 0 means no limit.
                 if number > 0 {
                     self.say(&format!("{word}={number}{unit}"));
                 }
@@ -243,19 +243,19 @@ impl Medium {
         Ok(())
     }
 
-    /// Adds a word, once: several nodes may say the same.
+    /// Adds a part, only once: several nodes may have the same one.
     fn say(&mut self, word: &str) {
         if !self.words.iter().any(|other| other == word) {
             self.words.push(word.to_owned());
         }
     }
 
-    /// Takes the keys about the use of the image, for a device that does not care.
+    /// Takes the keys about the use of the image, for a device to which they don't matter.
     pub(super) fn said(&self) -> Vec<String> {
         [&self.idle[..], &self.words[..]].concat()
     }
 
-    /// The words of `--disk`, as far as the image makes them. `snapshot`: `-snapshot` is there.
+    /// The parts of `--disk` that follow from the image. `snapshot`: `-snapshot` was given.
     pub(super) fn into_words(self, path: &str, snapshot: bool) -> Vec<String> {
         let Self { id, serial, format, read_only, snapshot: own, words: others, .. } = self;
         let mut words = vec![format!("path={path}")];
@@ -272,7 +272,7 @@ impl Medium {
     }
 }
 
-/// The path that `file=` names.
+/// The path in `file=`.
 pub(super) fn path(file: &str) -> Result<String, String> {
     if file.is_empty() {
         return Err("the path is missing".to_owned());

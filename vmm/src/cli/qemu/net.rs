@@ -1,4 +1,4 @@
-//! QEMU's words for the network, as nvmm's `--net`.
+//! QEMU's network options, translated to nvmm's `--net`.
 //!
 //! ```text
 //! -netdev tap,id=a,ifname=t -device virtio-net-pci,netdev=a,mac=M  -->  --net tap,ifname=t,mac=M,id=a
@@ -6,7 +6,7 @@
 //! -net nic,macaddr=M -net user                                    -->  --net user,mac=M
 //! ```
 //!
-//! Only the options are joined: `--net` itself knows the keys of QEMU's that say the same as its own.
+//! The options are only joined: `--net` itself accepts QEMU's keys that mean the same as its own.
 
 use super::{
     given::Given,
@@ -17,12 +17,12 @@ use super::{
 /// QEMU's names for nvmm's one network card.
 const CARDS: [&str; 5] =
     ["virtio", "virtio-net", "virtio-net-pci", "virtio-net-pci-non-transitional", TRANSITIONAL];
-/// The one of them that drivers from before virtio 1.0 can use.
+/// The one that drivers from before virtio 1.0 can also use.
 const TRANSITIONAL: &str = "virtio-net-pci-transitional";
-/// The key for the first word.
+/// The key of the first part.
 const TYPE: &str = "type";
 
-/// Keys of `-device` that say what nvmm does in any case.
+/// Keys of `-device` that nvmm fulfils in any case.
 const IDLE: [(&str, &[&str]); 13] = [
     ("bus", &[]),
     ("csum", &["on"]),
@@ -39,7 +39,7 @@ const IDLE: [(&str, &[&str]); 13] = [
     ("vectors", &[]),
 ];
 
-/// Keys of `-device` that `--net` has too.
+/// Keys of `-device` that `--net` also has.
 const CARD_KEYS: [&str; 3] = ["mac", "host_mtu", "id"];
 
 /// `-netdev`.
@@ -80,7 +80,7 @@ pub(super) fn card(translator: &mut Translator, given: &Given) -> Result<(), Str
             &format!("addr={place}: nvmm gives each device its place on PCI bus 0, by which Linux may call the card otherwise, such as enp0s3"),
         );
     }
-    // Of the two names, QMP's set_link wants that of the card.
+    // Of the two names, QMP's set_link uses the card's.
     if keys.get("id").is_none() {
         more.push(format!("id={id}"));
     }
@@ -94,7 +94,7 @@ pub(super) fn card(translator: &mut Translator, given: &Given) -> Result<(), Str
     emit(translator, given, netdev, more)
 }
 
-/// `-net`, which is nvmm's, too.
+/// `-net`, which is also an option of nvmm.
 pub(super) fn net(translator: &mut Translator, given: &Given) -> Result<(), String> {
     let mut keys = given.keys(TYPE)?;
     match keys.get(TYPE) {
@@ -107,7 +107,7 @@ pub(super) fn net(translator: &mut Translator, given: &Given) -> Result<(), Stri
     Ok(())
 }
 
-/// Joins each `-net nic` with the place that follows in the list of places. `is_qemus`: the user expects what QEMU has.
+/// Joins each `-net nic` with the next back end in the list. `is_qemus`: the user expects QEMU's behaviour.
 pub(super) fn finish(translator: &mut Translator, is_qemus: bool) {
     let [nics, places] = std::mem::take(&mut translator.legacy_nets);
     let mut places = places.into_iter();
@@ -126,7 +126,7 @@ pub(super) fn finish(translator: &mut Translator, is_qemus: bool) {
             translator.fault(given.at, &format!("{given}: {why}"));
         }
     }
-    // By itself it is nvmm's.
+    // Alone, it is nvmm's own option.
     for (given, _) in places {
         translator.pass(&given, "--net");
     }
@@ -138,7 +138,7 @@ pub(super) fn finish(translator: &mut Translator, is_qemus: bool) {
     }
 }
 
-/// The words of `--net` for `-net nic`.
+/// The parts of `--net` for `-net nic`.
 fn legacy(translator: &mut Translator, given: &Given, nic: &mut Keys) -> Result<Vec<String>, String> {
     let mut more = model(translator, given, nic)?;
     more.extend(nic.take_of(&["macaddr", "mac"])?.map(|mac| format!("mac={mac}")));
@@ -149,7 +149,7 @@ fn legacy(translator: &mut Translator, given: &Given, nic: &mut Keys) -> Result<
     Ok(more)
 }
 
-/// Takes `model=` and returns the words for it.
+/// Takes `model=` and returns the corresponding parts.
 fn model(translator: &mut Translator, given: &Given, keys: &mut Keys) -> Result<Vec<String>, String> {
     match keys.take("model").as_deref() {
         Some(TRANSITIONAL) => Ok(vec!["legacy=on".to_owned()]),

@@ -11,7 +11,7 @@ const WINDOWS: &str = "nvmm opens no windows; say -vnc :0 and look at it with a 
 const CARD: &str = "nvmm's guests have a screen, QEMU's standard one, only with --display vga or -vnc";
 const NO_PASSWORD: &str = "nvmm reads the password from a file: say --display vnc=HOST:N,password-file=PATH";
 const NO_TLS: &str = "nvmm's VNC is not encrypted; leave it out, say -vnc 127.0.0.1:N and an SSH tunnel";
-/// Keys that change nothing for `-vnc`: several viewers always share the screen.
+/// Keys of `-vnc` without an effect: several viewers always share the screen.
 const IDLE: [(&str, &[&str]); 11] = [
     ("share", &[]),
     ("lossy", &[]),
@@ -25,7 +25,7 @@ const IDLE: [(&str, &[&str]); 11] = [
     ("sasl", &["off", "no", "false"]),
     ("power-control", &["off", "no", "false"]),
 ];
-/// Keys that can't be met.
+/// Keys that are not supported.
 const REFUSED: [(&str, &str); 12] = [
     ("password", NO_PASSWORD),
     ("password-secret", NO_PASSWORD),
@@ -41,7 +41,7 @@ const REFUSED: [(&str, &str); 12] = [
     ("audiodev", "nvmm has no sound; leave it out"),
 ];
 
-/// `-vnc`, whose empty host is all addresses.
+/// `-vnc`. An empty host means all addresses.
 pub(super) fn vnc(translator: &mut Translator, given: &Given) -> Result<(), String> {
     if given.text() == "none" {
         translator.idle(given, "nvmm has a screen only where it is asked for");
@@ -56,7 +56,7 @@ pub(super) fn vnc(translator: &mut Translator, given: &Given) -> Result<(), Stri
     serve(translator, given, &place, keys)
 }
 
-/// `-display`, which is nvmm's, too.
+/// `-display`, which is also an option of nvmm.
 pub(super) fn display(translator: &mut Translator, given: &Given) -> Result<(), String> {
     let text = given.text();
     match text.split(['=', ',']).next().unwrap_or_default() {
@@ -77,7 +77,7 @@ pub(super) fn display(translator: &mut Translator, given: &Given) -> Result<(), 
     }
 }
 
-/// A server at `place`.
+/// Adds a VNC server at `place`.
 fn serve(translator: &mut Translator, given: &Given, place: &str, mut keys: Keys) -> Result<(), String> {
     if place == "none" {
         return Err(
@@ -109,7 +109,7 @@ pub(super) fn vga(translator: &mut Translator, given: &Given) -> Result<(), Stri
     }
 }
 
-/// `-device VGA` and its like, which is the screen where `--display` asks for it.
+/// `-device VGA` and similar, which is the screen if `--display` asks for one.
 pub(super) fn card(translator: &mut Translator, given: &Given) -> Result<(), String> {
     translator.idle(given, CARD);
     Ok(())

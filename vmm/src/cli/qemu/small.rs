@@ -1,4 +1,4 @@
-//! Devices with a few keys: random numbers, balloon, sockets, and what tells of the guest's end.
+//! Devices with few keys: random numbers, balloon, sockets, and devices that report the guest's end.
 
 use super::{
     given::Given,
@@ -20,7 +20,7 @@ const VIRTIO: [(&str, &[&str]); 9] = [
     ("vectors", &[]),
 ];
 
-/// The keys of a device of these, without those that change nothing.
+/// The keys of such a device, without those that have no effect.
 fn keys(translator: &mut Translator, given: &Given) -> Result<Keys, String> {
     let mut keys = given.keys("driver")?;
     keys.take("driver");
@@ -55,7 +55,7 @@ pub(super) fn rng(translator: &mut Translator, given: &Given) -> Result<(), Stri
     Ok(())
 }
 
-/// Takes the object with this id, if it is of one of these kinds: its option, kind and keys.
+/// Takes the object with this ID, if it has one of these kinds: its option, kind and keys.
 fn taken_object(
     translator: &mut Translator,
     id: &str,
@@ -166,7 +166,7 @@ pub(super) fn overcommit(translator: &mut Translator, given: &Given) -> Result<(
     keys.end()
 }
 
-/// `-sandbox`. Of what QEMU's keys deny, nvmm's sandbox allows nothing.
+/// `-sandbox`. Everything that QEMU's keys deny is also denied by nvmm's sandbox.
 pub(super) fn sandbox(translator: &mut Translator, given: &Given) -> Result<(), String> {
     const ALLOWED: &[&str] = &["allow"];
     const DENIED: &[&str] = &["deny"];

@@ -1,40 +1,40 @@
-//! All words of QEMU's command line, each with its meaning here or the reason why it has none.
+//! All options of QEMU's command line, each with its meaning here or the reason why it is not supported.
 
 use super::{chardev, drive, firmware, given::Given, machine, net, screen, small, translator::Translator};
 
 use Meaning::{By, Defines, Does, Idle, Is, No, Same, Shared, Without};
 
-/// Gives an option a meaning.
+/// Carries out the meaning of an option.
 pub(super) type Handler = fn(&mut Translator, &Given) -> Result<(), String>;
 
 /// The meaning of a word.
 #[derive(Clone, Copy)]
 pub(super) enum Meaning {
-    /// An option of nvmm's with this name does the same, and takes QEMU's values.
+    /// nvmm's option of this name does the same, and accepts QEMU's values.
     Same(&'static str),
-    /// nvmm's option, and its value.
+    /// This option of nvmm, with this value.
     Is(&'static str, Option<&'static str>),
-    /// Nothing changes, for this reason.
+    /// No effect, for this reason.
     Idle(&'static str),
-    /// The guest does without.
+    /// The guest works without it.
     Without(&'static str),
-    /// nvmm does not have it; this is what to do instead.
+    /// nvmm doesn't support it; this is the alternative.
     No(&'static str),
-    /// Others refer to it, whatever the order.
+    /// Other options refer to it, whatever the order.
     Defines(Handler),
-    /// A device, or what is done with parts that are defined.
+    /// A device, or another use of parts that are defined.
     Does(Handler),
-    /// An option that nvmm has under the same name: this handler reads the values of both.
+    /// nvmm has an option of the same name: this handler reads the values of both.
     Shared(Handler),
-    /// The value of this key, the first word, tells by a table of its own; and what to do about others.
+    /// The value of this key, the first part, has a table of its own; and the advice for other values.
     By(&'static [Row], &'static str, &'static str),
 }
 
-/// A word, or several with the same meaning.
+/// An option, or several with the same meaning.
 pub(super) struct Row {
-    /// Its names, without dashes. A `*` at the end stands for any rest.
+    /// Its names, without dashes. A `*` at the end matches any suffix.
     pub names: &'static [&'static str],
-    /// A value follows.
+    /// The option takes a value.
     pub takes_value: bool,
     pub meaning: Meaning,
 }
@@ -63,7 +63,7 @@ const fn with(names: &'static [&'static str], meaning: Meaning) -> Row {
     Row { names, takes_value: true, meaning }
 }
 
-// Sentences of several rows.
+// Messages used in several rows.
 const FLOPPY: &str = "nvmm has no floppy drive; give the image with -drive if=virtio or --disk PATH";
 const NO_SCSI: &str =
     "nvmm has no SCSI; say -device virtio-blk-pci, or -device ide-hd for a guest without virtio's drivers";
@@ -135,7 +135,7 @@ pub(super) static OPTIONS: &[Row] = &[
     with(&["object"], By(OBJECTS, "qom-type", "nvmm has no such object; leave it out")),
     with(&["watchdog", "watchdog-action"], Without(NO_WATCHDOG)),
     with(&["fw_cfg"], Same("fw-cfg")),
-    // What it starts.
+    // The software to start.
     with(&["kernel"], Same("kernel")),
     with(&["initrd"], Same("initramfs")),
     with(&["append"], Same("cmdline")),
@@ -184,7 +184,7 @@ pub(super) static OPTIONS: &[Row] = &[
     with(&["D"], Does(small::log_file)),
     with(&["d", "dfilter", "trace"], No(NO_LOG)),
     with(&["msg"], Idle("nvmm's messages have no time of day")),
-    // The end.
+    // The machine's end.
     flag(&["no-reboot"], Is("--on-reboot", Some("exit"))),
     flag(&["no-shutdown"], Without("nvmm ends when the guest powers off")),
     with(&["action"], Defines(machine::action)),
@@ -298,7 +298,7 @@ static DEVICES: &[Row] = &[
     ),
     with(&["virtio-serial*", "virtserialport"], Without(NO_AGENT)),
     with(&["virtconsole"], No(NO_CONSOLE)),
-    // Small ones.
+    // Small devices.
     with(&["virtio-rng*"], Does(small::rng)),
     with(&["virtio-balloon*"], Does(small::balloon)),
     with(&["vhost-vsock*"], Does(small::vsock)),
@@ -379,7 +379,7 @@ static DEVICES: &[Row] = &[
     ),
     with(&["VGA", "bochs-display", "secondary-vga"], Does(screen::card)),
     with(&["virtio-vga*", "virtio-gpu*", "qxl*", "cirrus-vga", "vmware-svga", "ramfb"], No(SCREEN_CARD)),
-    // What nvmm has nothing like.
+    // Devices that nvmm has nothing like.
     with(&["vfio-*", "vhost-vdpa*"], No(NO_PASSTHROUGH)),
     with(&["intel-iommu", "amd-iommu", "virtio-iommu*"], No(NO_IOMMU)),
     with(&["tpm-*"], No(NO_TPM)),

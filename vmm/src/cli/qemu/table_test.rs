@@ -77,7 +77,7 @@ fn the_sentences_name_options_that_nvmm_has_or_takes() {
     assert!(seen > 20);
 }
 
-/// The options that QEMU 7.2 and later have for a PC, by its help.
+/// The options of QEMU 7.2 and later for a PC, from its help.
 #[test]
 fn every_option_of_qemus_help_is_there() {
     let flags = "enable-kvm mem-prealloc snapshot usb nographic full-screen portrait win2k-hack no-fd-bootchk no-acpi no-hpet singlestep preconfig S s \

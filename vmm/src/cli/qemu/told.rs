@@ -1,14 +1,14 @@
-//! The notes for the user about words of QEMU's, and of libvirt's.
+//! The notes for the user about options of QEMU and libvirt.
 
 use super::translator::Note;
 use crate::config::ConfigError;
 
-/// The notes for the user about words of QEMU's, and of libvirt's.
+/// The notes for the user about options of QEMU and libvirt.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
-    /// The words that change nothing, and those that the guest may miss.
+    /// The options without an effect, and those that the guest may miss.
     pub notes: Vec<Note>,
-    /// nvmm's words for options of QEMU's and elements of libvirt's, each with that.
+    /// nvmm's options, each with the option of QEMU or the element of libvirt that it came from.
     origins: Vec<(String, String)>,
 }
 
@@ -17,7 +17,7 @@ impl Told {
         Self { notes, origins }
     }
 
-    /// Logs the notes: what changes nothing is for those who want to know more.
+    /// Logs the notes. Those about options without an effect are logged only as information.
     pub fn log(&self) {
         for note in &self.notes {
             match note {
@@ -27,7 +27,7 @@ impl Told {
         }
     }
 
-    /// Adds to an error about words of nvmm's the option or element that the user wrote.
+    /// Adds to an error about one of nvmm's options the option or element that the user wrote.
     #[must_use]
     pub fn explain(&self, error: ConfigError) -> anyhow::Error {
         let text = error.to_string();
@@ -50,7 +50,7 @@ impl Told {
         self.notes.extend(notes);
     }
 
-    /// Adds what words of nvmm's are for.
+    /// Adds the origin of one of nvmm's options.
     pub(in crate::cli) fn add_origin(&mut self, ours: String, theirs: String) {
         self.origins.push((ours, theirs));
     }

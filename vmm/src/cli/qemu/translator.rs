@@ -1,4 +1,4 @@
-//! A command line of QEMU's on its way to nvmm's words: the parts that others refer to by their ids, and the words so far.
+//! The translation of a QEMU command line: the parts to which others refer by their IDs, and nvmm's options so far.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,27 +10,27 @@ use devices::printable::ToPrintable;
 use super::{given::Given, keys::Keys};
 use crate::config::words;
 
-/// A note about a command line that runs.
+/// A note about a command line that is accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// A word changes nothing here.
+    /// An option has no effect here.
     Idle(String),
     /// The guest or its user may miss something.
     Missing(String),
 }
 
-/// The words of nvmm's for one option.
+/// nvmm's options for one option of QEMU.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
-    /// The place on the command line of what it is for.
+    /// The position on the command line of its option.
     pub at: usize,
-    /// The option with its dashes, and its value; or words as they were given.
+    /// The option with its dashes, and its value; or arguments as the user gave them.
     pub words: Vec<OsString>,
-    /// The option of QEMU's, as it was given; none if it is the same.
+    /// QEMU's option, as the user gave it; none if it is the same.
     pub from: Option<String>,
 }
 
-/// A kind of part with an id, by the name of its option.
+/// A kind of part with an ID, by the name of its option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Drive,
@@ -40,7 +40,7 @@ pub(super) enum Kind {
     Object,
 }
 
-/// A part with an id.
+/// A part with an ID.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub given: Given,
@@ -53,13 +53,13 @@ pub(super) struct Part {
 pub(super) struct Disk {
     pub at: usize,
     pub from: String,
-    /// Its place among the SATA disks, which are in this order; none for a virtio disk.
+    /// Its index among the SATA disks, which are ordered by it; none for a virtio disk.
     pub sata: Option<u64>,
-    /// The words of `--disk`.
+    /// The parts of `--disk`.
     pub words: Vec<String>,
 }
 
-/// A flash chip of UEFI's.
+/// A UEFI flash chip.
 #[derive(Clone, Debug)]
 pub(super) struct Flash {
     pub given: Given,
@@ -68,36 +68,36 @@ pub(super) struct Flash {
     pub read_only: bool,
 }
 
-/// Guest memory, of which several options of QEMU's tell.
+/// Guest memory, which several options of QEMU describe.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     /// The keys of `-m`.
     pub sizes: Vec<(Given, Keys)>,
     pub hugepages: Option<Given>,
     pub prefault: Option<Given>,
-    /// `-numa node`.
+    /// The number of `-numa node`.
     pub nodes: usize,
 }
 
-/// A command line of QEMU's on its way to nvmm's words.
+/// The state of the translation of a QEMU command line.
 #[derive(Debug, Default)]
 pub(super) struct Translator {
     pub disks: Vec<Disk>,
-    /// The places of SATA disks that are taken, and the first that may not be.
+    /// The SATA indexes in use, and the first invalid one.
     pub sata: (BTreeSet<u64>, u64),
     pub flashes: Vec<Flash>,
     pub memory: Memory,
-    /// The CD-ROM drive, as it was given.
+    /// The CD-ROM drive, as the user gave it.
     pub cdrom: Option<String>,
-    /// `-boot`, with the words that stay.
+    /// `-boot`, with the remaining parts.
     pub boot: Option<(Given, Vec<String>)>,
-    /// `bootindex=`, with the option and the place of the device's words.
+    /// `bootindex=`, with the option and the position of the device's arguments.
     pub boot_indexes: BTreeMap<u64, (Given, &'static str)>,
-    /// `-net nic`, and the places of `-net`.
+    /// `-net nic`, and the back ends given by `-net`.
     pub legacy_nets: [Vec<(Given, Keys)>; 2],
-    /// `-accel kvm` is there.
+    /// `-accel kvm` was given.
     pub kvm: bool,
-    /// `-action panic=`, by the word of `--on-panic`.
+    /// `-action panic=`, as the value of `--on-panic`.
     pub panic_action: Option<&'static str>,
     pub pieces: Vec<Piece>,
     notes: Vec<(usize, Note)>,
@@ -107,17 +107,17 @@ pub(super) struct Translator {
 }
 
 impl Translator {
-    /// `given`: all options of QEMU's.
+    /// Starts the translation of all options in `given`.
     pub(super) fn new(given: &[Given]) -> Self {
         Self { names: given.iter().map(|given| given.name).collect(), ..Self::default() }
     }
 
-    /// Returns whether an option of QEMU's is there.
+    /// Returns whether an option of QEMU was given.
     pub(super) fn has(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    /// Adds nvmm's words for an option.
+    /// Adds nvmm's option for an option of QEMU.
     pub(super) fn emit(&mut self, given: &Given, option: &str, value: Option<OsString>) {
         self.emit_at(given.at, &given.to_string(), option, value);
     }
@@ -126,7 +126,7 @@ impl Translator {
         self.pieces.push(Piece { at, words: as_words(option, value), from: Some(from.to_owned()) });
     }
 
-    /// Adds an option that nvmm has, too.
+    /// Adds an option that nvmm also has.
     pub(super) fn pass(&mut self, given: &Given, option: &str) {
         self.pieces.push(Piece {
             at: given.at,
@@ -135,24 +135,24 @@ impl Translator {
         });
     }
 
-    /// Says that an option changes nothing.
+    /// Notes that an option has no effect.
     pub(super) fn idle(&mut self, given: &Given, why: &str) {
         self.notes.push((given.at, Note::Idle(readable(&format!("{given}: {why}")))));
     }
 
-    /// Says of keys that they change nothing.
+    /// Notes that keys have no effect.
     pub(super) fn idle_keys(&mut self, given: &Given, keys: &[String]) {
         if !keys.is_empty() {
             self.idle(given, &format!("{} changes nothing here", keys.join(",")));
         }
     }
 
-    /// Says what the guest may miss.
+    /// Notes something that the guest may miss.
     pub(super) fn missing(&mut self, given: &Given, why: &str) {
         self.notes.push((given.at, Note::Missing(readable(&format!("{given}: {why}")))));
     }
 
-    /// Says of the machine as a whole what is not as with QEMU.
+    /// Notes a difference from QEMU that concerns the whole machine.
     pub(super) fn differs(&mut self, line: &str) {
         self.notes.push((usize::MAX, Note::Idle(line.to_owned())));
     }
@@ -162,7 +162,7 @@ impl Translator {
         self.faults.push((at, readable(line)));
     }
 
-    /// nvmm's words, or all refusals, each once, in the order of the options.
+    /// nvmm's options, or all refusals, each only once, in the order of the options.
     pub(super) fn into_result(mut self) -> Result<(Vec<Piece>, Vec<Note>), Vec<String>> {
         self.faults.sort_by_key(|(at, _)| *at);
         match self.faults.is_empty() {
@@ -178,7 +178,7 @@ impl Translator {
         }
     }
 
-    /// Keeps a part for those that refer to it.
+    /// Stores a part for the options that refer to it.
     pub(super) fn define(&mut self, kind: Kind, given: &Given, mut keys: Keys) -> Result<(), String> {
         let key = kind.id();
         let id = keys.take(key).filter(|id| !id.is_empty());
@@ -190,7 +190,7 @@ impl Translator {
         }
     }
 
-    /// Takes the part that a device refers to. One with `mux=on` may be for several.
+    /// Takes the part that a device refers to. With `mux=on`, several devices may use it.
     pub(super) fn refer(&mut self, kind: Kind, id: &str) -> Result<Part, String> {
         let (option, key) = (kind.option(), kind.id());
         match self.parts.get_mut(&(kind, id.to_owned())) {
@@ -214,7 +214,7 @@ impl Translator {
         }
     }
 
-    /// Leaves the parts alone that a refused device refers to.
+    /// Marks the parts that a refused device refers to as used.
     pub(super) fn forgive(&mut self, given: &Given) {
         let keys = given.keys("").unwrap_or_default();
         for (_, value) in keys.rest() {
@@ -231,7 +231,7 @@ impl Translator {
         self.parts.contains_key(&(kind, id.to_owned()))
     }
 
-    /// Refuses parts that no device took.
+    /// Refuses parts that no device has used.
     pub(super) fn refuse_unused(&mut self) {
         let unused = self.parts.iter().filter(|(_, part)| !part.used);
         let lines: Vec<_> = unused
@@ -245,7 +245,7 @@ impl Translator {
 }
 
 impl Piece {
-    /// nvmm's words as an error repeats them, and QEMU's for them.
+    /// nvmm's option in the form that errors repeat, and QEMU's option for it.
     pub(super) fn origin(&self) -> Option<(String, String)> {
         let words: Vec<_> = self.words.iter().map(|word| word.printable().to_string()).collect();
         self.from.clone().map(|from| (words.join(" "), from))
@@ -269,7 +269,7 @@ impl Kind {
         if self == Self::Blockdev { "node-name" } else { "id" }
     }
 
-    /// The option that refers to it.
+    /// The option that refers to a part of this kind.
     fn user(self) -> &'static str {
         match self {
             Self::Drive | Self::Blockdev => "-device virtio-blk-pci,drive=ID",
@@ -280,7 +280,7 @@ impl Kind {
     }
 }
 
-/// An option and its value, which are one word if the value would be taken for an option.
+/// An option and its value, joined to one argument if the value looks like an option.
 fn as_words(option: &str, value: Option<OsString>) -> Vec<OsString> {
     match value {
         Some(value) if value.as_encoded_bytes().starts_with(b"-") => {
@@ -292,7 +292,7 @@ fn as_words(option: &str, value: Option<OsString>) -> Vec<OsString> {
     }
 }
 
-/// A message, whose texts may be those of [`words`].
+/// A message, in which texts may be in the form of [`words`].
 fn readable(message: &str) -> String {
     words::decode(message).printable().to_string()
 }

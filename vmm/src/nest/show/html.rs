@@ -1,4 +1,4 @@
-//! The run as one page that needs nothing else: no script, no font, no other file.
+//! The run as a self-contained page: no script, no font, no other file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -13,7 +13,7 @@ use crate::nest::record::{LevelRecord, Record, Status, Verdict};
 
 const STYLE: &str = include_str!("page.css");
 
-/// A bar narrower than this, in hundredths of the run, has no room for its length on any screen.
+/// The width in hundredths of the run below which a bar has no room for its length on any screen.
 const TOO_NARROW: f64 = 2.0;
 
 /// The run as a document.
@@ -60,7 +60,7 @@ fn head(record: &Record, class: &str, title: &str) -> String {
     text
 }
 
-/// A bar for each level, under each other on one axis.
+/// A bar for each level, below each other on a common axis.
 fn timeline(record: &Record) -> String {
     let rows: Vec<_> = record.levels.iter().map(|level| (level, spans(record, level))).collect();
     let ends = rows.iter().flat_map(|(_, spans)| spans).map(|span| span.to);
@@ -73,7 +73,7 @@ fn timeline(record: &Record) -> String {
         text.push_str(&row(level, spans, end));
     }
     text.push_str("<div class=\"row\" aria-hidden=\"true\"><span></span><div class=\"axis\">");
-    // The last part of the axis has no room for a number.
+    // The end of the axis has no room for a number.
     for tick in ticks(end).into_iter().filter(|tick| tick / end < 0.97) {
         let _ = write!(text, "<span style=\"left:{:.2}%\">{tick} s</span>", 100.0 * tick / end);
     }
@@ -100,7 +100,7 @@ fn row(level: &LevelRecord, spans: &[Span], end: f64) -> String {
     for span in spans {
         let (left, width) = (100.0 * span.from / end, 100.0 * (span.to - span.from) / end);
         let narrow = width < TOO_NARROW;
-        // Where it does not fit, the style has it go into a second line: a line may be broken before it.
+        // If the text doesn't fit, the style moves it to a second line, as a line may break before it.
         let length =
             if narrow { String::new() } else { format!("&#8203;<b>{}</b>", seconds(span.to - span.from)) };
         let _ = write!(
@@ -178,7 +178,7 @@ fn status_class(record: &Record, level: &LevelRecord) -> &'static str {
     }
 }
 
-/// The features that each level lacks and the one below it has, and those that it has more.
+/// The features that each level lacks but the one below it has, and the features that it has in addition.
 fn features(record: &Record) -> String {
     let differences = differences(record);
     if differences.is_empty() {

@@ -3,7 +3,7 @@ use roxmltree::{Document, ParsingOptions};
 use super::super::tests::{explained, failed, passed, program, skipped};
 use super::*;
 
-/// The body, as XML: every element is closed and every character escaped.
+/// Parses the body as XML, so that every element must be closed and every character escaped.
 fn with_body<T>(page: &str, look: impl Fn(&Document<'_>) -> T) -> T {
     let (_, body) = page.split_once("<body>").unwrap();
     let (body, _) = body.split_once("</body>").unwrap();
@@ -110,7 +110,7 @@ fn contrast(one: &str, other: &str) -> f64 {
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
-/// 4.5 is what WCAG asks of small text.
+/// WCAG requires 4.5 for small text.
 #[test]
 fn text_is_readable_in_light_and_in_dark() {
     let (light, dark) = STYLE.split_once("prefers-color-scheme: dark").unwrap();
@@ -132,7 +132,7 @@ fn text_is_readable_in_light_and_in_dark() {
     }
 }
 
-/// A length that does not fit goes out of sight as a whole, which takes a place before it where a line may be broken.
+/// A length that doesn't fit must be hidden as a whole, which needs a place before it where the line may break.
 #[test]
 fn lengths_of_bars_are_whole_or_not_there() {
     let page = html(&passed());
