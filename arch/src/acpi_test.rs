@@ -341,7 +341,7 @@ fn every_pin_of_every_device_is_routed() {
     }
 }
 
-/// Has ACPICA's own disassembler and compiler read the tables.
+/// Runs ACPICA's own disassembler and compiler on the tables.
 #[test]
 fn iasl_accepts_the_tables() {
     if Command::new("iasl").arg("-v").output().is_err() {

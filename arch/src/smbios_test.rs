@@ -309,7 +309,7 @@ proptest! {
     }
 }
 
-/// Has dmidecode read them, as `dmidecode --dump-bin` would have written them.
+/// Runs dmidecode on them, in the form of `dmidecode --dump-bin`.
 #[test]
 fn dmidecode_reads_the_tables() {
     if Command::new("dmidecode").arg("--version").output().is_err() {

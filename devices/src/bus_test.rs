@@ -136,7 +136,7 @@ fn a_view_follows_every_change() {
     assert_eq!([read(0x24), read(0x28)], [2, 0xff]);
 }
 
-/// What answers at each address, worked out address by address.
+/// The expected device at each address, computed address by address.
 fn expected(
     devices: &[(u64, u64, u8)],
     reserved: &[(u64, u64)],

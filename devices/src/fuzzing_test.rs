@@ -1,4 +1,4 @@
-//! What fuzzing has found or tried stays right.
+//! Tests of inputs that fuzzing has found or tried.
 
 use std::{fs, path::Path};
 

@@ -43,7 +43,7 @@ pub trait Msi: Send + Sync + Debug {
     /// Sends the message. Never blocks.
     fn signal(&self);
 
-    /// Has the kernel send the message whenever `event` is written to, until [`Msi::detach`]. The kernel consumes such a write, and other
+    /// Makes the kernel send the message whenever `event` is written to, until [`Msi::detach`]. The kernel consumes such a write, and other
     /// readers of the event don't see it. Writes from before this call may be seen by both.
     ///
     /// # Errors

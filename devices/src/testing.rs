@@ -1,4 +1,4 @@
-//! What the tests of several modules stand in for the machine with.
+//! Stand-ins for the machine in the tests of several modules.
 
 use std::{
     cell::RefCell,
@@ -31,7 +31,7 @@ impl FakeLine {
         self.high.load(Ordering::SeqCst)
     }
 
-    /// How often it rose since this was last asked.
+    /// The number of rises since the last call.
     pub(crate) fn take_edges(&self) -> u32 {
         self.edges.swap(0, Ordering::SeqCst)
     }
@@ -60,12 +60,12 @@ impl FakeMsi {
         *self.message.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How often the message was set since this was last asked.
+    /// The number of times the message was set since the last call.
     pub(crate) fn take_sets(&self) -> u32 {
         self.sets.swap(0, Ordering::SeqCst)
     }
 
-    /// How often it was signalled since this was last asked.
+    /// The number of signals since the last call.
     pub(crate) fn take_signals(&self) -> u32 {
         self.signals.swap(0, Ordering::SeqCst)
     }
@@ -125,7 +125,7 @@ impl FakeTimer {
         self.with(|state| state.0 += time);
     }
 
-    /// What it is set to.
+    /// Its current setting.
     pub(crate) fn at(&self) -> Option<Duration> {
         self.with(|state| state.1)
     }
@@ -166,7 +166,7 @@ impl log::Log for Log {
     fn flush(&self) {}
 }
 
-/// What this thread says by default, in warnings and errors, while it does `work`.
+/// This thread's warnings and errors, at the default log level, while it does `work`.
 pub(crate) fn said_by(work: impl FnOnce()) -> Vec<String> {
     // Set by another test, it is the same.
     let _set = log::set_logger(&Log);

@@ -79,7 +79,7 @@ pub trait Vhost: Send + Sync + Debug {
     /// The kernel refuses.
     fn set_up(&self, memory: &GuestRam, features: u64, vrings: &[Vring<'_>]) -> io::Result<()>;
 
-    /// Has the kernel serve the queues with these indices, which were set up, or stop that. Afterwards it accesses guest memory no more.
+    /// Makes the kernel serve the queues with these indices, which were set up, or stop that. Afterwards it accesses guest memory no more.
     ///
     /// # Errors
     ///

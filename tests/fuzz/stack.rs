@@ -16,7 +16,7 @@ const FILE: &std::ffi::CStr = c"artifacts/stack-overflow";
 static INPUT: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 static INPUT_LEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Has the input of [`watch`] kept where memory is used that there is none of.
+/// Prepares to save the input of [`watch`] when unmapped memory is accessed.
 ///
 /// # Panics
 ///

@@ -1,5 +1,5 @@
-//! Has a page that the host may take away, and waits for a byte: `t` accesses the page, `h` gives it to the disk as a request's header, and
-//! `d` as its data buffer. Then it prints the request's status; `q` ends it.
+//! A guest with a page that the host may take away. It waits for a byte: `t` accesses the page, `h` gives it to the disk as a request's
+//! header, and `d` as its data buffer. Then it prints the request's status; `q` ends it.
 #![no_std]
 #![no_main]
 

@@ -348,12 +348,12 @@ impl Board {
         Ok(())
     }
 
-    /// Has the main thread serve a UART while the machine runs.
+    /// Makes the main thread serve a UART while the machine runs.
     pub(crate) fn attach(&mut self, attachment: Attachment) {
         self.attached.uarts.push(attachment);
     }
 
-    /// Has the main thread wake a device while the machine runs.
+    /// Makes the main thread wake a device while the machine runs.
     pub(crate) fn wake(&mut self, device: Arc<Mutex<dyn Wakes>>) {
         self.attached.wakers.push(Waker::new(device));
     }

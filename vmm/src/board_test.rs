@@ -18,7 +18,7 @@ use crate::{
 const LEN: u64 = layout::HUGE_PAGE;
 const RAM: usize = 4 << 20;
 const WINDOW: Range<u64> = 64 << 30..128 << 30;
-/// Where the first BAR is moved to.
+/// The address to which the first BAR is moved.
 const MOVED: u64 = 0xd000_0000;
 
 // The guest's page tables and code.
@@ -28,7 +28,7 @@ const DIRECTORY: u64 = 0x3000;
 const STORE: u64 = 0x4000;
 const LOAD: u64 = 0x4100;
 
-/// Where in guest-physical memory each 2 MiB of the guest's addresses lead.
+/// The guest-physical address for each 2 MiB of the guest's addresses.
 const MAP: [u64; 5] = [0, layout::PCI_MMIO, MOVED, layout::ECAM, WINDOW.start];
 
 /// A function with memory in two BARs: what is written to the first is logged, and the second is in the window above RAM.

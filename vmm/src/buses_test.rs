@@ -24,7 +24,7 @@ const BAR2: u64 = 0x18;
 const MEMORY: u64 = 0xc000_0000;
 const PORTS: u64 = 0xc000;
 const WIDE: u64 = 0x20_0000_0000;
-/// Where the doorbell is in its BAR.
+/// The offset of the doorbell in its BAR.
 const DOORBELL: u64 = 0x800;
 /// The offset of doorbells by value in their BAR.
 const PORT_DOORBELL: u64 = 1;
@@ -101,7 +101,7 @@ fn function_with(tag: u8, by_value: usize) -> SharedFunction {
     Arc::new(Mutex::new(Function { config, tag, event: event(), by_value }))
 }
 
-/// Where doorbells are, and how often one came or went. It takes as many as `most`.
+/// Records the doorbells, and how often one was added or removed. It accepts at most `most`.
 #[derive(Debug)]
 struct FakeKvm {
     registered: Mutex<Vec<Write>>,

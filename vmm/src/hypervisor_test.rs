@@ -2,7 +2,7 @@ use std::cell::Cell;
 
 use super::*;
 
-/// What a block's first leaf answers.
+/// The result of a block's first leaf.
 fn block(last: u32, name: &str) -> Registers {
     let mut bytes = [0; 12];
     bytes[..name.len()].copy_from_slice(name.as_bytes());

@@ -164,7 +164,7 @@ fn files_that_can_not_be_read_are_named_with_their_option() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// What was accepted loads, or does not fit: it never runs into the end of memory or of the file.
+    /// An accepted kernel either loads or does not fit: it never reaches beyond the end of memory or of the file.
     #[test]
     fn whatever_is_accepted_loads_or_does_not_fit(
         paddr in prop::sample::select(vec![0x1_0000, 0x20_0000, MEMORY - 0x1000, MEMORY, layout::PCI_MMIO, 1 << 32, 1 << 52]),

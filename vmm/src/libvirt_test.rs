@@ -12,7 +12,7 @@ const DOMAIN: &str = include_str!("../../resources/cpu/domain.xml");
 const HOST_PASSTHROUGH: &str = include_str!("../../resources/cpu/host-passthrough.xml");
 const NO_NESTING: &str = include_str!("../../resources/cpu/no-nesting.xml");
 
-/// What `virsh domcapabilities` of libvirt 12 has in `<mode name='host-model'>` for a Zen 5 host, in a `<cpu>` as its manual says.
+/// The `<mode name='host-model'>` of libvirt 12's `virsh domcapabilities` for a Zen 5 host, in a `<cpu>` as its manual describes.
 const HOST_MODEL: &str = "<cpu mode='custom' match='exact'>
       <model fallback='forbid'>EPYC-Turin</model>
       <vendor>AMD</vendor>
@@ -140,7 +140,7 @@ fn the_model_that_libvirt_saw_in_a_host_is_read() {
     assert!(spec.settings.contains(&setting("pcid", Want::Off)));
 }
 
-/// What libvirt's QEMU driver fills in: the default of the `pc` and `q35` machines, checked by nobody, as it may not run whole anywhere.
+/// The defaults of libvirt's QEMU driver for the `pc` and `q35` machines, without a check, as it may not run completely anywhere.
 #[test]
 fn an_element_that_describes_no_cpu_gives_qemus_default_one() {
     let default = CpuSpec { model: named("qemu64"), policy: Policy::Check, ..CpuSpec::default() };

@@ -145,7 +145,7 @@ impl Link {
         self.stdout.clone()
     }
 
-    /// Has the main thread serve `source` from now on.
+    /// Makes the main thread serve `source` from now on.
     pub(crate) fn serve(&self, source: impl Source + Send + 'static) {
         self.waits.set(self.waits.get() || source.waits_for_peer());
         self.ask(Request::Serve(Box::new(source)));

@@ -52,7 +52,7 @@ fn a_reset_waits_a_minute_for_its_devices_and_the_end_two_seconds() {
 #[derive(Debug, Clone)]
 struct Slow(Arc<Mutex<Held>>, Arc<AtomicBool>);
 
-/// What a write tells, and what it waits for.
+/// The signal that a write has started, and the permission it waits for.
 #[derive(Debug)]
 struct Held {
     is_in: SyncSender<()>,

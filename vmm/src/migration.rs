@@ -49,7 +49,7 @@ const MAGIC: &[u8] = b"nvmm migration\n";
 /// The version of the messages. It changes whenever an older nvmm would not understand a newer one's.
 const FORMAT: u32 = 1;
 
-/// How a machine that was stopped to be moved has to continue.
+/// The way to continue a machine that was stopped to be moved.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stopped {

@@ -125,7 +125,7 @@ fn what_is_nobodys_is_written_over() {
     assert!(matches!(none, OutputError::Open { .. }));
 }
 
-/// Whoever uses it, be it only to read.
+/// A disk in use is refused, even if it is only read.
 #[test]
 fn a_disk_of_somebody_else_is_not_written_over() {
     let folder = Folder::new();

@@ -6,7 +6,7 @@ fn topology(smp: Smp) -> [u32; 4] {
     ["sockets", "dies", "cores", "threads"].map(|name| json[name].as_u64().unwrap().try_into().unwrap())
 }
 
-/// What QEMU 7.2 was found to make of the same numbers, by `query-hotpluggable-cpus`.
+/// The results of QEMU 7.2 for the same numbers, from `query-hotpluggable-cpus`.
 #[test]
 fn missing_numbers_follow_qemus_rules() {
     let none = Smp::default();

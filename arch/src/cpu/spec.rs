@@ -30,7 +30,7 @@ pub struct CpuSpec {
     pub physical_bits: PhysicalBits,
     /// The maker that the host's CPU has to have.
     pub vendor: Option<Vendor>,
-    /// How far the CPU may differ from the one described.
+    /// The allowed differences between the CPU and the description.
     pub matching: Match,
     /// The CPU's identity, and the number of its leaves.
     pub identity: Identity,
@@ -146,7 +146,7 @@ pub enum PhysicalBits {
     Fixed(u32),
 }
 
-/// How far the CPU may differ from the one described; libvirt's `match`.
+/// The allowed differences between the CPU and the description; libvirt's `match`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Match {
     /// Exactly the described features.

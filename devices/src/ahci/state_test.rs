@@ -79,7 +79,7 @@ fn resume(driver: &Driver) {
     driver.ahci.ports().iter().for_each(|port| lock(port).resume().unwrap());
 }
 
-/// Has a new controller with `drives` take up all of `first`, which is paused, and its memory.
+/// Makes a new controller with `drives` take over the state of `first`, which is paused, and its memory.
 fn moved(first: &Driver, drives: Vec<Drive>) -> Driver {
     let mut second = Driver::unstarted(drives);
     second.write(0, &first.read(0, usize::try_from(MEMORY).unwrap()));

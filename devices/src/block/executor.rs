@@ -169,7 +169,7 @@ impl Executor {
         Ok(data.len())
     }
 
-    /// Has `transfer` move `data` from or to `offset`, a part at a time, until the device is reset.
+    /// Makes `transfer` move `data` from or to `offset`, a part at a time, until the device is reset.
     fn by_slices(
         &self,
         kind: RequestKind,

@@ -88,7 +88,7 @@ fn the_greatest_of_everything() {
 }
 
 proptest! {
-    /// Whoever waits as told gets the rate, no less and no more, whatever the requests are.
+    /// A caller that waits as told gets the rate, no less and no more, whatever the requests are.
     #[test]
     fn the_rate_is_held(
         iops in 1..=1_000_000_u64,

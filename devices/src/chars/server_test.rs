@@ -173,7 +173,7 @@ fn silent_peers_keep_no_place_while_the_guest_reads_nothing() {
     }
 }
 
-/// What a peer sent fits exactly, so that nothing of it waits with the socket.
+/// The peer's input fits exactly, so that none of it waits in the socket.
 #[test]
 fn a_peer_whose_input_was_read_keeps_no_place() {
     let mut port = tcp();

@@ -285,7 +285,7 @@ fn short_files() {
 }
 
 proptest! {
-    /// Whatever the bytes are, there is an answer.
+    /// Any bytes must give an answer.
     #[test]
     fn any_bytes_are_no_panic(
         changes in prop::collection::vec((0_usize..160, any::<u8>()), 1..12),

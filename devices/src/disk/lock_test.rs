@@ -26,7 +26,7 @@ fn closing_unlocks() {
     }
 }
 
-/// Also while it stays open, as in a child that was forked and has not called execve yet.
+/// Even while the file stays open, as in a child that was forked and has not called execve yet.
 #[test]
 fn one_that_was_refused_has_no_lock() {
     let path = tempfile::NamedTempFile::new().unwrap();

@@ -34,7 +34,7 @@ fn reads_what_qemu_img_reads() {
     }
 }
 
-/// Of 1, 2 and 8 images, in folders below, over raw and over qcow2, with bases that are shorter.
+/// Chains of 1, 2 and 8 images, in folders below, over raw and over qcow2, with bases that are shorter.
 #[test]
 fn reads_chains() {
     let Some(images) = Images::new() else { return };
@@ -146,7 +146,7 @@ fn writes_what_qemu_img_reads() {
     }
 }
 
-/// Once a flush has returned, the file has it all, whatever becomes of the process.
+/// Once a flush has returned, the file has all data, even if the process is killed.
 #[test]
 fn a_flush_leaves_nothing_behind() {
     let Some(images) = Images::new() else { return };
@@ -442,7 +442,7 @@ fn thousands_of_buffers() {
     assert!(parts.concat() == wanted);
 }
 
-/// Whatever the tables say, there is an answer, and no other file is touched.
+/// Any tables must give an answer, and no other file is accessed.
 #[test]
 fn any_tables_end_in_an_answer() {
     let Some(images) = Images::new() else { return };

@@ -27,7 +27,7 @@ pub(super) fn pass(command: &mut Command, descriptor: OwnedFd) -> RawFd {
     number
 }
 
-/// Has exec close all but the standard descriptors. Linux before 5.11 can't do that, and leaves them open.
+/// Makes exec close all but the standard descriptors. Linux before 5.11 can't do that, and leaves them open.
 fn close_others() {
     let (first, last, flags): (c_uint, c_uint, c_uint) = (3, c_uint::MAX, CLOSE_RANGE_CLOEXEC);
     // SAFETY: it closes nothing now. At exec, when it does, nothing in this process uses the descriptors any more.

@@ -207,7 +207,7 @@ fn passt_ends_with_a_process_that_was_killed() {
     });
 }
 
-/// Whatever it said before is no reason, and it is no zombie.
+/// The earlier output is not the reason, and the process is no zombie.
 fn passt_is_heard_to_end(passt: &Passt, signal: Signal, how: &str) {
     let child = passt.port.process.id();
     passt.check().unwrap();

@@ -74,7 +74,7 @@ impl Tap {
         Self { mtu, ..self }
     }
 
-    /// Has the kernel serve the queues of devices (vhost-net).
+    /// Makes the kernel serve the queues of devices (vhost-net).
     ///
     /// # Errors
     ///

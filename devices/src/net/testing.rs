@@ -32,7 +32,7 @@ pub(crate) fn in_namespace<F: FnOnce()>(test: F) {
     run(again(Command::new("unshare").arg(unshare), name));
 }
 
-/// Has `command` run the test `name` as one in a namespace of its own, which it remains in.
+/// Makes `command` run only the test `name`, marked as inside of the namespace.
 pub(crate) fn again<'a>(command: &'a mut Command, name: &str) -> &'a mut Command {
     command.arg(env::current_exe().unwrap()).args([name, "--exact", "--nocapture"]).env(INSIDE, name)
 }

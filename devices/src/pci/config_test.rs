@@ -4,7 +4,7 @@ use super::*;
 
 const BAR_ADDRESS: u32 = 0xc001_0000;
 const BAR_LEN: u32 = 0x8000;
-/// Where the 64-bit BAR of [`wide`] is, its size, and where its I/O BAR is.
+/// The address of the 64-bit BAR of [`wide`], its size, and the address of its I/O BAR.
 const WIDE: u64 = 0x12_0000_0000;
 const WIDE_LEN: u64 = 1 << 33;
 const IO: u32 = 0xc100;

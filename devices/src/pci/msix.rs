@@ -289,7 +289,7 @@ impl MsixVectors {
         }
     }
 
-    /// Has writes to `event` send a vector's message while the vector is unmasked and enabled, without any of nvmm's threads. At other
+    /// Makes writes to `event` send a vector's message while the vector is unmasked and enabled, without any of nvmm's threads. At other
     /// times, writes stay in `event`, and the waiting thread calls [`MsixVectors::signal`] for them. The same holds for a vector that the
     /// kernel can't send.
     pub fn attach(&self, vector: u16, event: &Arc<EventFd>) {

@@ -232,7 +232,7 @@ fn event() -> Arc<EventFd> {
     Arc::new(EventFd::new(EFD_NONBLOCK).unwrap())
 }
 
-/// What the kernel sends by itself is never masked or disabled.
+/// Vectors that the kernel sends itself are never masked or disabled.
 #[test]
 fn events_are_attached_while_their_vector_is_open() {
     let (mut msix, fakes) = new(2);

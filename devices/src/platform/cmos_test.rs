@@ -291,7 +291,7 @@ fn memory_sizes_are_where_firmware_looks() {
 }
 
 proptest! {
-    /// Where UIP is clear, a reader has 244 µs.
+    /// A reader has 244 µs while UIP is clear.
     #[test]
     fn no_time_is_torn(nanoseconds in 0..3_000_000_000_u64, takes in 0..=244_000_u64) {
         let mut pc = Pc::new();
@@ -303,7 +303,7 @@ proptest! {
         }
     }
 
-    /// Whatever a guest does, the line and the timer follow from the registers.
+    /// For any actions of a guest, the line and the timer follow from the registers.
     #[test]
     fn nothing_that_a_guest_does_is_too_much(
         accesses in prop::collection::vec((0_u8..0x40, any::<u8>(), any::<bool>(), 0..3_000_000_000_u64, any::<bool>()), 0..60),

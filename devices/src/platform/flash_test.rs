@@ -29,7 +29,7 @@ fn chip() -> (Flash, Arc<FakeStore>, Vec<u8>) {
     (Flash::new(Arc::new(Rom::new(&contents).unwrap()), store.clone()), store, contents)
 }
 
-/// What the guest sees: by the mapping where there is one, else by the registers. Both must be the same then.
+/// The guest's view: by the mapping if there is one, else by the registers. Both must then be equal.
 fn read(flash: &mut Flash, offset: usize, len: usize) -> Vec<u8> {
     let mut data = vec![0x55; len];
     flash.read(offset as u64, &mut data);

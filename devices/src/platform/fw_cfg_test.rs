@@ -59,7 +59,7 @@ impl Guest {
         assert_eq!(self.device.write(8, &rest), Effect::None);
     }
 
-    /// Has the device do what a descriptor at `at` says, and returns the control field that it leaves there.
+    /// Makes the device execute the descriptor at `at`, and returns the control field that it leaves there.
     fn dma_at(&mut self, at: u64, control: u32, len: u32, address: u64) -> u32 {
         let access = DmaAccess { control: control.into(), len: len.into(), address: address.into() };
         self.memory.write_slice(access.as_bytes(), GuestAddress(at)).unwrap();

@@ -171,7 +171,7 @@ fn the_divisor_is_no_data_and_no_enable_register() {
 }
 
 proptest! {
-    /// Whatever a driver does, IIR shows data as long as LSR does and IER asks for it, and nothing that comes is lost.
+    /// For any actions of a driver, IIR shows data as long as LSR does and IER enables it, and no received byte is lost.
     #[test]
     fn a_driver_by_interrupts_gets_everything(
         texts in prop::collection::vec((1..200_usize, 1..100_usize, any::<bool>()), 1..20),

@@ -43,7 +43,7 @@ pub(crate) fn saved(device: &impl SaveState) -> Value {
     device.save_state().unwrap().state
 }
 
-/// Has a device take up a state of its version. An error is in words.
+/// Makes a device load a state of its version. An error is returned as text.
 pub(crate) fn load<D: Stateful>(device: &mut D, state: &Value) -> Result<(), String> {
     let state = DeviceState { version: D::VERSION, state: state.clone() };
     device.load_state(&state).map_err(|error| match &error {
@@ -52,7 +52,7 @@ pub(crate) fn load<D: Stateful>(device: &mut D, state: &Value) -> Result<(), Str
     })
 }
 
-/// Has `to` take up the state of `from`, by way of a file's text.
+/// Makes `to` load the state of `from`, through a file's text.
 pub(crate) fn carry_over(from: &impl SaveState, to: &mut impl SaveState) -> DeviceState {
     let saved = from.save_state().unwrap();
     let text = serde_json::to_string(&saved).unwrap();

@@ -59,7 +59,7 @@ impl Guest {
         assert_eq!(self.machine.request(0, &[(NUMBERS, u32::try_from(numbers.len()).unwrap(), 0)]), 0);
     }
 
-    /// What the host took since this was last asked, as guest-physical addresses.
+    /// The guest-physical addresses that the host took since the last call.
     fn taken(&self) -> Vec<(u64, usize)> {
         let memory = &self.machine.drivers[0].memory;
         let regions: Vec<_> = [0, SEAM]
@@ -179,7 +179,7 @@ fn a_huge_list_does_not_hold_up_a_reset() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever the rings hold, each chain is answered or the device needs a reset, and only guest memory is given away.
+    /// For any rings, each chain is answered or the device needs a reset, and only guest memory is given away.
     #[test]
     fn hostile_chains(
         queue in 0..3_u16,

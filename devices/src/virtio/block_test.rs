@@ -28,7 +28,7 @@ use crate::{
 
 const QUEUE_SIZE: u16 = 256;
 
-/// Where the field is in the configuration.
+/// The offset of the field in the configuration.
 pub(super) const WRITEBACK: u64 = 32;
 
 pub(super) const HEADER: u64 = FREE;
@@ -131,7 +131,7 @@ impl Machine {
     }
 }
 
-/// What the driver switches before it starts the device still holds once it is started.
+/// A setting that the driver changes before it starts the device still holds afterwards.
 #[test]
 fn queues_follow_the_write_cache() {
     let disk = Arc::new(TestDisk::new(64));
@@ -289,7 +289,7 @@ fn starts_and_stops() {
     }
 }
 
-/// What is available before the device is activated is served without a kick.
+/// Chains that are available before the device is activated are served without a kick.
 #[test]
 fn serves_what_was_there_before() {
     for disk in disks() {
@@ -437,7 +437,7 @@ fn the_engines_are_alike() {
     }
 }
 
-/// What the limits hold back is served in time, and doesn't keep a reset from happening.
+/// Requests that the limits hold back are served in time, and don't prevent a reset.
 #[test]
 fn limits_are_held() {
     for disk in disks() {

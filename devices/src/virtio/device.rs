@@ -36,7 +36,7 @@ pub trait Notify: Send + Sync + Debug {
     /// Notifies the driver that the device-specific configuration has changed.
     fn config_changed(&self);
 
-    /// Has writes to `event` send the interrupt of `queue` without any of nvmm's threads, as far as the transport can do that: the kernel
+    /// Makes writes to `event` send the interrupt of `queue` without any of nvmm's threads, as far as the transport can do that: the kernel
     /// consumes such a write. Other writes stay in `event`, as while the interrupt is masked, and the device calls [`Notify::used`] for
     /// them. This lasts until [`Notify::detach`].
     fn attach(&self, _queue: u16, _event: &Arc<EventFd>) {}

@@ -260,7 +260,7 @@ fn buffers_and_rings_that_make_no_sense_need_a_reset() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever the rings hold, the worker ends when it is told to.
+    /// For any rings, the worker ends when it is told to.
     #[test]
     fn hostile_chains(
         table in any_table(64),

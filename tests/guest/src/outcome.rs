@@ -98,7 +98,7 @@ impl Outcome {
         Self { name: name.to_owned(), failure: result.err().map(|error| format!("{error:#}")) }
     }
 
-    /// As a line.
+    /// The outcome as a line.
     pub(crate) fn to_line(&self) -> String {
         format!("{PREFIX}{}", serde_json::json!(self))
     }

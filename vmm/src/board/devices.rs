@@ -63,7 +63,7 @@ pub trait HostSide: Debug + Send + Sync {
         Ok(())
     }
 
-    /// Has the guest announce itself on a network device. It is not notified yet.
+    /// Makes the guest announce itself on a network device. It is not notified yet.
     fn announce(&self) {}
 
     /// Gives a disk's file this size. The guest is not notified yet.
@@ -285,7 +285,7 @@ impl Devices {
         self.change_network(name, |host| host.set_link(up))
     }
 
-    /// Has the guest announce itself on the network devices with these names, or on all.
+    /// Makes the guest announce itself on the network devices with these names, or on all.
     ///
     /// # Errors
     ///

@@ -131,7 +131,7 @@ impl Machine {
     }
 }
 
-/// As a file has them.
+/// The states in the form of a file.
 fn by_text(states: &DeviceStates) -> DeviceStates {
     serde_json::from_str(&serde_json::to_string(states).unwrap()).unwrap()
 }

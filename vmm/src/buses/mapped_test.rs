@@ -134,7 +134,7 @@ impl Machine {
         slots
     }
 
-    /// What KVM was asked since the last time.
+    /// The requests to KVM since the last call.
     fn calls(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.kvm.state.lock().unwrap().calls)
     }

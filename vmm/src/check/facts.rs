@@ -58,7 +58,7 @@ pub struct Cpu {
     pub model: String,
     /// CPUID's vendor, as in `GenuineIntel`.
     pub vendor: String,
-    /// Those flags of /proc/cpuinfo that are about virtualization.
+    /// The flags of /proc/cpuinfo about virtualization.
     pub flags: BTreeSet<String>,
     /// `CPUID.01H:ECX[5]`, which may differ from the kernel's flag.
     pub vmx: bool,

@@ -93,7 +93,7 @@ fn profile(host: &Host) -> anyhow::Result<CpuProfile> {
     Ok(CpuProfile::resolve(&host.cpu, &CpuSpec::default(), &Topology::flat(1)?)?)
 }
 
-/// Has a guest with this CPU try it, whether it should work or not.
+/// Runs a guest with this CPU that tries it, whether it should work or not.
 fn try_it(host: &Host, profile: &CpuProfile, kind: Virtualization) -> anyhow::Result<Proof> {
     // Dropped last, as KVM maps it.
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), code::MEMORY)]).context("guest memory")?;

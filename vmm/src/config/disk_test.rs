@@ -199,7 +199,7 @@ fn any_number_of_disks_is_checked() {
     assert!(check_several(&disks, &given, &[]).unwrap_err().to_string().starts_with("--disk 0.img: "));
 }
 
-/// As in QEMU's words, a comma is doubled. All else is the file's name as it is.
+/// A comma is doubled, as in QEMU's options. Everything else is the file's name, unchanged.
 #[test]
 fn names_of_files_can_be_anything() {
     for (given, path) in [

@@ -48,7 +48,7 @@ pub(super) struct Explanation {
     on_kvm: &'static str,
 }
 
-/// Whether a host has it.
+/// A host's support of the feature.
 #[derive(Debug, Serialize)]
 struct Host {
     brand: String,
@@ -146,7 +146,7 @@ impl Host {
     }
 }
 
-/// What becomes of a feature in every model on KVM.
+/// The result for a feature in every model on KVM.
 fn on_kvm(id: FeatureId) -> &'static str {
     if id.name() == "vmx" {
         "no model has it by itself: MODEL,+vmx, or --nested on"

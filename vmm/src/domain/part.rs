@@ -12,7 +12,7 @@ const MOST_SHOWN: usize = 80;
 const UNKNOWN_ELEMENT: &str = "nvmm knows no such element; take it out";
 const UNKNOWN_ATTRIBUTE: &str = "nvmm knows no such attribute; take it out";
 
-/// What to report about an element or attribute for which nvmm does nothing.
+/// The report about an element or attribute for which nvmm does nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rule {
     /// Information: it changes nothing.

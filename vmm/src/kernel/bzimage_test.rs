@@ -95,7 +95,7 @@ fn the_header_limits_the_initramfs() {
 }
 
 proptest! {
-    /// Whatever the header says: no panic, and what is accepted is in the file.
+    /// Any header must be handled without a panic, and an accepted kernel must be within the file.
     #[test]
     fn mutated_headers_are_refused_or_right(
         changes in prop::collection::vec((0x1f1_usize..0x270, any::<u8>()), 1..8),

@@ -161,7 +161,7 @@ fn truncated_files_are_named_so_at_every_length() {
 }
 
 proptest! {
-    /// Whatever the headers say: no panic, and what is accepted holds.
+    /// Any headers must be handled without a panic, and the accepted values must hold.
     #[test]
     fn mutated_headers_are_refused_or_right(
         wide in any::<bool>(),

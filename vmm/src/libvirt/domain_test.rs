@@ -10,7 +10,7 @@ fn domain(inside: &str) -> CpuElement {
     parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// What is warned of, without the column.
+/// The warnings, without their columns.
 fn ignored(inside: &str) -> Vec<String> {
     let ignored = domain(inside).ignored;
     ignored.iter().map(|ignored| ignored.problem.to_string()).collect()

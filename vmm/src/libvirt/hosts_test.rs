@@ -44,7 +44,7 @@ fn without(mut host: HostCpu, name: &str) -> HostCpu {
     host
 }
 
-/// What libvirt does with each of these on a Cascade Lake, on the same without one of Haswell's features, and on a Milan: `Ok` with
+/// libvirt's result for each of these on a Cascade Lake, on the same without one of Haswell's features, and on a Milan: `Ok` with
 /// what is said to be missing, or `Err`.
 #[test]
 fn a_cpu_starts_where_libvirt_starts_it() {

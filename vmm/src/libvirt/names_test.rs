@@ -94,7 +94,7 @@ control:490 2=vmx-entry-noload-debugctl 9=vmx-entry-ia32e-mode 13=vmx-entry-load
 msr:491 0=vmx-eptp-switching
 ";
 
-/// Those that nvmm has not, and why.
+/// The names that nvmm doesn't support, with the reason.
 const ABSENT_FEATURES: [(&str, &str); 10] = [
     ("osxsave", "the guest sets it, by CR4.OSXSAVE"),
     ("ospke", "the guest sets it, by CR4.PKE"),
@@ -122,7 +122,7 @@ YongFeng:3 athlon:1 core2duo:1 coreduo:1 cpu64-rhel5 cpu64-rhel6 kvm32:1 kvm64:1
 pentium2:1 pentium3:1 pentiumpro phenom:1 qemu32:1 qemu64:1
 ";
 
-/// Those that nvmm has not, and why.
+/// The names that nvmm doesn't support, with the reason.
 const ABSENT_MODELS: [(&str, &str); 4] = [
     ("Icelake-Client", "QEMU took it out in 7.1: no such CPU was sold"),
     ("Icelake-Client-noTSX", "Icelake-Client"),

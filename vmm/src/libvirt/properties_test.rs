@@ -4,7 +4,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
 
-/// What XML and this element are made of.
+/// The parts of XML and of this element.
 const VOCABULARY: &str = "<cpu <model <vendor <topology <feature <cache <maxphysaddr <numa <domain > /> </cpu> </model> </domain> \
     mode= match= check= policy= name= level= bits= limit= sockets= cores= threads= fallback= 'custom' 'host-model' \
     'maximum' 'require' 'vmx' '3' 'emulate' 'forbid' '99999999999' qemu64 &amp; &#x0; <![CDATA[ ]]> é 🦀";

@@ -79,7 +79,7 @@ impl Machine {
         origin.manifest(&self.cpu, None, &[], layout)?.to_bytes()
     }
 
-    /// Has KVM and nvmm's threads record writes to memory.
+    /// Makes KVM and nvmm's threads record writes to memory.
     fn log_writes(&self) -> Result<()> {
         self.memory.written().switch_on(self.map.end());
         Ok(vm::log_writes(&self.vm, &self.memory, true)?)

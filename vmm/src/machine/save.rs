@@ -195,7 +195,8 @@ impl Machine {
         Ok(State { kvm, devices })
     }
 
-    /// Has the devices finish their requests. They still run in a machine that is stopped before its first instruction, or by the debugger.
+    /// Makes the devices finish their requests. They still run in a machine that is stopped before its first instruction, or by the
+    /// debugger.
     fn rest(&mut self) -> Result<()> {
         self.pauses.stop_devices();
         let asked = Instant::now();

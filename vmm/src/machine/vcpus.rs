@@ -29,7 +29,7 @@ use crate::{
 pub(super) struct Vcpus {
     /// The stopped vCPUs by number.
     stopped: Vec<Vcpu>,
-    /// Those that don't run with the others, because of the debugger.
+    /// The vCPUs that don't run with the others, because of the debugger.
     held: BTreeSet<u32>,
     running: Vec<JoinHandle<Vcpu>>,
 }

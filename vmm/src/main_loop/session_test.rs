@@ -17,7 +17,7 @@ use crate::link::{self, Event, Inbox, Link};
 
 const GRACE: Duration = Duration::from_secs(60);
 
-/// What is told of a machine of which the main thread serves nothing.
+/// The notice about a machine of which the main thread serves nothing.
 const RUNS: &str = "Runs(Attached { uarts: [], wakers: [] })";
 
 /// Writes down what all sources are told.
@@ -36,7 +36,7 @@ impl Source for Ear {
     }
 }
 
-/// Has an exit status of its own for a machine that ended with 0.
+/// A source that replaces the exit status of a machine that ended with 0.
 #[derive(Debug)]
 struct Judge;
 

@@ -128,7 +128,7 @@ impl Incoming {
 }
 
 impl Peer {
-    /// Has the other side give the machine away, which runs here from then on.
+    /// Makes the other side give up the machine, which runs here from then on.
     ///
     /// # Errors
     ///

@@ -21,7 +21,7 @@ pub(crate) struct Ready {
     pub(super) lifeline: Option<OwnedFd>,
 }
 
-/// What has become of a machine that was given to the other side.
+/// The result of handing a machine over to the other side.
 #[derive(Debug)]
 pub(crate) enum Fate {
     /// It runs there.

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What of a bzImage tells its release.
+/// The part of a bzImage with its release.
 fn bzimage(version: &[u8]) -> Vec<u8> {
     let mut image = vec![0; 0x400];
     image[0x202..0x206].copy_from_slice(b"HdrS");

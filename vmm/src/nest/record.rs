@@ -180,7 +180,7 @@ pub struct DiskRecord {
 pub struct CheckRecord {
     /// nvmm can run guests.
     pub kvm: Option<bool>,
-    /// These can run guests of their own, by the proof.
+    /// The levels that can run guests of their own, by the proof.
     pub nested: Option<bool>,
     /// The ids of its warnings.
     pub warnings: Vec<String>,

@@ -55,7 +55,7 @@ fn what_is_no_report_is_text_of_the_console_it_came_from() {
     assert_eq!(text, "\u{fffd}\u{fffd}");
 }
 
-/// What level 2's console of three levels says.
+/// The console of level 2 of three levels.
 fn of_level_2(text: &str) -> Line {
     Line::parse(text.as_bytes(), 2, 3)
 }

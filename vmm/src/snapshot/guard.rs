@@ -24,7 +24,7 @@ use super::manifest::{CpuRecord, Manifest};
 pub(super) enum Mobility {
     /// Only those with the same processor.
     SameProcessor,
-    /// Those that have all features of the CPU.
+    /// Hosts that have all features of the CPU.
     Features,
 }
 

@@ -159,7 +159,7 @@ fn a_fresh_identity_has_another_uuid_and_the_addresses_that_follow_from_it() {
     );
 }
 
-/// Whoever adds an option decides what a snapshot does with it.
+/// A new option must be added to one of the three kinds.
 #[test]
 fn every_option_is_of_one_kind() {
     // The guest knows them.

@@ -10,7 +10,7 @@ fn header(flags: u16, format: u16, first: u64) -> Vec<u8> {
     bytes
 }
 
-/// What a KVM without nested virtualization may leave out.
+/// The parts that a KVM without nested virtualization may leave out.
 #[test]
 fn only_a_header_that_tells_of_nothing_is_idle() {
     assert_eq!(NESTED_HEADER, 128);

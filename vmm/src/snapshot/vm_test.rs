@@ -102,7 +102,7 @@ impl Machine {
     }
 }
 
-/// Where CPUID leaf 0xD has the features of XCR0, and in each subleaf a component's bytes and their place.
+/// The CPUID leaf with the features of XCR0, and in each subleaf the size and the offset of a component.
 const XSAVE_LEAF: u32 = 0xd;
 /// XCR0's first two bits, which have no place of their own, and what XSAVE's header begins with.
 const LEGACY_COMPONENTS: u64 = 0b11;

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Has a viewer give `answers`, byte by byte, and returns what it is told.
+/// Sends a viewer's `answers`, byte by byte, and returns the server's output.
 fn told(password: Option<&Password>, answers: &[&[u8]]) -> (Vec<u8>, Result<bool, String>) {
     let mut output = Vec::new();
     let mut handshake = Handshake::new(&mut output);

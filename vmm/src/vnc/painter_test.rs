@@ -23,7 +23,7 @@ impl Pair {
         Self { screen, painter, viewer }
     }
 
-    /// Has the viewer take an update, which may be of two messages.
+    /// Makes the viewer take an update, which may consist of two messages.
     fn paint(&mut self, request: Request) -> Vec<Vec<Told>> {
         let mut bytes = Vec::new();
         let painted = self.painter.paint(&self.screen, request, &mut bytes).unwrap();

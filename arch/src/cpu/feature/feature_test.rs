@@ -165,7 +165,7 @@ const LINUX: [(&str, &str); 72] = [
     ("avx10-512", "avx10"),
     ("intel-pt-lip", "intel-pt"),
 ];
-/// Those of them that have no name here: KVM offers them to no guest.
+/// The ones that have no name here, as KVM offers them to no guest.
 const UNNAMED: [&str; 8] = [
     "cqm-occup-llc",
     "cqm-mbm-total",

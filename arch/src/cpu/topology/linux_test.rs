@@ -232,7 +232,7 @@ impl Groups {
         self.0.insert((kind, found, asked));
     }
 
-    /// As many were found as were asked for, each in the place of one.
+    /// Checks that the found groups correspond one to one to the requested ones.
     fn check(&self, what: &str) {
         let found: BTreeSet<_> = self.0.iter().map(|(kind, found, _)| (kind, found)).collect();
         // A cache's level and type are not for the topology to change.

@@ -49,7 +49,7 @@ struct History {
 }
 
 impl History {
-    /// Lets a guest do this and that to a disk that holds `twin`.
+    /// Performs a guest's operations on a disk that holds `twin`.
     fn of(images: &Images, name: &str, twin: &mut [u8], random: &mut TestRng, rounds: usize) -> Self {
         let disk = images.open(name, &Qcow2Options::default());
         let log = &disk.top.order.as_ref().unwrap().log;

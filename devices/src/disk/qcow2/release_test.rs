@@ -46,7 +46,7 @@ fn zeros(disk: &dyn Disk) -> u64 {
     zeros
 }
 
-/// As a guest does with discard=on: files come and go. Of images of each version, over others and alone.
+/// Creates and removes files, as a guest does with discard=on, on images of each version, with backing files and without.
 #[test]
 fn space_comes_back() {
     let Some(images) = Images::new() else { return };

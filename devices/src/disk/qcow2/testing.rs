@@ -139,7 +139,7 @@ impl Log {
         *self.events.lock().unwrap() = Some(Vec::new());
     }
 
-    /// Has `count` writes fail after the next `after`.
+    /// Makes `count` writes fail after the next `after`.
     pub(super) fn fail(&self, after: usize, count: usize) {
         *self.failures.lock().unwrap() = (after, count);
     }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// As VMware Workstation writes it, with the ends of lines of Windows.
+/// A descriptor as VMware Workstation writes it, with Windows line endings.
 const CHILD: &str = "# Disk DescriptorFile\r\nversion=1\r\nencoding=\"windows-1252\"\r\nCID=FFFFFFFE\r\n\
     parentCID=1b2c3d4e\r\nisNativeSnapshot=\"no\"\r\ncreateType=\"twoGbMaxExtentSparse\"\r\n\
     parentFileNameHint=\"Base disk.vmdk\"\r\n# Extent description\r\n\
@@ -34,7 +34,7 @@ fn a_child_in_pieces() {
     assert_eq!(Descriptor::parse(shouted.as_bytes()).unwrap(), expected);
 }
 
-/// As qemu-img reads them.
+/// Values as qemu-img reads them.
 #[test]
 fn what_is_not_there_and_what_says_nothing() {
     let parse = |text: &str| Descriptor::parse(text.as_bytes()).unwrap();

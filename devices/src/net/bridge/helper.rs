@@ -28,7 +28,7 @@ const PLACES: [&str; 6] = [
     "/run/wrappers/bin/qemu-bridge-helper",
 ];
 
-/// Has the helper at `path`, or the installed one, make a tap on `bridge`.
+/// Makes the helper at `path`, or the installed one, create a tap on `bridge`.
 pub(super) fn open(path: Option<&Path>, bridge: InterfaceName, queues: u16) -> Result<OwnedFd, BridgeError> {
     let installed = || PLACES.iter().map(PathBuf::from).find(|path| path.exists());
     let path = path.map(Path::to_path_buf).or_else(installed);

@@ -47,7 +47,7 @@ pub(super) struct Config {
     max_discard_seg: U32,
     /// In sectors of 512 bytes.
     discard_sector_alignment: U32,
-    /// As for discards.
+    /// The same as for discards.
     max_write_zeroes_sectors: U32,
     max_write_zeroes_seg: U32,
     write_zeroes_may_unmap: u8,

@@ -8,7 +8,7 @@ use crate::{
     disk::BlockSize,
 };
 
-/// Where the field is.
+/// The offset of the field.
 const WRITEBACK: u64 = 32;
 
 /// Reads `N` bytes of the configuration.

@@ -75,7 +75,7 @@ pub(super) struct Answer<'m> {
     fills: bool,
 }
 
-/// What was negotiated with the driver, and its limits.
+/// The negotiated features, and the limits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
     pub(super) features: u64,

@@ -23,7 +23,7 @@ use crate::{
 const OK: u8 = 0;
 const IOERR: u8 = 1;
 const UNSUPP: u8 = 2;
-/// What the driver finds where the device has written nothing.
+/// The value that the driver finds where the device has written nothing.
 const UNTOUCHED: u8 = 0xcc;
 
 const SERIAL: &[u8; 20] = b"serial number 1\0\0\0\0\0";
@@ -66,7 +66,7 @@ impl Device {
     }
 }
 
-/// How a driver lays a request out.
+/// A driver's layout of a request.
 #[derive(Clone, Debug, Default)]
 struct Layout {
     /// Lengths of the pieces, for as long as there is more.
@@ -238,7 +238,7 @@ fn unsafe_is_never_stable() {
     }
 }
 
-/// What the kernel does follows the write cache just as well.
+/// The kernel's own transfers follow the write cache just as well.
 #[test]
 fn jobs_follow_the_write_cache() {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -272,7 +272,7 @@ fn jobs_follow_the_write_cache() {
     }
 }
 
-/// As a driver writes it.
+/// A request as a driver writes it.
 fn segment((sector, num_sectors, flags): (u64, u32, u32)) -> Vec<u8> {
     [&sector.to_le_bytes()[..], &num_sectors.to_le_bytes(), &flags.to_le_bytes()].concat()
 }
@@ -441,7 +441,7 @@ proptest! {
     // One in five is good enough to be served.
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
-    /// Whatever the rings and all of memory hold, a queue is served to its end or to an error.
+    /// For any rings and any memory, a queue is served to its end or to an error.
     #[test]
     fn hostile_drivers(
         table in any_table(16),

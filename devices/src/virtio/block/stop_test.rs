@@ -24,7 +24,7 @@ pub(super) fn start(disk: &Arc<SlowDisk>) -> Machine {
     machine
 }
 
-/// As large a request as the driver's memory and descriptors make: 250 buffers that all are the same MiB.
+/// The largest request that the driver's memory and descriptors allow: 250 buffers that all are the same MiB.
 pub(super) fn huge(flags: u16) -> Vec<(u64, u32, u16)> {
     vec![(DATA, 1 << 20, flags); 250]
 }
@@ -119,7 +119,7 @@ fn a_huge_request_is_done_in_slices() {
     assert_eq!(disk.state().calls, slices);
 }
 
-/// Whoever does it, each byte is where it belongs.
+/// With any engine, each byte is where it belongs.
 #[test]
 fn slices_make_the_whole() {
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -318,7 +318,7 @@ fn settings_live_through_a_pause_and_are_checked() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever the command, there is an answer, and the state is one that can be loaded.
+    /// Any command gets an answer, and leaves a state that can be loaded.
     #[test]
     fn any_command_is_answered(
         commands in prop::collection::vec((0_u8..7, 0_u8..7, prop::collection::vec(any::<u8>(), 0..40)), 1..20),

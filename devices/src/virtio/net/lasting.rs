@@ -48,7 +48,7 @@ impl Lasting {
         self.link.wanted.store(up, Ordering::Relaxed);
     }
 
-    /// Has the driver announce itself to the network, if it can, when the device is next measured.
+    /// Makes the driver announce itself to the network, if it can, when the device is next measured.
     pub fn announce(&self) {
         self.link.announce.store(true, Ordering::Relaxed);
     }

@@ -143,7 +143,7 @@ fn the_filter_finds_the_address_behind_either_header() {
     assert_eq!(received.unwrap(), mine);
 }
 
-/// As Linux did before it knew VIRTIO_NET_F_CTRL_MAC_ADDR.
+/// The way of Linux before it supported VIRTIO_NET_F_CTRL_MAC_ADDR.
 #[test]
 fn a_legacy_driver_writes_its_address() {
     let mut guest = legacy(0);

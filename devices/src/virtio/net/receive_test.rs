@@ -222,7 +222,7 @@ fn the_driver_hears_of_frames_when_it_wants_to() {
     assert_eq!(guest.totals().received.frames, 3, "it heard of none between");
 }
 
-/// Of frames that a pause finds under way, only one that waits for buffers is dropped, and counted.
+/// Of the frames in progress at a pause, only one that waits for buffers is dropped, and counted.
 #[test]
 fn pauses_lose_no_frame() {
     const FRAMES: u16 = 400;
@@ -344,7 +344,7 @@ fn frames_that_are_none_are_dropped() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whatever buffers and frames there are, each frame comes whole and in order, or is counted as dropped.
+    /// For any buffers and frames, each frame arrives whole and in order, or is counted as dropped.
     #[test]
     fn any_buffers_hold_frames(
         mergeable in any::<bool>(),

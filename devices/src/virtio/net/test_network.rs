@@ -77,7 +77,7 @@ impl TestPort {
         Self { device, peer: Mutex::new(Some(peer)), receives, sends, send_fails: zero() }
     }
 
-    /// Has the device receive `frame`, which includes its header. Returns false if too many are waiting.
+    /// Makes the device receive `frame`, which includes its header. Returns false if too many are waiting.
     pub(crate) fn try_put(&self, frame: &[u8]) -> bool {
         let peer = self.peer.lock().unwrap();
         match rustix::io::write(peer.as_ref().unwrap(), frame) {

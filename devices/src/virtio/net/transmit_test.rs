@@ -167,7 +167,7 @@ fn the_driver_hears_of_frames_that_are_gone_when_it_wants_to() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever the rings hold, each chain is given back or the device needs a reset.
+    /// For any rings, each chain is given back or the device needs a reset.
     #[test]
     fn hostile_chains(table in any_table(8), heads in prop::collection::vec(0..9_u16, 1..8)) {
         let mut guest = Guest::start(0);

@@ -1,4 +1,4 @@
-//! How a network device's worker waits.
+//! The waiting of a network device's worker.
 
 use std::{
     io,

@@ -39,7 +39,7 @@ const LEGACY_STATUS: u64 = 18;
 const LEGACY_ISR: u64 = 19;
 const LEGACY_CONFIG: u64 = 20;
 
-/// How the guest learns of used buffers.
+/// The ways in which the guest learns of used buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Interrupt {
     Intx,

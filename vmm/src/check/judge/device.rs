@@ -55,7 +55,7 @@ pub(super) fn withheld(facts: &Facts) -> bool {
     facts.container.is_some() && facts.device.errno == Some(libc::ENOENT) && !vendor_modules(facts).is_empty()
 }
 
-/// Those of kvm_intel and kvm_amd that are loaded or built in.
+/// The modules among kvm_intel and kvm_amd that are loaded or built in.
 fn vendor_modules(facts: &Facts) -> Vec<&'static str> {
     ["kvm_intel", "kvm_amd"].into_iter().filter(|module| facts.modules.contains_key(*module)).collect()
 }

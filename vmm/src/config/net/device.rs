@@ -23,7 +23,7 @@ pub struct NetConfig {
     pub mtu: Option<u16>,
     /// The number of its queue pairs.
     pub queues: u16,
-    /// Whether the kernel's vhost-net moves the frames.
+    /// Set if the kernel's vhost-net moves the frames.
     pub vhost: Vhost,
     /// Offer checksum and segmentation offloads.
     pub offload: bool,

@@ -87,7 +87,7 @@ impl Meter {
         }
     }
 
-    /// Has the machine print KVM's counters.
+    /// Makes the machine print KVM's counters.
     fn ask(&self) {
         // It fails only if the machine has ended, which it reports itself.
         if let Some(child) = i32::try_from(self.child).ok().and_then(Pid::from_raw) {

@@ -5,7 +5,7 @@ use super::*;
 
 type Names = &'static [&'static str];
 
-/// What the schema that CI systems go by has: element, those it stands in, attributes it must have and may have.
+/// The rules of the schema that CI systems use: element, the elements it may be in, its required and its optional attributes.
 const SCHEMA: [(&str, Names, Names, Names); 8] = [
     ("testsuites", &[], &[], &["name", "tests", "failures", "errors", "skipped", "time"]),
     ("testsuite", &["testsuites"], &["name", "tests"], &["failures", "errors", "skipped", "time"]),

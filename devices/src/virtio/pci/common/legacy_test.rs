@@ -19,7 +19,7 @@ const CONFIG_VECTOR: u64 = 20;
 const QUEUE_VECTOR: u64 = 22;
 
 const ANY_LAYOUT: u64 = 1 << 27;
-/// Those of the device that fit in 32 bits.
+/// The device's features that fit in 32 bits.
 const LEGACY_FEATURES: u64 = FEATURES & 0xffff_ffff | ANY_LAYOUT;
 
 fn status(guest: &mut Guest) -> u64 {
@@ -142,7 +142,7 @@ fn a_legacy_driver_brings_the_device_up() {
     guest.start();
 }
 
-/// As Linux before 3.18 reads the partition table.
+/// The way in which Linux before 3.18 reads the partition table.
 #[test]
 fn queues_are_served_before_driver_ok() {
     let mut guest = Guest::transitional();

@@ -29,7 +29,7 @@ fn busy() -> Guest {
     guest
 }
 
-/// What the driver can read.
+/// Everything that the driver can read.
 fn seen(guest: &mut Guest) -> Vec<u64> {
     let mut seen = Vec::new();
     for queue in 0..2 {
