@@ -32,11 +32,12 @@ const DATA: u32 = 0o644;
 pub(crate) const DOC: &str = "share/doc/nvmm";
 
 /// Files and folders of the repository, and their places.
-const FROM_REPOSITORY: [(&str, &str); 7] = [
+const FROM_REPOSITORY: [(&str, &str); 8] = [
     ("README.md", "share/doc/nvmm/README.md"),
     ("SECURITY.md", "share/doc/nvmm/SECURITY.md"),
     ("CONTRIBUTING.md", "share/doc/nvmm/CONTRIBUTING.md"),
     ("resources/manual", "share/doc/nvmm/manual"),
+    ("resources/ci", "share/doc/nvmm/ci"),
     ("resources/lab", "share/nvmm/lab"),
     ("resources/systemd/nvmm@.service", "lib/systemd/system/nvmm@.service"),
     // AppArmor does not load it from there: who wants it copies it to /etc/apparmor.d. It keeps nvmm out of its users' folders.
@@ -120,7 +121,7 @@ fn add(from: &Path, to: &str, files: &mut Vec<Installed>) -> Result<()> {
 /// A document whose links lead to the places that files of the repository have here.
 fn with_links_here(text: &[u8]) -> Result<Vec<u8>> {
     let text = std::str::from_utf8(text)?;
-    Ok(text.replace("](resources/manual/", "](manual/").replace("](../../", "](../").into_bytes())
+    Ok(text.replace("](resources/", "](").replace("](../../", "](../").into_bytes())
 }
 
 /// Writes the files below `root`.
