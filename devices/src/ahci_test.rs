@@ -296,7 +296,7 @@ fn resets_begin_anew() {
     assert_eq!(driver.received(0, 0x40, 5), [0x34, 0, 0x50, 1, 1]);
 }
 
-/// Lays out a command for 14 MiB, all of which are the same memory, and issues it.
+/// Lays out and issues a command for 14 MiB, all of which are the same memory.
 fn issue_long(driver: &mut Driver, command: u8) {
     const REGION: u32 = 256 << 10;
     const REGIONS: u16 = 56;
@@ -309,7 +309,7 @@ fn issue_long(driver: &mut Driver, command: u8) {
     driver.set_port(0, port::CI, 1);
 }
 
-/// A way in which a driver ends what a port is at, by its register.
+/// A way for a driver to abort a port's commands, by its register.
 type End = (&'static str, fn(&mut Driver));
 
 const ENDS: [End; 3] = [
@@ -463,7 +463,7 @@ fn io_uring_and_threads_move_the_same() {
     }
 }
 
-/// For whoever copies memory meanwhile: the data, the received frame, and the count in the command's header.
+/// Code that copies memory meanwhile must see these writes: the data, the received frame, and the count in the command's header.
 #[test]
 fn what_the_drive_writes_to_is_noted() {
     let disk = disk();

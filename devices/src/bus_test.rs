@@ -2,7 +2,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
-/// Answers reads with its tag, and writes with an exit of the offset.
+/// A device that answers reads with its tag, and writes with an exit of the offset.
 #[derive(Debug)]
 struct Tag(u8);
 

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::*;
 
-/// Gives all files of a corpus to its target.
+/// Runs a target on all files of its corpus.
 fn replay(corpus: &str, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(corpus);
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -50,7 +50,7 @@ fn the_level_is_right_after_inputs_changed_at_once() {
     assert!(!line.high());
 }
 
-/// COM1 and COM3 have one edge-triggered line: an interrupt that came while the other's pulse lasted would be lost.
+/// COM1 and COM3 share one edge-triggered line: an interrupt during the other's pulse would be lost.
 #[test]
 fn each_pulse_is_an_edge() {
     const PULSES: u32 = 20_000;

@@ -21,7 +21,7 @@ pub(super) fn wait(event: &EventFd) {
     until(|| event.read().is_ok());
 }
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 pub(super) fn until(mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
@@ -88,7 +88,7 @@ fn a_slow_reader_misses_nothing() {
     assert_eq!(output.lost(), 0);
 }
 
-/// However slowly: it is no reason to give a reader up.
+/// A reader that reads slowly is not given up.
 #[test]
 fn each_byte_that_is_read_of_a_pipe_counts() {
     let (mut reader, mut output) = pipe();

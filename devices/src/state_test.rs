@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-/// A device with a state of two numbers, of which the first is below 8.
+/// A device with a state of two numbers, the first of which is below 8.
 #[derive(Debug, Default, PartialEq)]
 struct Fake(u8, u16);
 

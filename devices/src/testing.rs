@@ -19,7 +19,7 @@ use crate::{
     platform::Timer,
 };
 
-/// A line that remembers its level, and how often it rose.
+/// A line that records its level, and the number of rises.
 #[derive(Debug, Default)]
 pub(crate) struct FakeLine {
     high: AtomicBool,
@@ -101,9 +101,9 @@ impl Msi for FakeMsi {
 /// A clock that a test moves. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct FakeTimer {
-    /// Its time, and what it was set to.
+    /// The current time, and the timer's setting.
     state: Arc<Mutex<(Duration, Option<Duration>)>>,
-    /// Any descriptor.
+    /// An arbitrary descriptor.
     file: Arc<File>,
 }
 

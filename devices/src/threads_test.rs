@@ -6,7 +6,7 @@ use std::{
 
 use super::*;
 
-/// The calling thread's name and its blocked signals, as the kernel has them.
+/// The calling thread's name and its blocked signals, from the kernel.
 fn status() -> (String, u64) {
     let status = fs::read_to_string("/proc/thread-self/status").unwrap();
     let field =

@@ -16,7 +16,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 proptest! {
-    /// However memory is cut up, the bytes and their order are the same.
+    /// However memory is divided, the bytes and their order are the same.
     #[test]
     fn buffers_of_any_size(lens in prop::collection::vec(0_usize..300, 0..40), offset in 0_u64..1000) {
         let len = lens.iter().sum();
@@ -36,7 +36,7 @@ proptest! {
     }
 }
 
-/// More than one call takes, with a call ending at `IOV_MAX`.
+/// More buffers than one call takes, with a call ending at `IOV_MAX`.
 #[test]
 fn thousands_of_buffers() {
     let bytes = pattern(5000 * 3);

@@ -5,7 +5,7 @@ use std::{
 
 use super::*;
 
-/// Long enough for a thread to be scheduled on any machine.
+/// A timeout long enough for a thread to be scheduled on any machine.
 const LONG: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]

@@ -31,7 +31,7 @@ const LOAD: u64 = 0x4100;
 /// The guest-physical address for each 2 MiB of the guest's addresses.
 const MAP: [u64; 5] = [0, layout::PCI_MMIO, MOVED, layout::ECAM, WINDOW.start];
 
-/// A function with memory in two BARs: what is written to the first is logged, and the second is in the window above RAM.
+/// A function with memory in two BARs: writes to the first are logged, and the second is in the window above RAM.
 fn memories() -> TestFunction {
     let low = Bar::new(0, BarSpace::Memory32, LEN).unwrap();
     let high = Bar::new(2, BarSpace::Memory64, LEN).unwrap().prefetchable();
@@ -50,7 +50,7 @@ struct Guest {
 }
 
 impl Guest {
-    /// None where there is no KVM.
+    /// None if there is no KVM.
     fn new() -> Option<Self> {
         let host = match KvmHost::open(Path::new("/dev/kvm")) {
             Ok(host) => host,
@@ -93,7 +93,7 @@ impl Guest {
         Some(Self { vcpu, devices, memory, log: vm.dirty_log(), _ram: ram })
     }
 
-    /// Runs the code at `rip` until it is done. Returns EAX, and how many MMIO exits there were.
+    /// Runs the code at `rip` to its end. Returns EAX, and the number of MMIO exits.
     fn run(&mut self, rip: u64, eax: u32, page: u64, offset: u64) -> (u32, u32) {
         let mut regs = self.vcpu.get_regs().unwrap();
         (regs.rip, regs.rax, regs.rbx, regs.rflags) = (rip, eax.into(), page * LEN + offset, 2);
@@ -120,7 +120,7 @@ impl Guest {
         self.run(LOAD, 0, page, offset)
     }
 
-    /// Writes without an exit, to memory.
+    /// Writes to memory without an exit.
     fn store(&mut self, page: u64, offset: u64, value: u32) {
         assert_eq!(self.run(STORE, value, page, offset).1, 0, "exits");
     }

@@ -29,7 +29,7 @@ const DOORBELL: u64 = 0x800;
 /// The offset of doorbells by value in their BAR.
 const PORT_DOORBELL: u64 = 1;
 
-/// Three BARs, each of which reads as its number and the function's tag; and a doorbell in the first, perhaps also some in the second.
+/// Three BARs, each of which reads as its number and the function's tag; with a doorbell in the first, and optionally some in the second.
 #[derive(Debug)]
 struct Function {
     config: ConfigSpace,
@@ -82,7 +82,7 @@ fn function(tag: u8) -> SharedFunction {
     function_with(tag, 0)
 }
 
-/// The same, with as many doorbells by value.
+/// The same, with this many doorbells by value.
 fn function_with(tag: u8, by_value: usize) -> SharedFunction {
     let event = || EventFd::new(EFD_NONBLOCK).unwrap();
     let mut config = testing::config(tag.into());
@@ -179,7 +179,7 @@ impl Machine {
         data[0]
     }
 
-    /// The addresses of those in memory.
+    /// The addresses of the doorbells in memory.
     fn doorbells(&self) -> Vec<u64> {
         let registered = lock(&self.kvm.registered);
         let in_memory = registered.iter().filter_map(|write| match *write {
@@ -191,7 +191,7 @@ impl Machine {
         addresses
     }
 
-    /// The ports and values of the others.
+    /// The ports and values of the other doorbells.
     fn by_value(&self) -> Vec<(u64, u16)> {
         let registered = lock(&self.kvm.registered);
         let by_value = registered.iter().filter_map(|write| match *write {

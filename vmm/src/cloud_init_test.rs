@@ -36,7 +36,7 @@ fn files(image: Vec<u8>) -> BTreeMap<String, Vec<u8>> {
     entries.collect()
 }
 
-/// Runs a program that may be missing; `None`, having said so, if it is.
+/// Runs a program that may be missing; in that case prints that, and returns `None`.
 fn tool(command: &mut Command) -> Option<Vec<u8>> {
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     match command.env("PATH", path).output() {
@@ -174,7 +174,7 @@ fn qemu_reads_it(path: &Path) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
-    /// However long they are, the files have room, and read as they were.
+    /// Long files fit, and read back unchanged.
     #[test]
     fn files_of_any_length_fit(lens in (0..3_000_000_usize, 0..70_000_usize, option::of(0..5000_usize)), byte: u8) {
         let (user, meta, network) = lens;
@@ -194,7 +194,7 @@ proptest! {
     }
 }
 
-/// The longest files that options take.
+/// The longest files that the options accept.
 #[test]
 fn three_long_files_fit() {
     let long = || Some(vec![b'#'; 16 << 20]);

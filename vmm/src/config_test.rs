@@ -66,7 +66,7 @@ fn keys_and_bare_values_both_work() {
     ));
 }
 
-/// A guest that can use its disk can read its seed.
+/// A guest that can use its disk can also read its seed.
 #[test]
 fn a_seed_is_a_disk_as_the_first_one_is() {
     let seed = |options: &[&str]| {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 
-/// A machine that says these lines, each after a command; the first as its greeting.
+/// A machine that answers commands with these lines; the first is its greeting.
 fn machine(lines: &'static [&'static str]) -> (UnixStream, thread::JoinHandle<Vec<Value>>) {
     let (theirs, mut ours) = UnixStream::pair().unwrap();
     let machine = thread::spawn(move || {

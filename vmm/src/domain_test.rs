@@ -29,7 +29,7 @@ fn words_of(domain: &Domain) -> Vec<String> {
     domain.words.iter().map(said).collect()
 }
 
-/// The words of one option, for a domain with these elements and devices.
+/// The values of one option, for a domain with these elements and devices.
 fn of(option: &str, elements: &str, devices: &str) -> Vec<String> {
     let domain =
         read_beside(&with(elements, devices), &[]).unwrap_or_else(|lines| panic!("{devices}: {lines:?}"));

@@ -32,7 +32,7 @@ impl OpenDevice for Other {
     }
 }
 
-/// A disk with an EFI system partition alone.
+/// A disk with only an EFI system partition.
 fn for_uefi() -> Vec<u8> {
     let mut bytes = vec![0; 1024];
     bytes[450] = 0xef;

@@ -10,7 +10,7 @@ fn block(last: u32, name: &str) -> Registers {
     Registers { eax: last, ebx: word(0), ecx: word(4), edx: word(8) }
 }
 
-/// An AMD CPU answers to leaves that nobody uses with zeros.
+/// An AMD CPU returns zeros for unused leaves.
 fn zeros() -> Registers {
     Registers { eax: 0, ebx: 0, ecx: 0, edx: 0 }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 
-/// A keyboard and a tablet that remember what they hear.
+/// A keyboard and a tablet that record their events.
 #[derive(Debug, Default)]
 struct Heard(Mutex<Vec<Pointer>>, Vec<(Key, bool)>);
 

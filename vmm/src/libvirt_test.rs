@@ -48,7 +48,7 @@ fn error(text: &str) -> String {
     }
 }
 
-/// A custom CPU with this in it.
+/// A custom CPU with these elements.
 fn qemu64(inside: &str) -> String {
     format!("<cpu><model>qemu64</model>{inside}</cpu>")
 }

@@ -2,7 +2,7 @@ use std::thread;
 
 use super::*;
 
-/// Says that the machine is gone, to a main thread that has nothing to let go of.
+/// Reports that the machine is gone, to a main thread that holds no part of it.
 fn gone(link: &Link, inbox: Inbox) -> (Option<Exit>, Inbox) {
     let main = thread::spawn(move || {
         assert!(matches!(inbox.requests.recv(), Ok(Request::News(News::Gone(_)))));

@@ -21,7 +21,7 @@ use crate::{
     source::{Command, News, Request, Source},
 };
 
-/// Waits for devices that are busy for `busy`, by a clock that goes by itself. Returns those that are still busy, and the time then.
+/// Waits for devices that are busy for `busy`, with a simulated clock. Returns the devices that are still busy, and the time.
 fn stopped(resets: bool, busy: Duration, end_is_asked_at: Duration) -> (Vec<String>, Duration) {
     let now = std::cell::Cell::new(Duration::ZERO);
     let stop = |time| {
@@ -48,7 +48,7 @@ fn a_reset_waits_a_minute_for_its_devices_and_the_end_two_seconds() {
     assert_eq!(stopped(false, never, seconds(1)).1, seconds(2));
 }
 
-/// A device that keeps the vCPU which writes to it, as a slow file behind a serial port does.
+/// A device that blocks the vCPU that writes to it, like a slow file behind a serial port.
 #[derive(Debug, Clone)]
 struct Slow(Arc<Mutex<Held>>, Arc<AtomicBool>);
 

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Says the same so many times, and returns the lines that come.
+/// Logs the same message this many times, and returns the lines that are printed.
 fn lines(level: Level, times: usize) -> Vec<String> {
     let (limit, mut out) = (Limit::default(), Vec::new());
     for _ in 0..times {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{board::disk::OpenDisk, cli::Cli};
 
-/// A folder with a kernel, an initramfs, and disks: raw, a qcow2 image over another, one under an overlay, and a vmdk.
+/// A directory with a kernel, an initramfs, and disks: raw, a qcow2 image over another, one under an overlay, and a vmdk.
 struct Folder(TempDir);
 
 impl Folder {
@@ -61,7 +61,7 @@ impl Folder {
     }
 }
 
-/// Every file of a machine, by whatever name, before its disks are open and while they are.
+/// Every file of a machine, by any name, before its disks are open and while they are.
 #[test]
 fn a_file_of_the_machine_is_not_written_over() {
     let folder = Folder::new();

@@ -18,7 +18,7 @@ impl Line for NoLine {
     fn pulse(&self) {}
 }
 
-/// A peer that has `text` to send.
+/// A peer that sends `text`.
 #[derive(Debug)]
 struct Peer {
     text: Vec<u8>,
@@ -68,7 +68,7 @@ fn runs(port: &mut Port, uart: &Arc<Mutex<Serial>>) {
     port.hear(&Notice::Runs(&Attached { uarts, wakers: Vec::new() }));
 }
 
-/// Reads as a guest does, with the port served meanwhile.
+/// Reads as a guest does, while the port is served.
 fn read(port: &mut Port, uart: &Mutex<Serial>, len: usize) -> Vec<u8> {
     let mut all = Vec::new();
     while all.len() < len {

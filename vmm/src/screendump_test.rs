@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A screen of two rows, of which the second is red.
+/// A screen of two rows, the second of which is red.
 #[derive(Debug)]
 struct TwoRows;
 

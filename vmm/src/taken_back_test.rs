@@ -10,7 +10,7 @@ use crate::{config::MemoryConfig, memory, size::Size};
 const LEN: u64 = 4 << 20;
 const MAP: &str = "/proc/self/maps";
 
-/// Anonymous memory, in which each page has something.
+/// Anonymous memory with data in each page.
 fn anonymous() -> GuestRam {
     let config = MemoryConfig { size: Size(LEN), hugepages: false, prefault: false };
     let memory = memory::map(&boot::memory_map(LEN).unwrap(), &config).unwrap();
@@ -59,7 +59,7 @@ fn pages_that_are_given_back_read_as_zeros() {
     assert_eq!(page, [0x55; PAGE_LEN], "the file is as it was");
 }
 
-/// The guest may give up every other page, and the host's kernel has a limit of mappings.
+/// The guest may give up every other page, but the host's kernel limits the number of mappings.
 #[test]
 fn places_are_limited_and_pages_beyond_are_zeroed() {
     let (memory, _file) = of_file();
@@ -82,7 +82,7 @@ fn places_are_limited_and_pages_beyond_are_zeroed() {
     give(&taken, &memory, page(50), PAGE_LEN).unwrap_err();
 }
 
-/// Neighbours are one mapping of the kernel's, in whatever order they come.
+/// Adjacent places are one mapping in the kernel, in whatever order they are added.
 #[test]
 fn the_kernel_has_few_mappings() {
     let (memory, _file) = of_file();

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 
-/// Without TSC scaling KVM says that it can't set a VM's rate, and can: the hosts that need it are just these.
+/// Without TSC scaling, KVM reports that it can't set a VM's rate, although it can: exactly those hosts need it.
 #[test]
 fn vcpus_get_the_hosts_tsc_rate() {
     let host = match Host::open(Path::new("/dev/kvm")) {

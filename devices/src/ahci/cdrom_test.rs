@@ -8,7 +8,7 @@ use crate::{
     disk::{Disk, format::Format},
 };
 
-/// Status and error: done, and failed with these sense keys.
+/// The status and error registers: success, and failures with these sense keys.
 const DONE: (u8, u8) = (0x50, 0);
 const NOT_READY: (u8, u8) = (0x51, 0x20);
 const ILLEGAL: (u8, u8) = (0x51, 0x50);
@@ -150,7 +150,7 @@ fn media_come_and_go() {
     assert_eq!(send(&mut driver, &[0x28, 0, 0, 0, 0, 0, 0, 0, 1], 2048), NOT_READY);
 }
 
-/// READ(12) may ask for 8 TiB, of which the driver's tables hold much.
+/// READ(12) may ask for 8 TiB, much of which the driver's tables can describe.
 #[test]
 fn a_long_read_is_left_in_the_middle() {
     let disk = Arc::new(SlowDisk::default());

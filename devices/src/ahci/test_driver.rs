@@ -15,7 +15,7 @@ use crate::{
     testing::{FakeLine, FakeMsi},
 };
 
-/// Bytes of memory. There is nothing behind it.
+/// The size of memory in bytes. There is nothing after it.
 pub(super) const MEMORY: u64 = 1 << 20;
 /// The address of a command's data.
 pub(super) const DATA: u64 = 0x8_0000;
@@ -162,7 +162,7 @@ impl Driver {
         }
     }
 
-    /// The bytes that the command in `slot` has moved.
+    /// The number of bytes that the command in `slot` has moved.
     pub(super) fn moved(&self, number: usize, slot: u8) -> u32 {
         let bytes = self.read(base(number) + LIST + u64::from(slot) * 32 + 4, 4);
         u32::from_le_bytes(bytes.try_into().unwrap())

@@ -12,7 +12,7 @@ use crate::{
 
 const LEN: u32 = 512;
 
-/// Others are not kept: they are carried out before the next is read.
+/// A request with more regions is carried out before the next one is read.
 #[test]
 fn the_kernel_is_given_no_more_regions_than_it_takes_at_once() {
     let file = tempfile::NamedTempFile::new().unwrap();

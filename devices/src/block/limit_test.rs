@@ -9,7 +9,7 @@ fn limiter(iops: u64, bytes: u64) -> Limiter {
     Limiter::new(NonZeroU64::new(iops), NonZeroU64::new(bytes))
 }
 
-/// The number of requests of `bytes` that get through at `now`, up to 1,000,000.
+/// The number of requests of `bytes` that the limit allows at `now`, up to 1,000,000.
 fn burst(limiter: &Limiter, now: Instant, bytes: u64) -> usize {
     (0..1_000_000).take_while(|_| limiter.take(now, bytes).is_ok()).count()
 }

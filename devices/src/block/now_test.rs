@@ -13,7 +13,7 @@ use crate::{
 
 const LEN: usize = 4096;
 
-/// Tries `len` bytes on `disk`, which hold its third sector afterwards if they were read.
+/// Tries to transfer `len` bytes on `disk` without waiting. After a successful read they contain the disk's third sector.
 fn transfer(
     now: &mut Now,
     disk: &Arc<TestDisk>,

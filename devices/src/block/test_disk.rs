@@ -21,9 +21,9 @@ pub(crate) struct TestDisk {
     pub(crate) flushes: AtomicUsize,
     /// The number of sectors that were added, but not measured yet.
     pub(crate) growth: AtomicUsize,
-    /// The parts that were discarded, and those zeroed with permission to give space back.
+    /// The parts that were discarded, and those that were zeroed with permission to free their space.
     pub(crate) unmapped: Mutex<Vec<Range<u64>>>,
-    /// The errno with which everything fails, unless it is 0.
+    /// The errno with which every operation fails, unless it is 0.
     pub(crate) errno: AtomicI32,
     /// The errno with which flushes fail, unless it is 0.
     pub(crate) flush_errno: AtomicI32,
@@ -35,7 +35,7 @@ pub(crate) struct TestDisk {
 }
 
 impl TestDisk {
-    /// A disk on which all sectors differ.
+    /// A disk whose sectors all differ.
     pub(crate) fn new(sectors: u16) -> Self {
         let bytes = (0..sectors).flat_map(|sector| sector.to_le_bytes().repeat(256)).collect();
         Self {

@@ -16,7 +16,7 @@ fn tcp(listener: &TcpListener) -> Port<Client> {
     client(Address::Tcp { host: address.ip().to_string(), port: address.port() })
 }
 
-/// Takes the next connection.
+/// Accepts the next connection.
 fn accept<S: Read + Write>(port: &mut Port<Client>, mut accept: impl FnMut() -> io::Result<S>) -> S {
     let mut taken = None;
     port.until(|_| {
@@ -70,7 +70,7 @@ fn the_pause_grows_while_nobody_answers() {
     port.settle();
 }
 
-/// A guest that reads nothing does not keep the client from connecting again, but for ever more last words.
+/// A guest that reads nothing doesn't stop the client from reconnecting, until too much unread input is stored.
 #[test]
 fn last_words_reach_the_guest() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

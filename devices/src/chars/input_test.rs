@@ -20,7 +20,7 @@ fn input_is_taken_in_order_and_as_far_as_there_is_room() {
     input.deliver(|_| panic!("nothing is there"));
 }
 
-/// A device that claims to have taken more than there was is no reason to panic.
+/// A device that claims to have taken more than was available must not cause a panic.
 #[test]
 fn nobody_takes_more_than_there_is() {
     let mut input = Input::default();

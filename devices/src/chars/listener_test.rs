@@ -5,7 +5,7 @@ use std::os::unix::{
 
 use super::*;
 
-/// The names of the files in a folder.
+/// The names of the files in a directory.
 fn names(folder: &Path) -> Vec<OsString> {
     fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect()
 }

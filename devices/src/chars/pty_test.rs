@@ -76,7 +76,7 @@ fn the_end_waits_for_nobody_who_is_not_there() {
     assert!(port.backend.output.is_gone());
 }
 
-/// With its other side closed the kernel loses what was not read from there.
+/// When the other side is closed, the kernel drops the output that was not read there.
 #[test]
 fn the_end_waits_for_the_reader() {
     let mut port = pty();
@@ -126,7 +126,7 @@ fn a_link_names_it_until_the_end() {
     assert!(matches!(Pty::new("COM4", Some(&folder.path().join("no/link")), None), Err(PtyError::Link(..))));
 }
 
-/// The kernel gives the number of a killed process's pseudoterminal to the next one.
+/// The kernel reuses the number of a killed process's pseudoterminal for the next one.
 #[test]
 fn a_stale_link_to_the_same_number_is_replaced() {
     let folder = tempfile::tempdir().unwrap();

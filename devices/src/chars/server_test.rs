@@ -45,7 +45,7 @@ fn bytes_go_both_ways() {
     assert_eq!(read(&mut port, &peer, 27), b"before anybody came; file\r\n");
 }
 
-/// Every byte that a peer sent reaches the guest, and every byte that the guest printed reaches a peer, the one who is there then.
+/// Every byte from a peer reaches the guest, and every byte from the guest reaches the peer that is connected at that time.
 #[test]
 fn ten_sessions_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -72,7 +72,7 @@ fn ten_sessions_lose_nothing() {
     }
 }
 
-/// Reads what was printed meanwhile, has a line echoed, and leaves in the middle of a word.
+/// Reads the output since the last peer, has a line echoed, and leaves in the middle of a word.
 fn talk(port: &mut Port<Server>, peer: &mut (impl Read + Write + std::fmt::Debug), line: &str) {
     let before = if line.starts_with("session 0") { "" } else { "later;" };
     peer.write_all(line.as_bytes()).unwrap();
@@ -103,7 +103,7 @@ fn a_second_peer_is_refused_politely_and_the_first_may_come_back() {
     port.until_seen(b"again");
 }
 
-/// A guest that reads nothing: the peer waits, what it sent reaches the guest later, and meanwhile others come and go.
+/// With a guest that reads nothing, the peer waits, and its input reaches the guest later; meanwhile other peers come and go.
 #[test]
 fn what_the_guest_does_not_take_waits_with_the_peer() {
     let mut port = tcp();
@@ -142,7 +142,7 @@ fn a_guest_that_reads_nothing_has_so_many_peers_wait_and_no_more() {
     port.until(|port| port.seen.len() >= 8 * 5000);
 }
 
-/// One peer fills the input; those that said nothing leave nothing behind, and the last one still gets the output.
+/// One peer fills the input; peers that sent nothing leave nothing behind, and the last one still gets the output.
 #[test]
 fn silent_peers_keep_no_place_while_the_guest_reads_nothing() {
     let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
@@ -260,7 +260,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_or_another_file_refused() {
     assert!(matches!(error(&Address::Unix(folder.path().join("no/socket"))), AddressError::Failed(..)));
 }
 
-/// Another process may have removed the socket and made its own.
+/// Another process may have removed the socket and created its own.
 #[test]
 fn the_socket_of_another_process_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();

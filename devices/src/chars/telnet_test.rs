@@ -19,7 +19,7 @@ fn commands_are_taken_out() {
     assert_eq!(strip(&[STREAM]), b"ls\r\xffpwd\r\n\rx\0");
 }
 
-/// A packet may end anywhere.
+/// A packet may end at any byte.
 #[test]
 fn commands_are_taken_out_wherever_they_are_cut() {
     for at in 0..STREAM.len() {

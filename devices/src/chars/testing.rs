@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Backend, Input};
 
-/// The port, whose guest reads if it `takes`.
+/// The port. Its guest reads if it `takes`.
 #[derive(Debug)]
 pub(super) struct Port<B> {
     pub(super) backend: B,
@@ -31,7 +31,7 @@ impl<B: Backend> Port<B> {
         poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&Timespec::default())) == Ok(0)
     }
 
-    /// One turn of the main loop.
+    /// Runs the main loop once.
     pub(super) fn turn(&mut self) {
         if !self.is_idle() {
             self.backend.serve(&mut self.input);
@@ -50,7 +50,7 @@ impl<B: Backend> Port<B> {
         }
     }
 
-    /// Turns until it is so.
+    /// Runs the main loop until the condition holds.
     pub(super) fn until(&mut self, mut condition: impl FnMut(&Self) -> bool) {
         let start = Instant::now();
         while !condition(self) {
@@ -62,13 +62,13 @@ impl<B: Backend> Port<B> {
         }
     }
 
-    /// Turns until the guest has seen so much.
+    /// Runs the main loop until the guest has received this much.
     pub(super) fn until_seen(&mut self, text: &[u8]) {
         self.until(|port| port.seen.len() >= text.len());
         assert!(self.seen == text, "{} bytes, and {} expected", self.seen.len(), text.len());
     }
 
-    /// Turns until nothing is to be done, which a back end that spins never reaches.
+    /// Runs the main loop until nothing is left to do. Never returns if the back end spins.
     pub(super) fn settle(&mut self) {
         let start = Instant::now();
         while !self.is_idle() {
@@ -77,13 +77,13 @@ impl<B: Backend> Port<B> {
         }
     }
 
-    /// Writes as the guest does.
+    /// Writes as the guest.
     pub(super) fn print(&self, text: &[u8]) {
         self.backend.output().unwrap().write_all(text).unwrap();
     }
 }
 
-/// Reads exactly so much, turning meanwhile.
+/// Reads exactly this many bytes, running the main loop meanwhile.
 pub(super) fn read<B: Backend>(port: &mut Port<B>, mut peer: impl Read + Debug, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     let mut have = 0;
@@ -98,7 +98,7 @@ pub(super) fn read<B: Backend>(port: &mut Port<B>, mut peer: impl Read + Debug, 
     bytes
 }
 
-/// Reads until the other side hangs up, turning meanwhile.
+/// Reads until the other side hangs up, running the main loop meanwhile.
 pub(super) fn read_to_end<B: Backend>(port: &mut Port<B>, mut peer: impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     port.until(|_| peer.read_to_end(&mut bytes).is_ok());

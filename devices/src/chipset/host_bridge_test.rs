@@ -20,7 +20,7 @@ fn firmware_knows_the_machine_by_it() {
     assert_eq!(read(&mut bridge, 0x2c), 0x1100_1af4);
 }
 
-/// The order in which SeaBIOS and OVMF write: off, then the upper half, then the lower one with the enable bit.
+/// The order of SeaBIOS's and OVMF's writes: off, then the upper half, then the lower half with the enable bit.
 #[test]
 fn ecam_goes_where_firmware_puts_it() {
     for base in [0xb000_0000, 0xe000_0000_u32] {
@@ -53,7 +53,7 @@ fn ecam_has_three_lengths() {
     assert_eq!(bridge.ecam(), Some(0xf_b000_0000..0xf_c000_0000), "36 bits of address");
 }
 
-/// SeaBIOS does not copy the BIOS as long as PAM0 reads as written.
+/// SeaBIOS doesn't copy the BIOS as long as PAM0 reads back as written.
 #[test]
 fn memory_attributes_read_as_written() {
     let mut bridge = HostBridge::new();

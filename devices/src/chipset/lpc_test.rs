@@ -27,7 +27,7 @@ fn it_is_always_on() {
     assert_eq!(read(&mut lpc, 4) & 0xffff, 7);
 }
 
-/// OVMF and SeaBIOS read these back, and take the ports for those that they gave.
+/// OVMF and SeaBIOS read these back, and assume the ports that they have set.
 #[test]
 fn registers_keep_what_firmware_writes() {
     let mut lpc = Lpc::new();

@@ -57,7 +57,7 @@ fn put64(bytes: &mut [u8], at: usize, value: u64) {
     bytes[at..at + 8].copy_from_slice(&value.to_be_bytes());
 }
 
-/// Writes an extension, and returns where the next one goes.
+/// Writes an extension, and returns the offset of the next one.
 fn extend(bytes: &mut [u8], at: usize, kind: u32, contents: &[u8]) -> usize {
     put32(bytes, at, kind);
     put32(bytes, at + 4, u32::try_from(contents.len()).unwrap());
@@ -75,7 +75,7 @@ fn parse(bytes: &[u8]) -> Result<Header, HeaderError> {
     Header::parse(bytes, LEN, true)
 }
 
-/// The verdict on an image with 32 bits of its header changed.
+/// The result for an image with 32 bits of its header changed.
 fn changed32(at: usize, value: u32) -> String {
     let mut bytes = image();
     put32(&mut bytes, at, value);
@@ -131,7 +131,7 @@ fn a_backing_file_and_its_format() {
     assert_eq!(parse(&bytes).unwrap().backing, Some(wanted(None)));
 }
 
-/// Images that another program reads, and imago does not, or not rightly.
+/// Images that other programs can read, but imago can't, or reads wrongly.
 #[test]
 fn what_is_refused_by_name() {
     for (method, cipher) in [(1, "AES"), (2, "LUKS"), (3, "unknown")] {
@@ -161,7 +161,7 @@ fn what_is_refused_by_name() {
     assert_eq!(parse(&[0; 512]), Err(HeaderError::Magic));
 }
 
-/// Reading is not writing: as qemu-img, with a word about it.
+/// Such an image is only read, as by qemu-img, and with a warning.
 #[test]
 fn what_only_keeps_from_writing() {
     for (bit, flaw) in [(0, Flaw::Dirty), (1, Flaw::Corrupt)] {
@@ -208,7 +208,7 @@ fn bitmaps_only_keep_from_writing() {
     assert!(Header::parse(&bytes, LEN, false).unwrap().has_bitmaps);
 }
 
-/// A claim that the file doesn't hold names its field.
+/// A field that contradicts the file is named in the error.
 #[test]
 fn hostile_values() {
     for (at, values, part) in [

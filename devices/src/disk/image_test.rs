@@ -8,8 +8,8 @@ use super::{
     *,
 };
 
-/// Opens a disk that nobody else has. A child that another test has just forked holds a lock that was dropped here until it
-/// runs its program.
+/// Opens a disk that no other process uses. A child that another test has just forked keeps a lock that was dropped here, until it executes
+/// its program.
 fn open_as(path: &Path, format: Option<Format>) -> Result<Arc<dyn Disk>, OpenError> {
     opened_as(path, format).map(|image| image.disk)
 }
@@ -60,7 +60,7 @@ const VDI: [u8; 68] = {
     start
 };
 
-/// A disk that was guessed to be raw never looks like another.
+/// A disk that was detected as raw never starts to look like another format.
 #[test]
 fn a_guess_stays_right() {
     let folder = TempDir::new().unwrap();
@@ -97,7 +97,7 @@ fn a_guess_stays_right() {
     }
 }
 
-/// A format that is known and can't be read: what it is, and both ways out.
+/// A known format that can't be read: the error has the format, and both remedies.
 #[test]
 fn a_foreign_image_is_not_taken_for_raw() {
     let folder = TempDir::new().unwrap();
@@ -153,7 +153,7 @@ fn formats_by_name_and_by_looks() {
     assert_eq!(open_as(&path, None).unwrap().size(), 512);
 }
 
-/// A vmdk is only read, so others may read it too, also where its format was found by its looks.
+/// A vmdk is only read, so others may also read it, even if its format was detected.
 #[test]
 fn a_vmdk_that_was_found_is_shared() {
     let folder = TempDir::new().unwrap();
@@ -171,7 +171,7 @@ fn a_vmdk_that_was_found_is_shared() {
     open_as(&path, Some(Format::Raw)).unwrap();
 }
 
-/// An image is opened once: what it is and what it holds come from one file, whatever happens to its name by then.
+/// An image is opened once: its format and its contents come from the same file, even if its name changes meanwhile.
 #[test]
 fn a_file_is_opened_once() {
     let folder = TempDir::new().unwrap();

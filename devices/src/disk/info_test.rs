@@ -4,11 +4,11 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A folder of images, in which qemu-img works.
+/// A directory of images for qemu-img.
 struct Images(TempDir);
 
 impl Images {
-    /// Says that a test is skipped, and why, where there is no qemu-img.
+    /// Prints that a test is skipped if there is no qemu-img, and why.
     fn new() -> Option<Self> {
         match Command::new("qemu-img").arg("--version").output() {
             Ok(_) => Some(Self(TempDir::new().unwrap())),
@@ -34,7 +34,7 @@ impl Images {
         look(&self.path(name), &OpenOptions::default()).unwrap()
     }
 
-    /// The error that `name` gives, with its reasons, and without the folder's name.
+    /// The error about `name`, with its causes, and without the directory's name.
     #[track_caller]
     fn wrong(&self, name: &str) -> String {
         let error = self.look(name).wrong.unwrap();

@@ -37,7 +37,7 @@ fn one_that_was_refused_has_no_lock() {
     assert!(lock(&open(path.path()), false).unwrap());
 }
 
-/// The locks that QEMU 7.2 was seen to hold on the image of a virtio-blk disk, writable and read-only.
+/// The locks that QEMU 7.2 holds on the image of a virtio-blk disk, writable and read-only.
 #[test]
 fn excludes_qemu() {
     let writable: &[off_t] = &[100, 101, 201];
@@ -100,7 +100,7 @@ fn a_lock_that_nobody_has_goes_away() {
     assert!(refused.ends_with(&format!(" (pid {})", process::id())), "{refused}");
 }
 
-/// Time goes by, and nothing else.
+/// Lets some time pass, and does nothing else.
 fn pause() -> bool {
     thread::sleep(PAUSE);
     false

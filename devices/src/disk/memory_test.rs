@@ -4,7 +4,7 @@ fn disk(bytes: &[u8]) -> MemoryDisk {
     MemoryDisk::new("seed".to_owned(), bytes.to_vec())
 }
 
-/// Reads `lens` bytes into a buffer each.
+/// Reads into buffers of these `lens`.
 fn read(disk: &MemoryDisk, lens: &[usize], offset: u64) -> io::Result<Vec<Vec<u8>>> {
     let mut buffers: Vec<_> = lens.iter().map(|&len| vec![0xee; len]).collect();
     let slices: Vec<_> = buffers.iter_mut().map(|buffer| VolatileSlice::from(&mut buffer[..])).collect();

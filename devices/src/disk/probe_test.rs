@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A first sector of each format, without what follows it.
+/// The first sector of each format, without the rest.
 fn samples() -> Vec<(Looks, Vec<u8>)> {
     let bochs = |version: u32| {
         let mut sector = vec![0; 512];
@@ -38,8 +38,8 @@ fn samples() -> Vec<(Looks, Vec<u8>)> {
     starts.map(|(looks, start)| (looks, start.to_vec())).to_vec()
 }
 
-/// Returns whether qemu-img takes a file for something else than raw: it then says so, or fails on the rest of the file. `None`:
-/// there is no qemu-img.
+/// Returns whether qemu-img detects a format other than raw: it then says so, or fails on the rest of the file. `None`: there is no
+/// qemu-img.
 fn qemu_img_knows(name: &str, sector: &[u8]) -> Option<bool> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(name);
@@ -68,7 +68,7 @@ fn each_format_is_known_as_qemu_img_knows_it() {
     }
 }
 
-/// Images that qemu-img makes, whole.
+/// Complete images made by qemu-img.
 #[test]
 fn images_of_qemu_img_are_known() {
     let folder = TempDir::new().unwrap();
@@ -93,7 +93,7 @@ fn images_of_qemu_img_are_known() {
     }
 }
 
-/// Near misses: what nvmm takes for raw, qemu-img does too.
+/// Near misses: files that nvmm detects as raw are also raw for qemu-img.
 #[test]
 fn what_is_raw_here_is_raw_to_qemu_img() {
     let mut sectors: Vec<Vec<u8>> = Vec::new();
@@ -140,7 +140,7 @@ fn what_is_raw_here_is_raw_to_qemu_img() {
 }
 
 proptest! {
-    /// The rule of descriptors, said in another way.
+    /// An independent formulation of the rule for descriptors.
     #[test]
     fn comments_and_blank_lines_come_before_the_version(
         lines in vec(select(vec!["#\n", "# Disk\n", "#a\r\n", " \n", "   \r\n", "\n", "x\n", "\r\n"]), 0..6),

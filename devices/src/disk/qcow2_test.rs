@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::{super::image::OpenOptions, testing::*, *};
 
-/// Both versions, each size of cluster, compressed and not.
+/// Both versions, with each cluster size, compressed and not.
 #[test]
 fn reads_what_qemu_img_reads() {
     let Some(images) = Images::new() else { return };
@@ -61,7 +61,7 @@ fn reads_chains() {
     }
 }
 
-/// Over vmdks of each kind, in folders below. What they are made of must be where backing files may be.
+/// Chains over vmdks of each kind, in directories below. All their files must be where backing files are allowed.
 #[test]
 fn reads_chains_that_end_in_a_vmdk() {
     let Some(images) = Images::new() else { return };
@@ -107,7 +107,7 @@ fn reads_chains_that_end_in_a_vmdk() {
     images.open("image", &Qcow2Options { backing_root: root, ..READ_ONLY });
 }
 
-/// QEMU reads the data that was written, and the image is in order.
+/// QEMU reads the written data, and finds the image consistent.
 #[test]
 fn writes_what_qemu_img_reads() {
     let Some(images) = Images::new() else { return };
@@ -189,7 +189,7 @@ fn several_threads() {
     images.check("image", &twin);
 }
 
-/// The disk's clusters are in a file of their own, raw or in any order.
+/// The disk's clusters are in an external data file, in order or not.
 #[test]
 fn reads_and_writes_data_files() {
     let Some(images) = Images::new() else { return };
@@ -228,7 +228,7 @@ fn reads_and_writes_data_files() {
     }
 }
 
-/// A file as a block device, while there is one of these.
+/// A file as a loop device, for as long as this exists.
 struct Loop(String);
 
 impl Loop {
@@ -427,7 +427,7 @@ fn read_only_is_read_only() {
     assert!(fs::read(images.path("image")).unwrap() == before);
 }
 
-/// More buffers than one system call takes.
+/// More buffers than one system call accepts.
 #[test]
 fn thousands_of_buffers() {
     let Some(images) = Images::new() else { return };
@@ -474,7 +474,7 @@ fn any_tables_end_in_an_answer() {
     }
 }
 
-/// The machine that has it may have moved to another host.
+/// Another host may run the machine by now, and use the image.
 #[test]
 fn one_that_is_unlocked_is_not_written_to_any_more() {
     let Some(images) = Images::new() else { return };

@@ -42,7 +42,7 @@ fn refusal(path: &Path, options: DiskOptions) -> String {
     format!("{error}{source}")
 }
 
-/// Each line names what was given, and the way out where there is one.
+/// Each message names the path, and the remedy if there is one.
 #[test]
 fn what_is_no_disk() {
     let dir = TempDir::new().unwrap();
@@ -119,7 +119,7 @@ fn reads_and_writes_in_place() {
     disk.flush().unwrap();
 }
 
-/// The last bytes of a file that is not whole sectors are not lost to the guest.
+/// The last bytes of a file that doesn't end at a sector are not lost to the guest.
 #[test]
 fn a_part_of_a_sector_at_the_end() {
     for direct in [false, true] {
@@ -152,7 +152,7 @@ fn a_file_truncated_under_way_gives_errors() {
     assert_eq!(read(&disk, 4096, 512).unwrap(), [0; 512]);
 }
 
-/// Direct I/O wants aligned memory, offsets and lengths. What isn't gives the same bytes all the same.
+/// Direct I/O needs aligned memory, offsets and lengths. Unaligned requests return the same bytes anyway.
 #[test]
 fn direct_with_any_alignment() {
     const LEN: usize = 1 << 16;
@@ -200,7 +200,7 @@ fn direct_with_any_alignment() {
     assert_eq!(now, expected);
 }
 
-/// A disk of 1 MiB of ones in a file of its own, and the file.
+/// A disk of 1 MiB of ones in its own file, and the file.
 fn ones() -> (NamedTempFile, RawDisk) {
     let image = image(&vec![1; 1 << 20]);
     let disk = RawDisk::open(image.path(), &DiskOptions::default()).unwrap();

@@ -10,7 +10,7 @@ use super::{
 
 const GRAIN: usize = 128 * 512;
 
-/// A folder to put images in.
+/// A directory for images.
 struct Folder(TempDir);
 
 impl Folder {
@@ -32,7 +32,7 @@ impl Folder {
         Vmdk::open(&self.at(name), &[])
     }
 
-    /// Why the image called `name` is refused, without the folder.
+    /// The reason why the image called `name` is refused, without the directory.
     fn refusal(&self, name: &str) -> String {
         let error = self.open(name).unwrap_err();
         let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
@@ -40,7 +40,7 @@ impl Folder {
     }
 }
 
-/// A sparse extent of 40 grains, some of them there.
+/// A sparse extent of 40 grains, some of which are allocated.
 fn some(seed: u64, parent: Option<(u32, &str)>) -> Sparse {
     let mut sparse = Sparse::new(40 * 128);
     for number in [0, 1, 2, 5, 7, 8, 39] {
@@ -82,7 +82,7 @@ fn sparse_and_streams() {
     assert_eq!(fs::read(folder.at("plain.vmdk")).unwrap(), sparse.plain());
 }
 
-/// Grains that are larger or smaller than usual, tables that are shorter, and a capacity that ends within a grain.
+/// Unusual grain sizes, shorter tables, and a capacity that ends within a grain.
 #[test]
 fn odd_geometries() {
     for (grain_size, gtes_per_gt, capacity) in [(1, 1, 7), (8, 3, 1001), (32, 512, 17_000), (2048, 2, 8200)] {
@@ -226,7 +226,7 @@ fn chains_are_short_and_end() {
     assert_eq!(folder.refusal("twice.vmdk"), "vmdk s.vmdk (named by twice.vmdk) is in this chain already");
 }
 
-/// Each line names the file, the field, and what is wrong with it.
+/// Each message names the file, the field, and the fault.
 #[test]
 fn what_is_no_vmdk() {
     let folder = Folder::new();
@@ -296,7 +296,7 @@ fn a_writer_excludes_a_vmdk_and_the_other_way() {
     assert!(RawDisk::open(&folder.at("flat.bin"), &writable).is_err());
 }
 
-/// A damaged grain is found when it is read, and the others can be read.
+/// A damaged grain is detected when it is read; the others can be read.
 #[test]
 fn damaged_grains_give_errors() {
     let folder = Folder::new();
@@ -400,7 +400,7 @@ fn a_directory_that_leads_out_of_the_file_is_refused() {
     assert!(all(&folder.open("x.vmdk").unwrap()).iter().all(|&byte| byte == 0));
 }
 
-/// Opens what is in `folder` and reads here and there. Whatever comes of it, it comes soon and is no panic.
+/// Opens the image in the directory and reads in some places. It must return soon, and without a panic.
 fn prod(folder: &Folder, offsets: &[u64]) {
     let Ok(disk) = folder.open("x.vmdk") else { return };
     for &offset in [0, disk.size() / 2].iter().chain(offsets) {
@@ -413,7 +413,7 @@ fn prod(folder: &Folder, offsets: &[u64]) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
-    /// Bytes flipped in the metadata, in any of an image's kinds.
+    /// Flips bytes in the metadata of images of every kind.
     #[test]
     fn nothing_in_an_image_makes_it_panic(
         kind in 0..4_usize,

@@ -104,7 +104,7 @@ fn setting_a_mode_clears_the_screen() {
     assert_eq!(dirty.iter().map(|word| word.count_ones()).sum::<u32>(), 75);
 }
 
-/// Sees the registers' lock free while 16 MiB are being cleared: the first byte is, and the last is not yet.
+/// Waits for the moment when the registers' lock is free while 16 MiB are being cleared: the first byte is clear, the last is not.
 #[test]
 fn clearing_holds_up_nobody_who_wants_the_registers() {
     let vga = vga();

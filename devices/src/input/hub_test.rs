@@ -1,6 +1,6 @@
 use super::*;
 
-/// A keyboard that remembers its keys.
+/// A keyboard that records its keys.
 #[derive(Debug, Default)]
 struct Keyboard(Vec<(Key, bool)>);
 
@@ -29,7 +29,7 @@ fn keys_go_to_the_machine_that_is_there() {
     assert_eq!(first.lock().unwrap().0.len(), 1);
 }
 
-/// A tablet that remembers what it was told.
+/// A tablet that records its events.
 #[derive(Debug, Default)]
 struct Tablet(Mutex<Vec<Pointer>>);
 

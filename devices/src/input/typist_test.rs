@@ -31,7 +31,7 @@ fn typist() -> (Arc<Keys>, FakeTimer, Typist) {
     (keys, timer, typist)
 }
 
-/// Lets time pass until the timer is due.
+/// Advances the time until the timer is due.
 fn wait(timer: &FakeTimer, typist: &mut Typist) -> Duration {
     let time = timer.at().unwrap() - timer.now();
     timer.pass(time);

@@ -90,7 +90,7 @@ fn nothing_is_left_of_a_process_that_was_killed() {
     });
 }
 
-/// A program that stands in for QEMU's helper.
+/// A program in place of QEMU's helper.
 fn helper(dir: &tempfile::TempDir, script: &str) -> PathBuf {
     let path = dir.path().join("helper");
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -149,7 +149,7 @@ fn the_helper_is_heard() {
     });
 }
 
-/// Sends a descriptor over the socket, which a shell cannot.
+/// Sends a descriptor over the socket, which a shell can't do.
 const SENDS_TAP: &str = r#"exec python3 -c '
 import fcntl, os, socket, struct, sys
 tap = os.open("/dev/net/tun", os.O_RDWR)
@@ -176,7 +176,7 @@ fn the_helper_s_tap_is_used() {
     });
 }
 
-/// QEMU's own, where it is installed. It reads /etc/qemu/bridge.conf, which is this test's alone.
+/// QEMU's own helper, if it is installed. It reads /etc/qemu/bridge.conf, which only this test sees.
 #[test]
 fn qemu_s_helper_makes_a_tap() {
     const ALLOWED: &str = "NVMM_TEST_ALLOWED";

@@ -12,7 +12,7 @@ fn index(name: &str) -> u32 {
     Interface::new(name.parse::<InterfaceName>().unwrap()).unwrap().index().unwrap()
 }
 
-/// Returns whether there are news before `seconds` have passed.
+/// Returns whether there is a message within `seconds`.
 fn has_news(news: &LinkNews, seconds: i64) -> bool {
     poll(&mut [PollFd::new(news, PollFlags::IN)], Some(&Timespec { tv_sec: seconds, tv_nsec: 0 })).unwrap()
         == 1

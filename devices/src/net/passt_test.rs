@@ -73,7 +73,7 @@ fn an_mtu_that_passt_does_not_take_is_refused() {
     }
 }
 
-/// A namespace in which passt finds a way out, if it is installed.
+/// A namespace in which passt finds a route to the outside, if it is installed.
 fn with_passt(test: impl FnOnce(Passt)) {
     if !Command::new("passt").arg("--version").output().is_ok_and(|output| output.status.success()) {
         return eprintln!("skipped: passt is not installed");
@@ -116,7 +116,7 @@ fn discover() -> Vec<u8> {
     [&[0; HEADER_LEN][..], &[0xff; 6], &MAC, &[8, 0], &ip, &udp].concat()
 }
 
-/// The guest gets an address, and a connection to a forwarded port gets to the guest.
+/// The guest gets an address, and a connection to a forwarded port reaches the guest.
 fn the_guest_is_reached(passt: &Passt) {
     let port = passt.port(0);
     send(port, &discover()).unwrap();

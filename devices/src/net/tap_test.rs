@@ -29,7 +29,7 @@ fn error(opened: Result<Tap, TapError>) -> String {
     text
 }
 
-/// Two taps that a bridge joins.
+/// Two taps that are connected by a bridge.
 fn bridged() -> [Tap; 2] {
     ip("link add br0 type bridge forward_delay 0 mcast_snooping 0
         link set br0 up");
@@ -190,7 +190,7 @@ fn only_a_bad_frame_suffers() {
     });
 }
 
-/// A TCP segment of IPv4 with `len` bytes, longer than the MTU, whose checksum is to be completed.
+/// An IPv4 TCP segment of `len` bytes, longer than the MTU, whose checksum must be completed.
 fn segment(len: usize) -> Vec<u8> {
     let be = |n: usize| u16::try_from(n).unwrap().to_be_bytes();
     let header = {

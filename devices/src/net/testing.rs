@@ -9,11 +9,10 @@ use vm_memory::VolatileSlice;
 
 use super::{HEADER_LEN, LONGEST, Port};
 
-/// Tells a test that it runs in a namespace of its own, and its name.
+/// The environment variable with the name of the test that runs in a namespace.
 const INSIDE: &str = "NVMM_TEST_NETWORK";
 
-/// Runs `test`, the body of a test, in a network namespace of its own, in another process. Where that can't be made, it is
-/// skipped.
+/// Runs `test`, the body of a test, in its own network namespace, in another process. If that can't be created, the test is skipped.
 pub(crate) fn in_namespace<F: FnOnce()>(test: F) {
     if env::var_os(INSIDE).is_some() {
         return test();
@@ -78,7 +77,7 @@ pub(crate) fn send(port: &dyn Port, bytes: &[u8]) -> std::io::Result<()> {
     port.send(&buffers)
 }
 
-/// The next frame with its header, if one is there already.
+/// The next frame with its header, if one has arrived.
 pub(crate) fn receive(port: &dyn Port) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; LONGEST];
     let (a, b) = bytes.split_at_mut(13);
@@ -114,7 +113,7 @@ pub(crate) fn wait(port: &dyn Port, flags: PollFlags) -> PollFlags {
 /// The type of frames that only tests send: IEEE 802, "Local Experimental EtherType".
 pub(crate) const EXPERIMENTAL: [u8; 2] = [0x88, 0xb5];
 
-/// A frame to all with a header of zeros before it.
+/// A broadcast frame with a header of zeros.
 pub(crate) fn frame(payload: &[u8]) -> Vec<u8> {
     let ends = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54, 0, 0, 0, 1];
     [&[0; HEADER_LEN][..], &ends, &EXPERIMENTAL, payload].concat()

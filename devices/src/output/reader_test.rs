@@ -137,7 +137,7 @@ fn a_log_gets_what_the_guest_writes_whoever_reads() {
     assert_eq!(text, "unread, read");
 }
 
-/// A regular file that refuses to grow, as on a full disk.
+/// A regular file that can't grow, as on a full disk.
 #[test]
 fn a_log_on_a_full_disk_holds_nobody_up() {
     let mut output = output();

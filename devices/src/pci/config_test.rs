@@ -34,7 +34,7 @@ fn wide() -> ConfigSpace {
     config
 }
 
-/// Places BARs by their register.
+/// Sets BARs by their register.
 fn place(config: &mut ConfigSpace) -> Result<(), BarError> {
     config.place_bars(|bar| Ok([BAR_ADDRESS.into(), IO.into(), WIDE][usize::from(bar.index())]))
 }

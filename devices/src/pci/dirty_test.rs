@@ -1,6 +1,6 @@
 use super::*;
 
-/// The numbers of the pages in the set, which is empty then.
+/// The numbers of the pages in the set, which is cleared.
 fn taken(pages: &DirtyPages) -> Vec<usize> {
     let bits = pages.take();
     (0..bits.len() * 64).filter(|page| bits[page / 64] >> (page % 64) & 1 != 0).collect()

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Register C of a chip on which everything is pending, with these interrupts enabled.
+/// Register C of a chip with every cause pending, and these interrupts enabled.
 fn all_pending(enabled: u8) -> (Pc, u8) {
     let mut pc = Pc::new();
     for index in [SECONDS_ALARM, MINUTES_ALARM, HOURS_ALARM] {

@@ -46,7 +46,7 @@ struct Pc {
 }
 
 impl Pc {
-    /// At noon of the 31st of December 2026, a Thursday.
+    /// A chip at noon of the 31st of December 2026, a Thursday.
     fn new() -> Self {
         let day = Date::from_calendar_date(2026, Month::December, 31).unwrap();
         let noon = day.with_hms(12, 0, 0).unwrap().assume_utc().unix_timestamp();
@@ -60,7 +60,7 @@ impl Pc {
         Self { cmos, ports, irq, clock }
     }
 
-    /// The same chip in a machine that was reset.
+    /// The same chip after a reset of the machine.
     fn reset(self) -> Self {
         Self::with(self.cmos, FakeTimer::new(self.clock.now()))
     }
@@ -87,8 +87,8 @@ impl Pc {
         [CENTURY, YEAR, MONTH, DAY_OF_MONTH].map(|index| self.read(index))
     }
 
-    /// Lets the host's time pass, and the main thread do its part, until `end`. Returns when the line rose, each time acknowledged at
-    /// once, and with what.
+    /// Advances the host's time, and serves the timer, until `end`. Returns the times at which the line rose, each time acknowledged at
+    /// once, and the acknowledged causes.
     fn run(&mut self, time: Duration) -> Vec<(Duration, u8)> {
         let (start, mut rises) = (self.clock.now(), Vec::new());
         while let Some(at) = self.clock.at().filter(|at| *at <= start + time) {

@@ -6,7 +6,7 @@ use super::*;
 
 const LEN: usize = 3 * BLOCK;
 
-/// Remembers everything that it is given.
+/// A store that records everything.
 #[derive(Debug, Default)]
 struct FakeStore(Mutex<Vec<Vec<u8>>>);
 
@@ -22,7 +22,7 @@ impl FakeStore {
     }
 }
 
-/// A chip whose bytes are 0, 1, 2 ... again and again.
+/// A chip whose bytes are 0, 1, 2 ... repeatedly.
 fn chip() -> (Flash, Arc<FakeStore>, Vec<u8>) {
     let contents: Vec<u8> = (0..=255).cycle().take(LEN).collect();
     let store = Arc::new(FakeStore::default());
@@ -41,7 +41,7 @@ fn read(flash: &mut Flash, offset: usize, len: usize) -> Vec<u8> {
     data
 }
 
-/// Writes, and checks that the buses are told of a change.
+/// Writes, and checks that the buses are notified of a change.
 fn write(flash: &mut Flash, offset: usize, data: &[u8]) {
     let before = flash.mapped().is_some();
     let effect = flash.write(offset as u64, data);
@@ -167,7 +167,7 @@ fn a_machine_that_ends_between_two_commands_loses_nothing() {
     assert_eq!(store.take(), Vec::<Vec<u8>>::new());
 }
 
-/// A command copies the chip once at most, and never when no byte has changed since.
+/// A command copies the chip at most once, and never if no byte has changed since.
 #[test]
 fn an_access_copies_the_chip_once_at_most() {
     let values = [0x00, 0x10, 0x20, 0x40, 0x50, 0x70, 0xd0, 0xff];

@@ -10,7 +10,7 @@ use super::*;
 use crate::testing::said_by;
 
 const MIB: usize = 1 << 20;
-/// Memory has a hole from here on, and goes on at 4 GiB.
+/// The start of a hole in memory, which continues at 4 GiB.
 const LOW_END: u64 = MIB as u64;
 const HIGH: u64 = 4 << 30;
 const DESCRIPTOR: u64 = 0x1000;
@@ -347,7 +347,7 @@ fn a_file_without_a_place_is_refused() {
     assert_eq!(guest.item(0x19, 4), u32::try_from(most).unwrap().to_be_bytes());
 }
 
-/// A file that counts how often it was made.
+/// A file that counts how often it was generated.
 fn counted(len: u32, bytes: Result<Vec<u8>, ()>) -> (Content, Arc<AtomicU32>) {
     let count = Arc::new(AtomicU32::new(0));
     let made = Arc::clone(&count);
@@ -396,7 +396,7 @@ fn a_file_that_cannot_be_made_is_said_once_and_reads_as_zeros() {
     );
 }
 
-/// An item of 200,000 bytes that fails to read its last.
+/// An item of 200,000 bytes that fails to read its last one.
 fn file() -> Content {
     let read = |offset: u64, bytes: &mut [u8]| {
         for (byte, at) in bytes.iter_mut().zip(offset..) {
@@ -437,7 +437,7 @@ fn a_file_is_read_as_the_guest_reads_it() {
     assert_eq!(guest.item(0x20, 1), expected[..1]);
 }
 
-/// For whoever copies memory meanwhile.
+/// Code that copies memory meanwhile must see the device's writes.
 #[test]
 fn what_it_writes_to_is_noted() {
     let mut guest = Guest::new();

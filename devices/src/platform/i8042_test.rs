@@ -25,7 +25,7 @@ impl Pc {
         self.status().contains(Status::OUTPUT_FULL)
     }
 
-    /// The next byte, which has to be there.
+    /// The next byte, which must be available.
     fn read(&mut self) -> u8 {
         assert!(self.is_full());
         let mut byte = [0];
@@ -33,7 +33,7 @@ impl Pc {
         byte[0]
     }
 
-    /// All bytes that are there.
+    /// All available bytes.
     fn all(&mut self) -> Vec<u8> {
         std::iter::from_fn(|| self.is_full().then(|| self.read())).collect()
     }
@@ -52,7 +52,7 @@ impl Pc {
         self.write(byte);
     }
 
-    /// A command that has one byte of answer.
+    /// A command with a one-byte answer.
     fn ask(&mut self, command: u8) -> u8 {
         self.command(command);
         let byte = self.read();
@@ -60,7 +60,7 @@ impl Pc {
         byte
     }
 
-    /// A byte for the keyboard, and its answer.
+    /// Sends a byte to the keyboard, and returns its answer.
     fn keyboard(&mut self, byte: u8) -> Vec<u8> {
         self.write(byte);
         self.all()
@@ -239,7 +239,7 @@ fn linux_finds_the_controller() {
     assert_eq!((pc.line.take_edges(), pc.all()), (1, vec![0x1e]));
 }
 
-/// Linux, i8042.c: `i8042_check_aux`, on a machine whose tables do not say that there is no mouse.
+/// Linux, i8042.c: `i8042_check_aux`, on a machine whose tables don't report the absence of a mouse.
 #[test]
 fn linux_finds_no_mouse_at_once() {
     let mut pc = Pc::new();
@@ -264,7 +264,7 @@ fn linux_probes_the_keyboard() {
     assert_eq!(pc.keyboard(0xff), [0xfa, 0xaa]);
 }
 
-/// GRUB, at_keyboard.c and ps2.c: translation is off, and the set is asked for.
+/// GRUB, at_keyboard.c and ps2.c: translation is off, and the scan code set is queried.
 #[test]
 fn grub_chooses_a_set() {
     let mut pc = Pc::new();

@@ -3,7 +3,7 @@ use crate::testing::FakeTimer;
 
 const SECOND: Duration = Duration::from_secs(1);
 const NANOSECOND: Duration = Duration::from_nanos(1);
-/// A change of bit 31.
+/// The time until a change of bit 31.
 const CARRY: u128 = 1 << 31;
 
 fn new() -> (PmTimer, FakeTimer) {

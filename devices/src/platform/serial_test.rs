@@ -11,7 +11,7 @@ const IIR: u64 = 2;
 const LCR: u64 = 3;
 const LSR: u64 = 5;
 
-/// Keeps what is sent.
+/// An output that keeps its bytes.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);
 

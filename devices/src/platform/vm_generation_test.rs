@@ -48,7 +48,7 @@ fn the_number_is_where_the_guest_wants_it() {
     assert_eq!((pc.seen(), pc.2.take_edges(), pc.2.high()), (NEXT, 1, false));
 }
 
-/// A guest without a driver has no interrupt that nobody would serve.
+/// A guest without a driver gets no interrupt, as nothing would serve it.
 #[test]
 fn a_guest_that_has_not_asked_is_not_told() {
     let mut pc = Pc::new();
@@ -72,7 +72,7 @@ fn addresses_outside_memory_do_no_harm() {
     assert_eq!(pc.told(), u32::MAX);
 }
 
-/// A machine that moves is the same one.
+/// A machine that is moved keeps its identity.
 #[test]
 fn the_number_stays_with_the_state() {
     let (mut first, mut second) = (Pc::new(), Pc::new());

@@ -13,7 +13,7 @@ use crate::{
     pci::Lifecycle,
 };
 
-/// A device of each kind, with something in its registers.
+/// A device of each kind, with values in its registers.
 fn real() -> BTreeMap<&'static str, DeviceState> {
     let mut states = BTreeMap::new();
     let mut put = |kind, device: &dyn SaveState| drop(states.insert(kind, device.save_state().unwrap()));
@@ -99,7 +99,7 @@ fn corpus() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/device_states/real")
 }
 
-/// The states that were recorded are those of this version: whoever changes a state counts its version up.
+/// The recorded states belong to this version: a change of a state must increase its version.
 #[test]
 fn recorded_states_are_taken_up() {
     let recorded: BTreeMap<String, DeviceState> =

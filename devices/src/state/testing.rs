@@ -15,7 +15,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Makes the access. Returns what it came to.
+    /// Makes the access. Returns its result.
     pub(crate) fn make(&self, device: &mut impl BusDevice) -> (Effect, Vec<u8>) {
         let mut data = self.data.clone();
         if self.writes {
@@ -26,7 +26,7 @@ impl Access {
     }
 }
 
-/// Accesses to `len` bytes of registers, by these widths.
+/// Accesses to `len` bytes of registers, with these widths.
 pub(crate) fn accesses(len: u64, widths: &'static [usize]) -> impl Strategy<Value = Vec<Access>> {
     let value = prop_oneof![any::<u64>(), 0_u64..16, Just(0x80), Just(u64::MAX)];
     let access = (any::<bool>(), 0..len, select(widths), value);
@@ -61,8 +61,8 @@ pub(crate) fn carry_over(from: &impl SaveState, to: &mut impl SaveState) -> Devi
     saved
 }
 
-/// Damages `state` in every place, gives each to a device that `make` makes, and has `drive` use those that take it up. These have
-/// a state themselves, which another one takes up.
+/// Damages `state` in every place, loads each result into a device that `make` creates, and runs `drive` on those that accept it. Their own
+/// state must then be loadable by another device.
 pub(crate) fn damage<D: SaveState>(
     state: &DeviceState,
     mut make: impl FnMut() -> D,

@@ -2,10 +2,10 @@ use std::error::Error;
 
 use super::*;
 
-/// An address that no guest of a user's is likely to have.
+/// A CID that no user's guest is likely to have.
 const CID: u32 = 0x7a5c_1d2e;
 
-/// With a kernel that has no vhost-vsock, or gives it to others, the error says so.
+/// If the kernel has no vhost-vsock, or the user may not open it, the error says so.
 #[test]
 fn an_address_is_one_guests_or_the_way_out_is_told() {
     let sockets = match VhostVsock::open(CID) {

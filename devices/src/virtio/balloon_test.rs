@@ -16,7 +16,7 @@ use crate::{
 const PAGE: u64 = 4096;
 const NUMBERS: u64 = FREE;
 
-/// Takes everything, and notes what: addresses in this process, and lengths.
+/// A host that takes every page, and records it: addresses in this process, and lengths.
 #[derive(Debug, Default)]
 struct Taken {
     ranges: Mutex<Vec<(usize, usize)>>,

@@ -92,7 +92,7 @@ impl Machine {
         self.activate_on(self.driver.queue(), features);
     }
 
-    /// Starts the device on a queue where it stopped before.
+    /// Starts the device on a queue at the position where it stopped.
     pub(super) fn activate_on(&mut self, queue: Queue, features: u64) {
         let kick = self.kick.try_clone().unwrap();
         let queue = ActiveQueue { index: 0, queue, kick };
@@ -301,7 +301,7 @@ fn serves_what_was_there_before() {
     }
 }
 
-/// A driver need not clean up the field of the used ring that says when to kick.
+/// A driver need not clear the field of the used ring that tells it when to kick.
 #[test]
 fn wants_kicks_from_the_start() {
     for disk in disks() {
@@ -317,7 +317,7 @@ fn wants_kicks_from_the_start() {
     }
 }
 
-/// With the event index, a driver that asks for one interrupt in a batch gets one.
+/// With the event index, a driver that asks for one interrupt per batch gets one.
 #[test]
 fn interrupts_only_when_asked() {
     for disk in disks() {
@@ -334,7 +334,7 @@ fn interrupts_only_when_asked() {
     }
 }
 
-/// A driver that never stops making buffers available can't keep a reset from happening.
+/// A driver that constantly makes buffers available can't prevent a reset.
 #[test]
 fn stops_under_load() {
     for disk in disks() {
@@ -360,7 +360,7 @@ fn stops_under_load() {
     }
 }
 
-/// Each queue that the driver enabled is served by itself, the others not at all.
+/// Each queue that the driver enabled is served independently, the others not at all.
 #[test]
 fn serves_every_queue_that_is_enabled() {
     let options = BlockOptions { queues: 4, ..BlockOptions::default() };
@@ -402,7 +402,7 @@ fn serves_every_queue_that_is_enabled() {
     assert!(machine.events.try_recv().is_err());
 }
 
-/// Whichever way a request is carried out, the driver gets the same, in whatever order.
+/// The driver gets the same results from every engine, in any order.
 #[test]
 fn the_engines_are_alike() {
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -22,7 +22,7 @@ const Y: (u16, u16) = (3, 1);
 const LEFT: (u16, u16) = (1, 0x110);
 const SYN: (u16, u16) = (0, 0);
 
-/// A machine whose driver gives buffers for events, one behind the other in memory.
+/// A machine whose driver provides buffers for events, adjacent in memory.
 struct Guest {
     machine: TestMachine<Tablet>,
     reports: Arc<Reports>,
@@ -70,7 +70,7 @@ impl Guest {
         }
     }
 
-    /// Waits until one report waits for buffers, and no more.
+    /// Waits until exactly one report waits for buffers.
     fn settle(&self) {
         let start = Instant::now();
         while self.reports.waiting() > 1 {

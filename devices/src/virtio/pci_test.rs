@@ -252,7 +252,7 @@ fn what_does_not_fit_the_bar_is_refused() {
     assert_eq!(widest.msix.vectors().count(), 256);
 }
 
-/// Any access, often where there is something: structures, capabilities, the header.
+/// Any access, often to something useful: structures, capabilities, the header.
 fn accesses() -> impl Strategy<Value = Vec<(bool, u64, Vec<u8>)>> {
     let offset = prop_oneof![
         4 => 0_u64..0x40,
@@ -268,7 +268,7 @@ fn accesses() -> impl Strategy<Value = Vec<(bool, u64, Vec<u8>)>> {
 }
 
 proptest! {
-    /// The device asserts that it is activated and reset in turn, with queues that lie in memory.
+    /// A device that asserts that it is activated and reset in turn, with queues that lie in memory.
     #[test]
     fn no_access_is_too_odd(accesses in accesses(), started: bool) {
         let mut guest = Guest::new();

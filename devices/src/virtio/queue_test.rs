@@ -17,7 +17,7 @@ fn bytes(buffers: &Buffers<'_>) -> Vec<u8> {
     bytes
 }
 
-/// What `pop` makes of whatever `prepare` offers.
+/// The result of `pop` for the chain that `prepare` offers.
 fn pop_one(prepare: impl FnOnce(&mut Driver)) -> Result<Option<(usize, usize)>, QueueError> {
     let mut driver = Driver::new(SIZE);
     let memory = driver.memory.clone();
@@ -225,7 +225,7 @@ fn takes_buffers_apart() {
 }
 
 proptest! {
-    /// Whatever the rings hold, each chain is whole and in memory or the queue has failed, and there is an end to it.
+    /// For any rings, each chain is complete and in memory or the queue has failed, and the chains end.
     #[test]
     fn hostile_rings(
         table in any_table(SIZE),
@@ -251,7 +251,7 @@ proptest! {
     }
 }
 
-/// A driver that looks at any time sees none or all.
+/// A driver that reads at any time sees none or all.
 #[test]
 fn several_chains_are_given_back_at_once() {
     let mut driver = Driver::new(4);
@@ -276,7 +276,7 @@ fn several_chains_are_given_back_at_once() {
     assert_eq!(rings.into_queue().next_used(), 3);
 }
 
-/// The pages that were noted since this was asked last.
+/// The pages recorded since the last call.
 fn noted(memory: &GuestRam) -> Vec<u64> {
     let pages = |(word, bits): (usize, u64)| {
         (0..64).filter(move |bit| bits & 1 << bit != 0).map(move |bit| word as u64 * 64 + bit)
@@ -284,7 +284,7 @@ fn noted(memory: &GuestRam) -> Vec<u64> {
     memory.written().take().enumerate().flat_map(pages).collect()
 }
 
-/// For whoever copies memory meanwhile.
+/// Code that copies memory meanwhile must see these writes.
 #[test]
 fn what_the_device_writes_to_is_noted_while_that_is_on() {
     let mut driver = Driver::new(SIZE);

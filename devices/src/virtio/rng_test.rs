@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Where the driver wants its bytes.
+/// The addresses of the driver's buffers.
 const DATA: u64 = FREE;
 
 fn machine(path: &Path) -> TestMachine<Rng> {
@@ -68,7 +68,7 @@ fn bytes_come_as_they_are_in_the_file() {
     assert_eq!(machine.drivers[0].read(DATA, 10), b"0123456789");
 }
 
-/// A source may run dry: the guest waits, and neither a reset nor a pause does.
+/// A source may run dry: the guest waits, but neither a reset nor a pause does.
 #[test]
 fn a_guest_waits_for_a_source_that_is_empty() {
     let dir = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ fn a_broken_ring_needs_a_reset_and_a_reset_mends_it() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever the rings hold, each chain is answered or the device needs a reset; nothing else is written to.
+    /// For any rings, each chain is answered or the device needs a reset; nothing else is written.
     #[test]
     fn hostile_chains(table in any_table(8), heads in prop::collection::vec(0..9_u16, 1..8)) {
         let mut machine = machine(Path::new("/dev/zero"));

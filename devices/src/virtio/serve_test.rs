@@ -18,17 +18,17 @@ use crate::{
     },
 };
 
-/// Where chains are written that are answered.
+/// The address to which answered chains are written.
 const DATA: u64 = FREE;
 
-/// How the test's handler serves.
+/// The behaviour of the test's handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
-    /// Answers with the number of bytes that are writable.
+    /// It answers with the number of writable bytes.
     Works,
-    /// Is not ready; asks to be asked again after this long.
+    /// It is not ready, and wants to be called again after this long.
     Waits(Duration),
-    /// Takes no chain for a request.
+    /// It accepts no chain as a request.
     Refuses,
     Panics,
 }
@@ -36,7 +36,7 @@ enum Mood {
 #[derive(Clone, Debug)]
 struct Handling {
     mood: Arc<Mutex<Mood>>,
-    /// How often it was asked, and what was said to have failed.
+    /// The number of calls, and the reported failures.
     asked: Arc<Mutex<u32>>,
     failed: Arc<Mutex<Vec<String>>>,
 }
@@ -151,7 +151,7 @@ fn each_queue_is_served_and_told_of() {
     }
 }
 
-/// It need not be answered before the driver hears of those before it.
+/// A chain need not be answered before the driver is notified of the ones before it.
 #[test]
 fn the_driver_hears_of_many_at_a_time() {
     let mut machine = machine(Mood::Works);
@@ -235,7 +235,7 @@ fn pauses_are_rounded_up() {
     assert_eq!(millis(Some(Duration::MAX)), i32::MAX);
 }
 
-/// Then it may never find the queue empty, which would have it tell.
+/// The worker may then never find the queue empty, which is when it would otherwise set the flag.
 #[test]
 fn a_worker_that_finds_chains_at_its_start_lets_the_driver_do_without_kicks() {
     let mut machine = machine(Mood::Waits(Duration::MAX));

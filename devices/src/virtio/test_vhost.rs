@@ -14,7 +14,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::vhost::{Vhost, Vring};
 
-/// A vhost that serves no queue by itself.
+/// A vhost device that serves no queue itself.
 #[derive(Debug)]
 pub(crate) struct TestVhost {
     pub(crate) features: u64,
@@ -28,7 +28,7 @@ pub(crate) struct TestVhost {
 #[derive(Debug)]
 pub(crate) struct TestVhostQueue {
     pub(crate) served: bool,
-    /// The position at which it began, or at which it stopped.
+    /// The position at which it started, or at which it stopped.
     pub(crate) position: u16,
     pub(crate) kick: EventFd,
     pub(crate) call: EventFd,

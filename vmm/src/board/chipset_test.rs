@@ -75,7 +75,7 @@ fn acpi_is_told_where_firmware_has_put_things() {
     }
 }
 
-/// fw_cfg tells the length of the tables before they are made.
+/// fw_cfg reports the length of the tables before they are generated.
 #[test]
 fn no_description_is_longer_than_the_one_whose_length_is_told() {
     let pci = Arc::new(Chipset::Q35.root().unwrap());

@@ -26,7 +26,7 @@ const FLASH_AT: u64 = 0xffe0_0000;
 const VIDEO: u32 = 0xe000_0000;
 const NOW: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Remembers what it is given.
+/// A device that records its memory.
 #[derive(Debug, Default)]
 struct Variables(Mutex<Vec<Vec<u8>>>);
 
@@ -36,7 +36,7 @@ impl Store for Variables {
     }
 }
 
-/// The host's side of a balloon.
+/// A balloon's host.
 #[derive(Debug)]
 struct Nobody;
 
@@ -50,7 +50,7 @@ impl HostSide for Nobody {
     }
 }
 
-/// A machine with a device of nearly each way to plug one in.
+/// A machine with a device for nearly each way to plug one in.
 struct Machine {
     devices: Devices,
     variables: Arc<Variables>,
@@ -60,7 +60,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// None where there is no KVM. One that `has_balloon` has a PCI function more.
+    /// None if there is no KVM. With `has_balloon`, there is an additional PCI function.
     fn new(has_balloon: bool) -> Option<Self> {
         let host = match Host::open(Path::new("/dev/kvm")) {
             Ok(host) => host,

@@ -13,7 +13,7 @@ fn tcp(first: u16, last: u16) -> VncConfig {
     config(VncPlace::Tcp { host: "127.0.0.1".to_owned(), displays: first..=last })
 }
 
-/// A display that is taken while the value lives. Others may take the ports behind it.
+/// A display whose port is taken while the value lives. Other processes may take the ports after it.
 fn taken() -> (TcpListener, u16) {
     let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
     let found = std::iter::from_fn(|| TcpListener::bind("127.0.0.1:0").ok()).take(1000);

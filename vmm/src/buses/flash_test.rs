@@ -11,7 +11,7 @@ use super::*;
 
 const ADDRESS: u64 = 0xffc0_0000;
 
-/// Remembers its slot, and refuses what it is told to.
+/// A KVM that records its slot, and refuses on request.
 #[derive(Debug, Default)]
 struct FakeKvm(Mutex<State>);
 

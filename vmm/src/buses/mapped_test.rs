@@ -29,7 +29,7 @@ const WIDE: u64 = 0x10_0000_0000;
 const WIDE_LEN: u64 = 16 << 20;
 const LITTLE: u64 = 0xc300_0000;
 
-/// A function with these BARs and their addresses, which have memory or not.
+/// A function with these BARs at their addresses, each with or without memory.
 fn function(bars: &[(Bar, u64)], has_memory: bool) -> TestFunction {
     let mut function = TestFunction::new(&bars.iter().map(|(bar, _)| *bar).collect::<Vec<_>>(), has_memory);
     let address = |bar| bars.iter().find(|(other, _)| *other == bar).unwrap().1;
@@ -37,7 +37,7 @@ fn function(bars: &[(Bar, u64)], has_memory: bool) -> TestFunction {
     function
 }
 
-/// A KVM that has room for `most` slots, and notes what it is asked.
+/// A KVM that has room for `most` slots, and records its requests.
 #[derive(Debug)]
 struct FakeKvm {
     most: usize,
@@ -126,7 +126,7 @@ impl Machine {
         testing::read(&self.buses, address)
     }
 
-    /// The slots: address, and offsets in the BAR.
+    /// The slots: their addresses, and offsets in the BAR.
     fn slots(&self) -> Vec<(u64, Range<u64>)> {
         let state = self.kvm.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut slots: Vec<_> = state.slots.values().cloned().collect();

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A root with these files; what ends in a slash is a directory.
+/// A root with these files. Names that end in a slash are directories.
 fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for (path, text) in files {

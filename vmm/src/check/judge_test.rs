@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use super::*;
 use crate::check::report::Severity;
 
-/// A recorded host, its verdicts, what isn't right with it, and words of the way out.
+/// A recorded host, its verdicts, its faults, and words of the remedies.
 type Case = (&'static str, Verdict, Verdict, &'static [&'static str], &'static [&'static str]);
 
 const CASES: [Case; 29] = {
@@ -103,13 +103,13 @@ fn facts(name: &str) -> Facts {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The findings that are not good.
+/// The findings that are not OK.
 fn wrong(report: &Report) -> Vec<&'static str> {
     let wrong = report.findings.iter().filter(|finding| finding.severity >= Severity::Warning);
     wrong.map(|finding| finding.id).collect()
 }
 
-/// The commands of all ways out.
+/// The commands of all remedies.
 fn commands(report: &Report) -> String {
     let fixes = report.findings.iter().flat_map(|finding| &finding.fixes);
     fixes.flat_map(|fix| &fix.commands).fold(String::new(), |all, command| all + command + "\n")

@@ -188,7 +188,7 @@ fn of_one_image_the_first_disk_in_the_way_is_named() {
     assert_eq!(refused(&["b", "a,overlay=x", "a,serial=1", "a,readonly=on"]), "--disk a,serial=1");
 }
 
-/// A look at all others for each of them would be 40 billion looks.
+/// Comparing each with all others would take 40 billion comparisons.
 #[test]
 fn any_number_of_disks_is_checked() {
     let disk = |number: usize| DiskConfig { path: format!("{number}.img").into(), ..DiskConfig::default() };

@@ -6,7 +6,7 @@ use crate::cpu::{
     testing::{haswell, hosts, milan},
 };
 
-/// Leaves of every host, and those of every field.
+/// The leaves of every host, and those with every field.
 fn leaves() -> BTreeSet<Leaf> {
     let of_hosts = hosts().into_iter().flat_map(|host| host.offered().0.into_keys());
     let of_fields = FIELDS.iter().flat_map(|field| {

@@ -19,7 +19,7 @@ fn open(file: &NamedTempFile) -> Arc<dyn Disk> {
         .disk
 }
 
-/// A file of `len` bytes, with data where it is said, and a hole everywhere else.
+/// A file of `len` bytes, with data in the given places, and holes everywhere else.
 fn file(len: u64, data: &[(u64, &[u8])]) -> NamedTempFile {
     let file = NamedTempFile::new().unwrap();
     file.as_file().set_len(len).unwrap();
@@ -29,7 +29,7 @@ fn file(len: u64, data: &[(u64, &[u8])]) -> NamedTempFile {
     file
 }
 
-/// Copies a file, and returns the copy and what the watcher was told.
+/// Copies a file, and returns the copy and the progress reports.
 fn copied(from: &NamedTempFile) -> (NamedTempFile, Vec<(u64, u64)>) {
     let from = open(from);
     let to = file(from.size(), &[]);

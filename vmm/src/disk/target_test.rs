@@ -6,7 +6,7 @@ use devices::disk::raw::{DiskOptions, RawDisk};
 
 use super::*;
 
-/// The names in a folder.
+/// The names in a directory.
 fn names(folder: &TempDir) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(folder)
         .unwrap()
@@ -66,7 +66,7 @@ fn what_is_there_stays_unless_it_is_to_be_replaced() {
     assert_eq!((fs::read(&late).unwrap(), names(&folder).len()), (b"theirs".to_vec(), 3));
 }
 
-/// File systems that have no files without a name.
+/// A file system that doesn't support unnamed files.
 #[test]
 fn a_file_under_another_name_is_kept_as_well() {
     let folder = TempDir::new().unwrap();

@@ -9,7 +9,7 @@ fn matcher(patterns: &[&str]) -> Matcher {
     Matcher::new(patterns.iter().map(|pattern| Pattern::regex(pattern).unwrap()).collect())
 }
 
-/// The bytes after which each pattern was met.
+/// The position at which each pattern was matched.
 fn meetings(patterns: &[&str], pieces: &[&[u8]]) -> Vec<(usize, u64)> {
     let mut matcher = matcher(patterns);
     let mut met = Vec::new();
@@ -67,7 +67,7 @@ fn the_last_lines_are_printable_and_few() {
     assert_eq!(matcher.last_lines(), ["x".repeat(KEPT)]);
 }
 
-/// Texts in which the patterns are often found.
+/// Texts in which the patterns often match.
 fn output() -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop_oneof![
         Just(b"login: ".to_vec()),
@@ -83,7 +83,7 @@ fn output() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// The stream byte by byte, and cut anywhere, meets the same, as early as a piece can show it.
+    /// The stream byte by byte and in pieces gives the same matches, as early as a piece allows.
     #[test]
     fn how_the_stream_is_cut_makes_no_difference(
         output in output(),
@@ -107,7 +107,7 @@ proptest! {
         }
     }
 
-    /// The first match is where the regex crate's automaton finds the first end of one in the plain text.
+    /// The first match is where the regex crate's automaton finds the first end of a match in the plain text.
     #[test]
     fn the_first_match_is_the_regex_crates(output in output(), pattern in prop::sample::select(&PATTERNS[..])) {
         let mut plain = Plain::default();

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The number of bytes of `text` after which the pattern is found, if it is.
+/// The number of bytes of `text` after which the pattern matches, if it does.
 fn found(pattern: &Pattern, text: &[u8]) -> Option<usize> {
     let mut position = pattern.start(None);
     for (before, &byte) in text.iter().enumerate() {

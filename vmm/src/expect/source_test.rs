@@ -33,7 +33,7 @@ impl Test {
         test
     }
 
-    /// The guest prints something, and the main thread hears if that is met.
+    /// The guest prints something, and the main thread learns if that matches.
     fn print(&mut self, text: &str) {
         self.uart.write_all(text.as_bytes()).unwrap();
         if self.source.tap.met().read().is_ok() {
@@ -42,7 +42,7 @@ impl Test {
         }
     }
 
-    /// Lets the time of the next look come.
+    /// Advances the time to the next check.
     fn look(&mut self) -> Vec<String> {
         let mut requests = Vec::new();
         let look = self.source.look.as_mut().expect("nothing waits for a pause");
@@ -51,7 +51,7 @@ impl Test {
         requests.iter().map(show).collect()
     }
 
-    /// Lets the time limit pass.
+    /// Advances the time beyond the limit.
     fn run_out(&mut self) -> Vec<String> {
         self.source.clock = Clock::new(Some(Duration::ZERO));
         self.source.clock.go(true, Instant::now());

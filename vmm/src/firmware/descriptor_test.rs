@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A descriptor as Debian and Fedora write them.
+/// A descriptor in the form of Debian and Fedora.
 pub(in crate::firmware) fn descriptor(mapping: &str, machines: &str, features: &str) -> String {
     format!(
         r#"{{
@@ -28,7 +28,7 @@ pub(in crate::firmware) fn split(code: &str, variables: &str) -> String {
 
 pub(in crate::firmware) const Q35: &str = r#""pc-i440fx-*", "pc-q35-*""#;
 
-/// Writes descriptors, with their folders below a root.
+/// Writes descriptors, with their directories, below a root.
 fn root(files: &[(&str, String)]) -> TempDir {
     let root = TempDir::new().unwrap();
     for (path, text) in files {
@@ -39,7 +39,7 @@ fn root(files: &[(&str, String)]) -> TempDir {
     root
 }
 
-/// The names of the code that is found, below the root.
+/// The names of the firmware that is found, below the root.
 fn found(root: &TempDir) -> Vec<String> {
     let builds = builds(root.path()).into_iter();
     let code = builds.map(|build| build.files.code.strip_prefix(root.path()).unwrap().to_owned());

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 
-/// Makes files below a root.
+/// Creates files below a root.
 fn root(files: &[(&str, String)]) -> TempDir {
     let root = TempDir::new().unwrap();
     for (path, text) in files {

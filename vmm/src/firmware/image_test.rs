@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// Firmware of so many pages, which begins with `start` and has code at its end.
+/// Firmware with this many pages, which begins with `start` and has code at its end.
 fn firmware(pages: usize, start: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; pages << 12];
     bytes[..start.len()].copy_from_slice(start);

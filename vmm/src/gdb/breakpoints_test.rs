@@ -7,7 +7,7 @@ const RAM: usize = 0x4000;
 /// A second linear address of the RAM.
 const ALIAS: u64 = 0xffff_8000_0000_0000;
 
-/// RAM where byte n is n, and not mapped from 0x3000 on.
+/// RAM in which byte n is n, not mapped from 0x3000 on.
 fn ram() -> GuestRam {
     let ram = GuestRam::from_ranges(&[(GuestAddress(0), RAM)]).unwrap();
     let bytes: Vec<_> = (0..RAM).map(|at| at.to_le_bytes()[0]).collect();

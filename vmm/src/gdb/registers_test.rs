@@ -32,7 +32,7 @@ fn too_few_or_too_many_bytes_are_refused() {
     assert_eq!(Registers::default().gdb_deserialize(&more), Err(()));
 }
 
-/// The description names the registers in the order of their numbers, each with the size of its place.
+/// The description names the registers in the order of their numbers, each with its size.
 #[test]
 fn the_description_has_the_registers_at_their_places() {
     let description = roxmltree::Document::parse_with_options(

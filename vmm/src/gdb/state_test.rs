@@ -1,6 +1,6 @@
 use super::*;
 
-/// A state in which each register has a value of its own.
+/// A state in which each register has a different value.
 fn state() -> State {
     let mut state = State {
         regs: kvm_regs::default(),

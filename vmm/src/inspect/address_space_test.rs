@@ -16,7 +16,7 @@ fn physical(address: u64, len: u64) -> Option<Physical> {
     Some(Physical { address, len })
 }
 
-/// Memory with four tables, of which each has the next as its first entry, and the last an entry for [`LINEAR`] or a zero.
+/// Memory with four tables. The first entry of each is the next table, and the last one has an entry for [`LINEAR`] or a zero.
 fn tables(memory: &GuestRam, first: u64, rights: u64, page: u64) {
     for level in 0..3 {
         let (table, next) = (first + level * 0x1000, first + (level + 1) * 0x1000);

@@ -58,7 +58,7 @@ fn a_part_of_memory_is_the_ram_in_it() {
     assert!(part(0, 0).is_err());
 }
 
-/// Two vCPUs with registers of their own, and bytes in memory.
+/// Two vCPUs with different registers, and bytes in memory.
 fn machine() -> Option<TestMachine> {
     let machine = TestMachine::new(2)?;
     machine.memory.write_slice(b"a string in memory\0", GuestAddress(0x12_3456)).unwrap();
@@ -82,7 +82,7 @@ fn write(machine: &TestMachine, path: &Path, more: &Value) {
     dump(arguments).write(&machine.halted(), &Taken::default(), &|| false).unwrap();
 }
 
-/// The text that a program of the host prints of the core; none if the host has no such program.
+/// The output of a host program about the core; none if the host lacks the program.
 fn run(program: &str, arguments: &[&str]) -> Option<String> {
     match Command::new(program).args(arguments).stdin(Stdio::null()).output() {
         Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
@@ -123,7 +123,7 @@ fn gdb_finds_threads_registers_and_memory() {
     }
 }
 
-/// The text that gdb prints of a core.
+/// gdb's output about a core.
 fn gdb(core: &Path, commands: &[&str]) -> Option<String> {
     let architecture = "set architecture i386:x86-64";
     let mut arguments = vec!["-nx", "-batch", "-ex", architecture, "-core", core.to_str().unwrap()];

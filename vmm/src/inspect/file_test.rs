@@ -7,7 +7,7 @@ use super::*;
 
 const LEN: usize = 4 << 20;
 
-/// 4 MiB of RAM at 0, of which the second has bytes here and there.
+/// 4 MiB of RAM at 0, the second of which has some bytes.
 fn memory() -> GuestRam {
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), LEN)]).unwrap();
     for (address, byte) in [(1 << 20, 1_u8), (0x10_1fff, 2), (0x1f_f800, 3), (0x1f_ffff, 4)] {

@@ -8,7 +8,7 @@ fn line(text: &str, start: &str) -> String {
     text.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned()
 }
 
-/// The text is what QEMU 7.2 printed of a local APIC of its own with these registers.
+/// The text is QEMU 7.2's output for a local APIC with these registers.
 #[test]
 fn a_local_apic_is_shown_as_qemu_shows_it() {
     let registers = [

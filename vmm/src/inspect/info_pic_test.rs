@@ -12,7 +12,7 @@ fn chips() -> IrqChips {
     }
 }
 
-/// The lines are what QEMU 7.2 printed of controllers of its own in this state.
+/// The lines are QEMU 7.2's output for controllers in this state.
 #[test]
 fn the_controllers_are_shown_as_qemu_shows_them() {
     let text = InfoPic(&chips()).to_string();

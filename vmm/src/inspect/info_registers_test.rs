@@ -20,7 +20,7 @@ fn table(base: u64, limit: u16) -> kvm_dtable {
     kvm_dtable { base, limit, ..Default::default() }
 }
 
-/// The text is what QEMU 7.2 printed of a vCPU of its own in this state.
+/// The text is QEMU 7.2's output for a vCPU in this state.
 #[test]
 fn a_32_bit_vcpu_is_shown_as_qemu_shows_it() {
     let general = kvm_regs {

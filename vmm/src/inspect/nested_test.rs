@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 
-/// VMXON lives in the header, which is all that there is outside a nested guest.
+/// VMXON's address is in the header, which is the only part outside of a nested guest.
 #[test]
 fn a_header_alone_tells_of_vmx_operation() {
     let mut state = KvmNestedStateBuffer::empty();

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::exit::Exit;
 
-/// The vCPUs that have an NMI on its way.
+/// The vCPUs with an NMI pending.
 fn pending(machine: &TestMachine) -> Vec<u32> {
     let pending = machine.vcpus.iter().filter(|vcpu| {
         let nmi = vcpu.fd().get_vcpu_events().unwrap().nmi;
@@ -15,7 +15,7 @@ fn pending(machine: &TestMachine) -> Vec<u32> {
     pending.map(|vcpu| vcpu.id).collect()
 }
 
-/// Enables a local APIC and opens its LINT1 to NMIs, as a kernel does.
+/// Enables a local APIC and unmasks its LINT1 for NMIs, as a kernel does.
 fn listen(machine: &TestMachine, vcpu: usize) {
     let fd = machine.vcpus[vcpu].fd();
     let mut lapic = fd.get_lapic().unwrap();
@@ -52,7 +52,7 @@ fn one_vcpu_gets_it_in_any_case() {
     assert!(matches!(inject_one(&machine.halted(), 2), Err(InspectError::NoVcpu { given: 2, count: 2 })));
 }
 
-/// A guest that hangs with interrupts off, and would wait in HLT for ever.
+/// A guest that hangs with interrupts off, and would wait in HLT forever.
 #[test]
 fn a_guest_that_hangs_runs_its_handler() {
     const IDT: u64 = 0x20_0000;

@@ -5,7 +5,7 @@ use super::{
     *,
 };
 
-/// A general register for each number, so that none is taken for another.
+/// A different value for each general register, so that none is confused with another.
 fn numbered() -> kvm_regs {
     kvm_regs {
         rax: 0x10,

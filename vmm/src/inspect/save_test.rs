@@ -13,7 +13,7 @@ fn never() -> bool {
     false
 }
 
-/// Pages that follow each other in linear addresses, and do not in physical ones.
+/// Pages that are adjacent in linear addresses, but not in physical ones.
 fn machine() -> Option<TestMachine> {
     let machine = TestMachine::new(1)?;
     machine.map_pages(&[(0x40_0000, 0x50_0000), (0x40_1000, 0x50_1000), (0x40_2000, 0x20_0000)]);

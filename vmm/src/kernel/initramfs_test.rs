@@ -2,7 +2,7 @@ use super::*;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-/// A bzImage's, by Linux's own numbers.
+/// A bzImage's limit, from Linux's own numbers.
 const LINUX: Limit = Limit { below: 2 * GIB, above_4g: true, why: "by its header's initrd_addr_max" };
 const OLD: Limit = Limit { above_4g: false, ..LINUX };
 

@@ -17,7 +17,7 @@ fn open(image: &[u8], initramfs: Option<&[u8]>, cmdline: &str) -> Result<PassedK
     PassedKernel::open(&KernelConfig { path, initramfs, cmdline }, Size(64 * MIB))
 }
 
-/// The items, all of them read, in a machine with `size` bytes of memory.
+/// All items, after reading them, in a machine with `size` bytes of memory.
 fn items(kernel: &PassedKernel, size: u64) -> Result<BTreeMap<u16, Vec<u8>>, KernelError> {
     let memory = GuestRam::from_ranges(&boot::firmware_memory_map(size).unwrap().ram).unwrap();
     let bytes = |content| match content {

@@ -16,7 +16,7 @@ fn memory() -> GuestRam {
     GuestRam::from_ranges(&[(GuestAddress(0), 0x4000)]).unwrap()
 }
 
-/// A file of `bytes` that was last written long ago.
+/// A file of `bytes` with an old modification time.
 fn file(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.path().join(name);
     fs::write(&path, bytes).unwrap();
@@ -31,7 +31,7 @@ fn fifo(folder: &TempDir) -> PathBuf {
     path
 }
 
-/// Opens the FIFO while `len` bytes are written to it, if there is someone to take them.
+/// Opens the FIFO while up to `len` bytes are written to it.
 fn open_fifo(path: &Path, len: usize) -> Result<Source, KernelError> {
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -43,7 +43,7 @@ fn open_fifo(path: &Path, len: usize) -> Result<Source, KernelError> {
     })
 }
 
-/// Reads all of it twice, as a machine does that is reset.
+/// Reads all of it twice, as a machine that is reset does.
 fn read(source: &Source) -> Result<Vec<u8>, KernelError> {
     let mut read = vec![0; usize::try_from(source.len()).unwrap()];
     for _ in 0..2 {

@@ -5,14 +5,14 @@ use arch::cpu::{profile::CpuProfile, topology::Topology};
 
 use super::parse;
 
-/// Starts, with this CPU and so many warnings.
+/// It starts, with this CPU and this many warnings.
 type Outcome = Result<(&'static str, usize), &'static str>;
 
-/// The host's CPU as libvirt has it by default.
+/// The host's CPU with libvirt's defaults.
 const MIGRATABLE: Outcome = Ok(("host-passthrough,-invtsc", 0));
 const CASCADE_LAKE: Outcome = Ok(("Cascadelake-Server", 0));
 const MILAN: Outcome = Ok(("EPYC-Milan", 0));
-/// Both hosts have TSX off.
+/// Both hosts have TSX disabled.
 const NO_TSX: Outcome = Err("this host cannot give hle (CPUID.(EAX=07H,ECX=0):EBX[4]), rtm (");
 const NO_AVX512: Outcome = Err("avx512f (CPUID.(EAX=07H,ECX=0):EBX[16])");
 

@@ -6,8 +6,8 @@ use arch::cpu::{
     model,
 };
 
-/// libvirt 12.8, `src/cpu_map/x86_features.xml`: where, then the bit and the name of each, with QEMU's other names. A control's bit
-/// is the one in each half of its MSR.
+/// libvirt 12.8, `src/cpu_map/x86_features.xml`: the register, then the bit and the name of each feature, with QEMU's other names. A
+/// control's bit is the one in each half of its MSR.
 const FEATURES: &str = "
 1:ECX 0=pni|sse3 1=pclmuldq|pclmulqdq 2=dtes64 3=monitor 4=ds_cpl|ds-cpl 5=vmx 6=smx 7=est 8=tm2 9=ssse3
   10=cid 12=fma 13=cx16 14=xtpr 15=pdcm 17=pcid 18=dca 19=sse4.1|sse4-1|sse4_1 20=sse4.2|sse4-2|sse4_2

@@ -9,7 +9,7 @@ const VOCABULARY: &str = "<cpu <model <vendor <topology <feature <cache <maxphys
     mode= match= check= policy= name= level= bits= limit= sockets= cores= threads= fallback= 'custom' 'host-model' \
     'maximum' 'require' 'vmx' '3' 'emulate' 'forbid' '99999999999' qemu64 &amp; &#x0; <![CDATA[ ]]> é 🦀";
 
-/// Words that mean something here, in an order that need not.
+/// Words that have a meaning here, in an order that may not.
 fn words() -> impl Strategy<Value = String> {
     let words: Vec<_> = VOCABULARY
         .split(' ')
@@ -18,7 +18,7 @@ fn words() -> impl Strategy<Value = String> {
     vec(select(words), 0..40).prop_map(|words| words.concat())
 }
 
-/// A file that is good but for one place.
+/// A file that is valid except in one place.
 fn nearly_good() -> impl Strategy<Value = String> {
     let files = vec![CORE2DUO_VMX, DOMAIN, HOST_PASSTHROUGH, HOST_MODEL];
     (select(files), any::<prop::sample::Index>(), 0..4_usize, ".{0,3}").prop_map(|(file, at, cut, put)| {

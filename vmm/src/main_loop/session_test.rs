@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(60);
 /// The notice about a machine of which the main thread serves nothing.
 const RUNS: &str = "Runs(Attached { uarts: [], wakers: [] })";
 
-/// Writes down what all sources are told.
+/// A source that records all notices.
 #[derive(Debug, Default)]
 struct Ear(Rc<RefCell<Vec<String>>>);
 
@@ -52,7 +52,7 @@ impl Source for Judge {
     }
 }
 
-/// A source that anybody may hand over. It tells what it hears until it is dropped.
+/// A source that another may hand over. It sends its notices to a channel until it is dropped.
 #[derive(Debug)]
 struct Client {
     heard: Sender<String>,

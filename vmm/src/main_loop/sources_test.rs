@@ -10,13 +10,13 @@ use event_manager::EventSet;
 
 use super::*;
 
-/// Pipes, of which one that has been read is closed and another opened in its place.
+/// Pipes. One that has been read is closed, and another opened in its place.
 #[derive(Debug, Default)]
 struct Pipes {
     pipes: Vec<io::PipeReader>,
     seen: Rc<RefCell<Vec<u8>>>,
     then: Vec<io::PipeReader>,
-    /// Named no longer, and to be closed at the next call.
+    /// No longer watched, to be closed at the next call.
     read: Vec<io::PipeReader>,
     due: Option<Instant>,
 }
@@ -158,7 +158,7 @@ fn a_source_that_is_over_is_dropped() {
     assert_eq!(*seen.borrow(), b"a");
 }
 
-/// A pipe that is watched in one way until a notice, and then in another.
+/// A pipe that is watched for one event until a notice, and then for another.
 #[derive(Debug)]
 struct Changing(io::PipeReader, EventSet, EventSet);
 

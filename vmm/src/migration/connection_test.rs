@@ -103,7 +103,7 @@ fn one_that_is_to_give_up_does_not_wait() {
 }
 
 proptest! {
-    /// Any byte of a message may be another.
+    /// Any byte of a message may be wrong.
     #[test]
     fn a_changed_message_is_none(content in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), bits in 1_u8..) {
         let mut bytes = sent(Kind::State, &content);

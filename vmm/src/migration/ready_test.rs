@@ -6,7 +6,7 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Both sides, and the destination's end of its pipe, which this one has the other end of.
+/// Both sides, and the destination's end of its pipe, whose other end the source has.
 fn sides(has_lifeline: bool) -> (Ready, Connection, OwnedFd) {
     let (one, other) = UnixStream::pair().unwrap();
     let (reading, writing) = pipe().unwrap();

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Reads what `Writer` wrote by the format's own words: (name, mode, data) until the trailer.
+/// Parses the output of `Writer` according to the format: (name, mode, data) until the trailer.
 fn parse(mut archive: &[u8]) -> Vec<(String, u32, Vec<u8>)> {
     let mut entries = Vec::new();
     let whole = archive.len();

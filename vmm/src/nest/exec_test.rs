@@ -45,7 +45,7 @@ fn files_and_arguments_are_a_program_s() {
     assert_eq!(files, [("--exec", "x"), ("--add", "a"), ("--add", "/c")]);
 }
 
-/// Plans this test's own binary, which is static, with another file.
+/// A plan with this test's own binary, which is static, and another file.
 fn plan(extra: u64) -> Plan {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(extra).unwrap();

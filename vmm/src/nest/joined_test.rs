@@ -12,7 +12,7 @@ fn text(text: &str) -> Line {
     Line { level: 1, said: Said::Text(text.to_owned()) }
 }
 
-/// All that is read of these lines of level 1's console.
+/// Everything that is read from these lines of level 1's console.
 fn read(lines: &[&str]) -> Vec<Line> {
     let mut joined = Joined::new(1, 2);
     let mut read: Vec<_> =

@@ -56,7 +56,7 @@ fn a_comma_in_a_path_is_doubled() {
     );
 }
 
-/// nvmm that ends before the program did: its last words are the reason.
+/// An nvmm that ends before the program does: its last messages are the reason.
 #[test]
 fn a_copy_that_does_not_start_is_a_failure_of_level_1() {
     let (_folder, read) = kept(&nest(512));

@@ -46,7 +46,7 @@ fn the_program_s_files_have_room_at_every_level() {
     assert_eq!(of(u32::MAX, 0), [u32::MAX; 4]);
 }
 
-/// The kernel makes the tmpfs when the packed files are in memory, and gives it half of the rest.
+/// The kernel creates the tmpfs after it has loaded the packed files into memory, and gives it half of the rest.
 #[test]
 fn the_program_s_files_fit_into_half_of_what_their_archive_leaves() {
     for files_mib in [1, 100, 600, 10_000] {
@@ -124,7 +124,7 @@ fn supervised(program: &str, arguments: &[&str], limit: u64) -> bool {
     supervise(&mut child, &mut Clock::wall(), &mut watch, &mut |_| {}).unwrap()
 }
 
-/// The same of a script in an emulator's place, which has a second of its own time.
+/// The same for a script in place of an emulator, which uses a second of processor time.
 fn supervised_emulator(script: &str) -> bool {
     let mut child = spawned("sh", &["-c", script]);
     let pace = Pace { limit: 1, alone: true };

@@ -2,7 +2,7 @@ use std::io::Write;
 
 use super::*;
 
-/// A relocatable ELF file whose .modinfo says `info`.
+/// A relocatable ELF file whose .modinfo contains `info`.
 fn module(info: &str) -> Vec<u8> {
     let names = b"\0.modinfo\0.shstrtab\0";
     let info = info.replace('\n', "\0");
@@ -36,7 +36,7 @@ fn module(info: &str) -> Vec<u8> {
     file
 }
 
-/// A module directory with `files`, and what is built in.
+/// A module directory with `files`, and the built-in modules.
 fn tree(files: &[(&str, &[u8])], builtin: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (path, data) in files {

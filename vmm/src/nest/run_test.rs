@@ -17,7 +17,7 @@ fn take(run: &mut Run, level: u32, said: Said) -> Option<String> {
     run.take(&Line { level, said }, at)
 }
 
-/// A level that comes as far as its own work goes.
+/// A level that gets as far as its own work.
 fn work(run: &mut Run, level: u32) {
     for said in [
         Said::Start,
@@ -30,7 +30,7 @@ fn work(run: &mut Run, level: u32) {
     }
 }
 
-/// The same of a run whose second level runs a program.
+/// The same for a run whose second level runs a program.
 fn run_program(program: impl FnOnce(&mut Run)) -> Record {
     run(|run| {
         run.expect(&Program { file: "mytest".into(), ..Program::default() });
@@ -41,7 +41,7 @@ fn run_program(program: impl FnOnce(&mut Run)) -> Record {
     })
 }
 
-/// A run of two levels in an emulated machine, and what happens in it.
+/// A run of two levels in an emulated machine, and its events.
 fn run(steps: impl FnOnce(&mut Run)) -> Record {
     let mut run = Run::new(2, Some("QEMU TCG"));
     take(&mut run, 0, Said::Start);
@@ -244,7 +244,7 @@ fn costs_are_kept_once_for_each_kind_with_advice_for_the_level_that_counted() {
     assert_eq!(record.levels[0].untraced.as_deref(), Some("no tracefs"));
 }
 
-/// Levels as they are when they are kept: none has powered off.
+/// Levels when they are kept: none has powered off.
 fn kept() -> Record {
     run(|run| {
         for level in [1, 2] {

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use super::*;
 
-/// A log as /dev/kmsg gives it: a record or an error at each read.
+/// A log like /dev/kmsg: each read returns a record or an error.
 struct Log(VecDeque<Result<&'static [u8], io::ErrorKind>>);
 
 impl Read for Log {

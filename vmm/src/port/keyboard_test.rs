@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::*;
 use crate::port::stdio::Stdio;
 
-/// Types, in parts as they are read.
+/// Types, in the parts in which it is read.
 fn type_in(typed: &mut Typed, text: &[u8], input: &mut Input) -> Vec<Key> {
     let mut keys = Vec::new();
     for part in text.chunks(Input::CAPACITY) {

@@ -32,7 +32,7 @@ impl Test {
         Self { client: Client::new(1, ours.into()), theirs, known, asked: Vec::new() }
     }
 
-    /// A client that has said its first command.
+    /// A client that has finished the negotiation.
     fn begun() -> Self {
         let mut test = Self::new();
         test.say(r#"{"execute": "qmp_capabilities"}"#);
@@ -40,7 +40,7 @@ impl Test {
         test
     }
 
-    /// Does what the main thread does when the client is ready.
+    /// Does the main thread's work when the client is ready.
     fn serve(&mut self) {
         self.client.serve(&self.known, &mut |number, ask| {
             assert_eq!(number, 1);
@@ -57,7 +57,7 @@ impl Test {
         self.client.answer(answer, &self.known, &mut |_, ask| self.asked.push(ask));
     }
 
-    /// The lines that have come.
+    /// The lines that have arrived.
     fn heard(&mut self) -> Vec<Value> {
         let mut text = String::new();
         match self.theirs.read_to_string(&mut text) {

@@ -5,7 +5,7 @@ use super::*;
 
 const LONGEST: usize = 1 << 10;
 
-/// Reads all of `bytes`, which come in pieces of `sizes`, again and again.
+/// Reads all of `bytes` in pieces of `sizes`, which are repeated.
 fn read(bytes: &[u8], sizes: &[usize]) -> Vec<Result<Value, Fault>> {
     let mut reader = Reader::new(LONGEST);
     let (mut rest, mut sizes, mut texts) = (bytes, sizes.iter().cycle(), Vec::new());
@@ -25,7 +25,7 @@ fn read(bytes: &[u8], sizes: &[usize]) -> Vec<Result<Value, Fault>> {
     texts
 }
 
-/// The texts that could be read, and how many could not.
+/// The texts that were valid, and the number of those that were not.
 fn good(texts: Vec<Result<Value, Fault>>) -> (Vec<Value>, usize) {
     let (good, bad): (Vec<_>, Vec<_>) = texts.into_iter().partition(Result::is_ok);
     (good.into_iter().map(Result::unwrap).collect(), bad.len())

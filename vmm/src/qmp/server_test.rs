@@ -20,7 +20,7 @@ struct Test {
     _folder: tempfile::TempDir,
 }
 
-/// A client, by its own end.
+/// A client's end of a connection.
 struct Peer(BufReader<UnixStream>);
 
 impl Test {
@@ -37,7 +37,7 @@ impl Test {
         Self { server, path, _folder: folder }
     }
 
-    /// Serves all, which are ready or not, and what is due then.
+    /// Serves all sources, whether ready or not, and their timers.
     fn serve(&mut self) -> Vec<Request> {
         let mut requests = Vec::new();
         for events in self.server.watches() {
@@ -64,7 +64,7 @@ impl Test {
         peer
     }
 
-    /// The way back of the one button that was pressed.
+    /// The return channel of the one button that was pressed.
     fn button(&mut self, expected: Control) -> Reply {
         let mut requests = self.serve();
         assert_eq!(requests.len(), 1, "{requests:?}");

@@ -26,7 +26,7 @@ fn no_thread_may_run_a_program_or_reach_another_process() {
     assert!(rules(libc::SYS_tgkill).all(|rule| matches!(rule.when[0].values, Values::OwnProcess)));
 }
 
-/// The kernel takes other arguments, such as lengths, for 64 bits, and a filter sees 32 of them.
+/// The kernel uses 64 bits of other arguments, such as lengths, and a filter compares only 32 of them.
 #[test]
 fn the_arguments_that_count_have_32_bits() {
     for rule in TABLE {

@@ -5,7 +5,7 @@ use super::{super::allowed::TABLE, *};
 const NOW: Now = Now { process: 4711, free: None };
 const FREE: u64 = 0x1_0000_4321;
 
-/// A call as a filter sees it.
+/// A system call, in a filter's view.
 #[derive(Clone, Copy, Debug)]
 struct Call {
     number: u32,
@@ -37,7 +37,7 @@ fn low(value: u64) -> u32 {
     u32::try_from(value & u64::from(u32::MAX)).unwrap()
 }
 
-/// Runs a filter as the kernel does: its answer, and the number of steps.
+/// Runs a filter as the kernel does. Returns its answer, and the number of steps.
 fn run(program: &[sock_filter], call: &Call) -> (u32, usize) {
     let (mut accumulator, mut at) = (0, 0_usize);
     for steps in 1.. {
@@ -56,7 +56,7 @@ fn run(program: &[sock_filter], call: &Call) -> (u32, usize) {
     unreachable!()
 }
 
-/// The table's answer.
+/// The answer according to the table.
 fn answer_to(who: Who, call: &Call) -> u32 {
     let rule =
         TABLE.iter().filter(|rule| rule.who.intersects(who) && rule.call == call.number).find(|rule| {

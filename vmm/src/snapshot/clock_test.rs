@@ -1,6 +1,6 @@
 use super::*;
 
-/// The guest's TSC is the host's plus the offset: it has to be at what it was plus the cycles that passed.
+/// The guest's TSC is the host's plus the offset: it must be its saved value plus the cycles that have passed.
 #[test]
 fn a_guests_tsc_goes_on_though_the_hosts_began_anew() {
     let khz = 2_000_000;

@@ -5,7 +5,7 @@ use arch::cpu::{baseline::Baseline, profile::CpuProfile, topology::Topology};
 use super::{super::origin, *};
 use crate::cpu::recorded;
 
-/// Every recorded host with nesting of the two great makers.
+/// All recorded hosts that support nesting, of both Intel and AMD.
 fn hosts() -> Vec<(&'static str, HostCpu)> {
     let names = [
         "broadwell-ep",

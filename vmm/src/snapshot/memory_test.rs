@@ -37,7 +37,7 @@ fn never() -> bool {
     false
 }
 
-/// The memory of a device's, with this byte everywhere.
+/// A device's memory, filled with this byte.
 fn device(byte: u8) -> (Part, Arc<BarMemory>) {
     let memory = Arc::new(BarMemory::new(&Bar::new(0, BarSpace::Memory32, VRAM as u64).unwrap()).unwrap());
     memory.as_volatile_slice().write_slice(&[byte; VRAM], 0).unwrap();
@@ -105,7 +105,7 @@ fn other_memory_is_refused() {
     assert!(layout.place_of_ram(0, 1).is_err());
 }
 
-/// Numbers that no nvmm writes must not lead it anywhere.
+/// Numbers that no nvmm writes must do no harm.
 #[test]
 fn absurd_layouts_are_refused() {
     let folder = TempDir::new().unwrap();
@@ -120,7 +120,7 @@ fn absurd_layouts_are_refused() {
     }
 }
 
-/// `nvmm snapshot info` tells of them before it looks at them.
+/// `nvmm snapshot info` prints them before it checks them.
 #[test]
 fn absurd_sizes_are_told_without_harm() {
     let region = Region { name: RAM.to_owned(), address: None, len: u64::MAX, offset: 0, crc32: vec![] };

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A header as KVM writes it, with flags, format, and the address after VMXON.
+/// A header in KVM's form, with flags, format, and the address after VMXON.
 fn header(flags: u16, format: u16, first: u64) -> Vec<u8> {
     let mut bytes = vec![0; NESTED_HEADER];
     bytes[..2].copy_from_slice(&flags.to_le_bytes());

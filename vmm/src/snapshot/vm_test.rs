@@ -14,7 +14,7 @@ use crate::{host::Host, vcpu::Vcpu, vm::Vm, xsave};
 const VCPUS: u32 = 2;
 const RAM: usize = 16 << 20;
 
-/// MSRs that a guest may set to anything like this.
+/// MSRs that a guest may set to any value of this form.
 const MSRS: [(u32, u64); 9] = [
     (0x174, 0x1230),
     (0x175, 0xffff_8000_0000_1000),
@@ -66,7 +66,7 @@ impl Machine {
         state.give(around, self.vcpus.iter().map(Vcpu::fd), &self.memory)
     }
 
-    /// Gives both vCPUs, the controllers and the PIT values that a fresh machine does not have.
+    /// Sets both vCPUs, the controllers and the PIT to values that differ from a fresh machine's.
     fn disturb(&self) {
         for (number, vcpu) in self.vcpus.iter().enumerate() {
             let fd = vcpu.fd();
@@ -104,12 +104,12 @@ impl Machine {
 
 /// The CPUID leaf with the features of XCR0, and in each subleaf the size and the offset of a component.
 const XSAVE_LEAF: u32 = 0xd;
-/// XCR0's first two bits, which have no place of their own, and what XSAVE's header begins with.
+/// XCR0's first two bits, whose components have no offset of their own, and the first field of XSAVE's header.
 const LEGACY_COMPONENTS: u64 = 0b11;
 const XSTATE_BV: usize = 512;
 
 impl Machine {
-    /// Enables all that the vCPU's XCR0 can have, and has something in each component.
+    /// Enables everything that the vCPU's XCR0 can have, and fills a part of each component.
     fn fill_xsave(&self, fd: &VcpuFd) {
         let cpuid = fd.get_cpuid2(KVM_MAX_CPUID_ENTRIES).unwrap();
         let leaf = |index| {
@@ -138,8 +138,8 @@ impl Machine {
         println!("XSAVE components {in_use:#x}");
     }
 
-    /// Has the first vCPU be amid an interrupt that is injected in the shadow of STI, with an NMI pending and NMIs blocked, and the second one
-    /// halted, with a page fault that has not changed CR2 yet, so that a nested guest's hypervisor may still intercept it.
+    /// Puts the first vCPU in the state of injecting an interrupt in the shadow of STI, with an NMI pending and NMIs blocked. The second
+    /// one is halted, with a page fault that has not changed CR2 yet, so that a nested guest's hypervisor may still intercept it.
     fn have_events(&self, number: usize, fd: &VcpuFd) {
         let mut events = fd.get_vcpu_events().unwrap();
         events.flags |= KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
@@ -169,7 +169,7 @@ impl Machine {
     }
 }
 
-/// The state as JSON, and apart from it the guest's clock and its TSCs.
+/// The state as JSON, without the guest's clock and its TSCs, which are returned separately.
 fn split(state: &KvmState) -> (serde_json::Value, Vec<u64>) {
     let mut json = serde_json::to_value(state).unwrap();
     let clock = json["clock"].take();

@@ -2,7 +2,7 @@ use super::*;
 
 const VMCB: u64 = 0x5000;
 
-/// Nested state with these flags and this format, of a guest whose VMCB is there.
+/// Nested state with these flags and this format, of a guest whose VMCB is at this address.
 fn nested(flags: u16, format: u16, vmcb: u64) -> Vec<u8> {
     let mut bytes = vec![0; 128];
     bytes[..2].copy_from_slice(&flags.to_le_bytes());

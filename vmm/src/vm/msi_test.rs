@@ -17,7 +17,7 @@ fn destinations_above_255_move_to_the_upper_half() {
     assert_eq!((wide.address_lo, wide.address_hi, wide.data), (0xfee0_500c, 0x200, 0x41));
 }
 
-/// A machine with one vCPU that never runs, whose local APIC takes interrupts.
+/// A machine with one vCPU that never runs, whose local APIC accepts interrupts.
 fn machine() -> Option<(Arc<VmFd>, kvm_ioctls::VcpuFd)> {
     let host = match Host::open(Path::new("/dev/kvm")) {
         Ok(host) => host,
@@ -36,7 +36,7 @@ fn machine() -> Option<(Arc<VmFd>, kvm_ioctls::VcpuFd)> {
     Some((Arc::new(vm), vcpu))
 }
 
-/// Returns true if the vCPU's local APIC was sent `vector` since the last call.
+/// Returns whether the vCPU's local APIC was sent `vector` since the last call.
 fn take_requested(vcpu: &kvm_ioctls::VcpuFd, vector: usize) -> bool {
     let mut lapic = vcpu.get_lapic().unwrap();
     let byte = &mut lapic.regs[0x200 + vector / 32 * 16 + vector % 32 / 8];
@@ -47,7 +47,7 @@ fn take_requested(vcpu: &kvm_ioctls::VcpuFd, vector: usize) -> bool {
     requested
 }
 
-/// The kernel may send what was written before it was attached a little later.
+/// The kernel may take a moment to send an event that was written before it was attached.
 fn wait_for(vcpu: &kvm_ioctls::VcpuFd, vector: usize) {
     let start = std::time::Instant::now();
     while !take_requested(vcpu, vector) {
@@ -114,7 +114,7 @@ fn gsis_are_above_the_ioapics_pins_and_used_again() {
     assert_eq!(all, (IOAPIC_PINS..MAX_GSIS).collect::<Vec<_>>());
 }
 
-/// The table is replaced as a whole: the lines must still lead where they did.
+/// The table is replaced as a whole: the lines must keep their routes.
 #[test]
 fn the_lines_stay_where_they_were() {
     let Some((vm, _vcpu)) = machine() else { return };

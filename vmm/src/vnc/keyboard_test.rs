@@ -23,7 +23,7 @@ impl Viewer {
         Self { input, keyboard }
     }
 
-    /// Presses keysyms, or lets go of those that are negative.
+    /// Presses keysyms, and releases negative ones.
     fn keysyms(&mut self, keysyms: &[i64]) -> Vec<Heard> {
         for keysym in keysyms {
             self.keyboard.keysym(u32::try_from(keysym.abs()).unwrap(), *keysym > 0);

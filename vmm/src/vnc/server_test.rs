@@ -33,7 +33,7 @@ impl Machine {
         Self { screen, input, server, path, _folder: folder }
     }
 
-    /// A viewer that is in, and waits at most a minute for each answer.
+    /// A connected viewer, which waits at most a minute for each answer.
     fn viewer(&self) -> UnixStream {
         let mut socket = self.connect();
         socket.write_all(b"RFB 003.008\n\x01\x01").unwrap();
@@ -49,7 +49,7 @@ impl Machine {
         socket
     }
 
-    /// Waits until there are so many viewers.
+    /// Waits until there are this many viewers.
     fn until_viewers(&self, count: usize) {
         let start = Instant::now();
         while self.server.viewers().len() != count {

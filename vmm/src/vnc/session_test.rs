@@ -19,7 +19,7 @@ impl Machine {
         Self { screen, input, session }
     }
 
-    /// A machine with a viewer that is in.
+    /// A machine with a connected viewer.
     fn with_viewer() -> Self {
         let mut machine = Self::new();
         machine.receive(b"RFB 003.008\n\x01\x01");

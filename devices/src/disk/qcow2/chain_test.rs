@@ -14,7 +14,7 @@ fn put(path: &Path, at: u64, bytes: &[u8]) {
     fs::OpenOptions::new().write(true).open(path).unwrap().write_all_at(bytes, at).unwrap();
 }
 
-/// Reading is not writing: as qemu-img reads them, so are they read here, in every way of reading.
+/// Images are read as by qemu-img, in every way of reading, without being changed.
 #[test]
 fn what_is_not_fit_to_be_written_to_is_read() {
     let Some(images) = Images::new() else { return };

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Counts of 1, 2, 4, 8, 16, 32 and 64 bits: each is set alone, to the number one in its own bytes, the greatest first.
+/// Counts of 1, 2, 4, 8, 16, 32 and 64 bits: each is set to 1 separately, in its own bytes, the most significant first.
 #[test]
 fn each_count_is_its_own() {
     for order in 0..=6 {
@@ -22,7 +22,7 @@ fn each_count_is_its_own() {
     }
 }
 
-/// A count past the end of what is there is zero, and stays so.
+/// A count beyond the end of the block is zero, and stays so.
 #[test]
 fn what_is_past_the_end_is_not_touched() {
     let mut block = [0; 4];

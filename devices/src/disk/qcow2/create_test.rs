@@ -9,7 +9,7 @@ use super::{
     *,
 };
 
-/// Images that QEMU finds in order, of all sizes of cluster.
+/// QEMU accepts the images, with all cluster sizes.
 #[test]
 fn makes_what_qemu_img_reads() {
     let Some(images) = Images::new() else { return };

@@ -17,12 +17,12 @@ fn copies() -> Vec<u8> {
     bytes.map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | (bit - b'0'))).collect()
 }
 
-/// Bytes that take more room than [`copies`] once they are compressed.
+/// Bytes that take more space than [`copies`] when compressed.
 fn plain() -> Vec<u8> {
     (0..3 * CLUSTER).map(|n| (n * n / 200).to_le_bytes()[0]).collect()
 }
 
-/// An image of [`plain`], in three compressed clusters of which the second is a copy of what is before it.
+/// An image of [`plain`] in three compressed clusters, the second of which is a copy of the bytes before it.
 fn image() -> Option<Images> {
     let images = Images::new()?;
     fs::write(images.path("plain"), plain()).unwrap();

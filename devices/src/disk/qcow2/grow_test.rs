@@ -36,7 +36,7 @@ fn what_is_added_is_zeros() {
     }
 }
 
-/// Neither what is below and larger, nor what was cut off.
+/// The new space shows neither a larger backing file, nor data that was cut off earlier.
 #[test]
 fn what_was_hidden_stays_so() {
     let Some(images) = Images::new() else { return };

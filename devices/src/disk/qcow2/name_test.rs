@@ -79,7 +79,7 @@ fn objects_that_are_something_else() {
     }
 }
 
-/// A name is bytes, whatever they mean: qemu-img follows it, and so does nvmm, which keeps it as the header grows.
+/// A name is a sequence of bytes: qemu-img follows it, and so does nvmm, which keeps it as the header grows.
 #[test]
 fn names_that_are_not_utf8() {
     let Some(images) = Images::new() else { return };
@@ -113,7 +113,7 @@ fn names_that_are_not_utf8() {
     assert_eq!(fs::read(images.0.path().join(data)).unwrap()[..512], [3; 512]);
 }
 
-/// libvirt and others write names as objects. Those that mean a local file are followed, under the rules of all names.
+/// libvirt and others write names as JSON objects. Those that mean a local file are followed, under the rules for all names.
 #[test]
 fn json_names_of_local_files() {
     let Some(images) = Images::new() else { return };

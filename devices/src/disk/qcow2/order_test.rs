@@ -17,7 +17,7 @@ use super::{
 const SECTOR: usize = 512;
 
 impl Images {
-    /// Checks that nothing is wrong with an image but that space may be lost.
+    /// Checks that an image has no fault except for lost space.
     #[track_caller]
     fn assert_sound(&self, image: &str, when: &str) {
         let checked = Command::new("qemu-img")
@@ -31,7 +31,7 @@ impl Images {
     }
 }
 
-/// A guest's write to a disk: the number of the file's events before it, its place, and the data there then.
+/// A guest's write to a disk: the number of the file's events before it, its offset, and the data before it.
 struct Change {
     after: usize,
     offset: usize,
@@ -44,7 +44,7 @@ struct History {
     before: Vec<u8>,
     events: Vec<Event>,
     changes: Vec<Change>,
-    /// After how many events a flush had ended, and what was on the disk then.
+    /// The number of events after which a flush had ended, and the disk's contents at that time.
     flushes: Vec<(usize, Vec<u8>)>,
 }
 
@@ -83,7 +83,8 @@ impl History {
         history
     }
 
-    /// The data on a medium if the host stops after `count` events: all that was synced, and of the rest the share that `kept` says.
+    /// The data on the medium if the host stops after `count` events: everything that was synced, and of the rest the part that `kept`
+    /// selects.
     fn crash(&self, count: usize, kept: f64, random: &mut TestRng) -> Vec<u8> {
         let synced = self.events[..count].iter().rposition(|event| matches!(event, Event::Sync)).unwrap_or(0);
         let mut file = self.before.clone();
@@ -104,7 +105,7 @@ impl History {
         file
     }
 
-    /// Checks that a disk that stopped after so many events holds all that was flushed, and else what was written since.
+    /// Checks that a disk that stopped after this many events has all flushed data, and otherwise data written since.
     #[track_caller]
     fn check(&self, count: usize, disk: &Qcow2Disk) {
         let (flushed, wanted) = self.flushes.iter().rfind(|(after, _)| *after <= count).unwrap();
@@ -129,7 +130,7 @@ impl History {
         }
     }
 
-    /// Checks an image that stops at any time.
+    /// Checks an image that may stop at any time.
     #[track_caller]
     fn check_crashes(&self, images: &Images, random: &mut TestRng, crashes: usize) {
         for _ in 0..crashes {
@@ -147,8 +148,7 @@ impl History {
     }
 }
 
-/// Whenever the host stops, and whatever of what it had not synced yet is lost, an image is in order and holds what was
-/// flushed.
+/// Whenever the host stops, and whichever unsynced data is lost, an image is consistent and has all flushed data.
 #[test]
 fn an_image_outlives_the_host() {
     let Some(images) = Images::new() else { return };
@@ -181,7 +181,7 @@ fn an_image_outlives_the_host() {
     }
 }
 
-/// A new table takes the place of clusters that were just given back, while the file may still say that they are data.
+/// A new table takes the place of clusters that were just freed, while the file may still say that they are data.
 #[test]
 fn a_table_comes_after_what_made_room_for_it() {
     let Some(images) = Images::new() else { return };
@@ -215,7 +215,7 @@ fn a_table_comes_after_what_made_room_for_it() {
     }
 }
 
-/// Barriers are dear.
+/// Barriers are expensive, so their number is checked.
 #[test]
 fn writing_in_place_needs_one_barrier() {
     let Some(images) = Images::new() else { return };
@@ -237,7 +237,7 @@ fn writing_in_place_needs_one_barrier() {
     assert_eq!(barriers(), 3);
 }
 
-/// Whichever writes the host fails, and for however long, the guest sees it, and can do the same again once that is over.
+/// Whichever writes fail, and for however long, the guest sees the errors, and can repeat the writes successfully afterwards.
 #[test]
 fn a_failed_write_breaks_nothing() {
     let Some(images) = Images::new() else { return };
@@ -305,7 +305,7 @@ fn until_done(call: impl Fn() -> io::Result<()>) {
     panic!("still not done");
 }
 
-/// The features by which images differ in the order of their writes.
+/// The features by which the order of writes differs between images.
 const CREATE: [(&str, usize); 5] = [
     ("cluster_size=512,refcount_bits=64", 8 << 20),
     ("cluster_size=512", 8 << 20),

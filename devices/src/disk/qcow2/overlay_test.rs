@@ -13,7 +13,7 @@ use super::{
 
 const LEN: usize = (3 << 20) + 1536;
 
-/// Each format, as QEMU calls it, and how such an image is made of the raw one called `in`.
+/// Each format by QEMU's name, and the way to make such an image from the raw one called `in`.
 const BASES: [(&str, &str); 5] = [
     ("raw", "-O raw"),
     ("qcow2", "-O qcow2 -c"),
@@ -49,7 +49,7 @@ impl Images {
     }
 }
 
-/// Written data is there as long as the disk is, and then it is gone.
+/// Written data exists as long as the disk is open, and then it is gone.
 #[test]
 fn a_temporary_overlay_leaves_nothing() {
     let Some(images) = Images::new() else { return };
@@ -77,7 +77,7 @@ fn a_temporary_overlay_leaves_nothing() {
     }
 }
 
-/// It is an image like any other, to be checked, committed and rebased by QEMU.
+/// The overlay is a normal image, which QEMU can check, commit and rebase.
 #[test]
 fn a_kept_overlay_is_qemus_too() {
     let Some(images) = Images::new() else { return };
@@ -140,7 +140,7 @@ fn a_base_is_named_so_that_both_can_be_moved() {
     images.over("d/b/da:ta", "d/two");
 }
 
-/// A file that is there is not overwritten, nor used for another disk.
+/// An existing file is not overwritten, nor used for another disk.
 #[test]
 fn what_is_no_overlay_of_the_disk_is_refused() {
     let Some(images) = Images::new() else { return };
@@ -180,7 +180,7 @@ fn what_is_no_overlay_of_the_disk_is_refused() {
     assert_eq!(images.over("base", "overlay").size(), 1 << 20);
 }
 
-/// Nothing stays of a disk that can't be opened, unless it was there.
+/// A disk that can't be opened leaves no files behind, except those that existed.
 #[test]
 fn an_overlay_made_in_vain_goes_again() {
     let Some(images) = Images::new() else { return };
@@ -203,7 +203,7 @@ fn an_overlay_made_in_vain_goes_again() {
     assert_eq!(images.names(), ["base", "overlay"]);
 }
 
-/// The disk below is only read: it need not be writable, and can be below others.
+/// The disk below is only read: it need not be writable, and can be below several overlays.
 #[test]
 fn a_base_is_only_read() {
     let Some(images) = Images::new() else { return };
@@ -227,7 +227,7 @@ fn a_base_is_only_read() {
     assert_reads(&*disk, &[7; 4096]);
 }
 
-/// On a file system that knows no files without a name, too.
+/// The same on a file system that doesn't support unnamed files.
 #[test]
 fn an_unnamed_file_has_no_name() {
     let folder = tempfile::TempDir::new().unwrap();

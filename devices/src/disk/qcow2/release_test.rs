@@ -12,12 +12,12 @@ use super::super::{
 };
 
 impl Images {
-    /// The space that an image takes, in bytes.
+    /// The space that an image uses, in bytes.
     fn space(&self, image: &str) -> u64 {
         fs::metadata(self.path(image)).unwrap().blocks() * 512
     }
 
-    /// Returns whether files can give back space where the images are.
+    /// Returns whether the file system of the images can free parts of files.
     fn have_holes(&self) -> bool {
         fs::write(self.path("probe"), vec![1; 1 << 20]).unwrap();
         let punched = Command::new("fallocate").args(["-p", "-l", "1M"]).arg(self.path("probe")).status();
@@ -30,7 +30,7 @@ impl Images {
     }
 }
 
-/// All of a disk that is known to be zeros, run by run.
+/// The ranges of a disk that are known to be zeros, run by run.
 fn zeros(disk: &dyn Disk) -> u64 {
     let (mut offset, mut zeros) = (0, 0);
     while offset < disk.size() {
@@ -110,7 +110,7 @@ fn space_comes_back() {
     }
 }
 
-/// To give back or to zero what is not there makes no tables.
+/// Freeing or zeroing unallocated clusters creates no tables.
 #[test]
 fn nothing_becomes_of_nothing() {
     let Some(images) = Images::new() else { return };
@@ -139,7 +139,7 @@ fn blocks_are_clusters() {
     }
 }
 
-/// Threads that read and write while clusters come and go find their own data.
+/// Threads that read and write while clusters are allocated and freed find their own data.
 #[test]
 fn discards_beside_writes() {
     let Some(images) = Images::new() else { return };

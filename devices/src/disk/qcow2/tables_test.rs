@@ -11,8 +11,8 @@ const LAYOUT: Layout = Layout {
     refcount_table_clusters: 1,
 };
 
-/// An image of clusters of 512 bytes: an L1 table in 1 and 2, a refcount table in 4, a refcount block in 5, and an L2 table
-/// in 6, which covers 32 KiB.
+/// An image with clusters of 512 bytes: an L1 table in clusters 1 and 2, a refcount table in 4, a refcount block in 5, and an L2 table in
+/// 6, which covers 32 KiB.
 fn tables() -> Tables {
     let file: File = tempfile::tempfile().unwrap();
     file.set_len(1 << 20).unwrap();

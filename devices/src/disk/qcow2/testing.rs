@@ -26,11 +26,11 @@ use super::{
 pub(super) const READ_ONLY: Qcow2Options =
     Qcow2Options { disk: DiskOptions { read_only: true, direct: false }, backing_root: None };
 
-/// A folder of images, in which qemu-img works.
+/// A directory of images for qemu-img.
 pub(super) struct Images(pub(super) TempDir);
 
 impl Images {
-    /// Says that a test is skipped, and why, where there is no qemu-img.
+    /// Prints that a test is skipped if there is no qemu-img, and why.
     pub(super) fn new() -> Option<Self> {
         match Command::new("qemu-img").arg("--version").output() {
             Ok(_) => Some(Self(TempDir::new().unwrap())),
@@ -65,13 +65,13 @@ impl Images {
         when_unlocked(open).unwrap().disk
     }
 
-    /// The whole of what is said when an image is refused.
+    /// The whole message when an image is refused.
     #[track_caller]
     pub(super) fn refusal(&self, image: &str, options: &Qcow2Options) -> String {
         self.said(&Qcow2Disk::open(&self.path(image), options).unwrap_err())
     }
 
-    /// The whole of what an error says.
+    /// The whole message of an error, with its causes.
     pub(super) fn said(&self, error: &dyn Error) -> String {
         let mut error = error;
         let mut said = error.to_string();
@@ -82,7 +82,7 @@ impl Images {
         said.replace(&format!("{}/", self.0.path().display()), "")
     }
 
-    /// Runs qemu-img with `words` between blanks.
+    /// Runs qemu-img with `words`, which are separated by blanks.
     #[track_caller]
     pub(super) fn qemu_img(&self, words: &str) -> String {
         when_unlocked(|| {
@@ -109,7 +109,7 @@ impl Images {
         assert!(qemu_io.unwrap().status.success(), "{write} to {image}");
     }
 
-    /// qemu-img's opinion of an image that was written to, and of what is in it.
+    /// Checks with qemu-img an image that was written to, and its contents.
     #[track_caller]
     pub(super) fn check(&self, image: &str, contents: &[u8]) {
         let said = self.qemu_img(&format!("check -f qcow2 {image}"));
@@ -119,18 +119,18 @@ impl Images {
     }
 }
 
-/// The events of a file, from when a test asks for them.
+/// The events of a file, recorded once a test asks for them.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     events: Mutex<Option<Vec<Event>>>,
-    /// The number of writes that succeed, and of those that fail then.
+    /// The number of writes that will succeed, and of those that will fail after that.
     failures: Mutex<(usize, usize)>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     Write(u64, Vec<u8>),
-    /// All before is on the medium.
+    /// Everything before is on the medium.
     Sync,
 }
 
@@ -144,12 +144,12 @@ impl Log {
         *self.failures.lock().unwrap() = (after, count);
     }
 
-    /// Returns whether there was no need for all of them.
+    /// Returns whether some of the failures were left over.
     pub(super) fn has_failures_left(&self) -> bool {
         self.failures.lock().unwrap().1 > 0
     }
 
-    /// Fails if the next write is to.
+    /// Fails if the next write must fail.
     pub(super) fn try_write(&self) -> io::Result<()> {
         let mut failures = self.failures.lock().unwrap();
         match *failures {
@@ -189,8 +189,8 @@ impl Log {
     }
 }
 
-/// Does `call` until no lock is in its way: a process that another test is about to start has, until it runs, all files
-/// open that this one had. qemu-img's measuring of how fast it makes LUKS keys fails now and then by itself.
+/// Repeats `call` until no lock conflicts: a process that another test is starting has, until it executes its program, all files open that
+/// this one had. qemu-img's measurement of the speed of LUKS keys also fails now and then.
 pub(super) fn when_unlocked<T>(call: impl Fn() -> Result<T, String>) -> Result<T, String> {
     for _ in 0..100 {
         match call() {
@@ -203,7 +203,7 @@ pub(super) fn when_unlocked<T>(call: impl Fn() -> Result<T, String>) -> Result<T
     call()
 }
 
-/// Data that compresses, data that does not, and holes.
+/// Compressible data, incompressible data, and holes.
 pub(super) fn contents(len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     let mut state = 1_u32;
@@ -232,7 +232,7 @@ pub(super) fn write(disk: &dyn Disk, offset: usize, bytes: &[u8]) -> io::Result<
     disk.write_at(&[VolatileSlice::from(bytes.to_vec().as_mut_slice())], offset as u64)
 }
 
-/// Some sectors of a disk of `len` bytes: where they begin, and how many bytes.
+/// Some sectors of a disk of `len` bytes: their offsets and sizes.
 pub(super) fn sectors(random: &mut TestRng, len: usize, most: usize) -> (usize, usize) {
     let all = len / 512;
     let first = random.random_range(0..all);
@@ -256,7 +256,7 @@ pub(super) fn assert_reads(disk: &dyn Disk, wanted: &[u8]) {
     }
 }
 
-/// Writes at random to an image and to `twin`, with a flush now and then.
+/// Writes randomly to an image and to `twin`, with a flush now and then.
 pub(super) fn write_at_random(disk: &dyn Disk, twin: &mut [u8], seed: u8) {
     let mut random = TestRng::from_seed(proptest::test_runner::RngAlgorithm::ChaCha, &[seed; 32]);
     for round in 0..60 {

@@ -13,7 +13,7 @@ fn refusal(text: impl AsRef<[u8]>) -> String {
     Descriptor::parse(text.as_ref()).unwrap_err().0.to_string()
 }
 
-/// Why a descriptor with `line` besides what has to be there is refused.
+/// The reason why a descriptor with `line` in addition to the required ones is refused.
 fn line_refusal(line: &str) -> String {
     refusal(format!("# Disk DescriptorFile\nCID=1\ncreateType=\"custom\"\n{line}\n"))
 }
@@ -57,7 +57,7 @@ fn what_is_not_there_and_what_says_nothing() {
     assert_eq!(parse("createType=\"custom\"\nRW 1 ZERO").cid, 0xffff_ffff);
 }
 
-/// A name is the bytes that it is; what they mean is said by the encoding, wherever that stands.
+/// A name is a sequence of bytes, whose meaning depends on the encoding, wherever in the descriptor that is given.
 #[test]
 fn names_in_an_encoding() {
     let text = |encoding: &str| {

@@ -6,7 +6,7 @@ fn good() -> SparseExtentHeader {
     Sparse::new(1 << 20).header()
 }
 
-/// Why a header is refused that `change` made bad.
+/// The reason why a header that `change` has made invalid is refused.
 fn refusal(change: impl FnOnce(&mut SparseExtentHeader)) -> String {
     let mut header = good();
     change(&mut header);

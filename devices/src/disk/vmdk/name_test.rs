@@ -5,7 +5,7 @@ use vm_memory::VolatileSlice;
 
 use super::super::{super::Disk, Vmdk};
 
-/// A file is found as its name's bytes say, or as they mean; the bytes come first, as in QEMU.
+/// A file is found by its name's bytes or their decoded form; the bytes come first, as in QEMU.
 #[test]
 fn a_file_is_found_by_bytes_and_by_meaning() {
     let folder = TempDir::new().unwrap();

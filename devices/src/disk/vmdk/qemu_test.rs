@@ -19,11 +19,11 @@ const MIB: u64 = 1 << 20;
 const SUBFORMATS: [&str; 5] =
     ["monolithicSparse", "monolithicFlat", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat", "streamOptimized"];
 
-/// A folder where qemu-img works.
+/// A directory for qemu-img.
 struct Bench(TempDir);
 
 impl Bench {
-    /// None, with a word about it, where there is no qemu-img.
+    /// None, with a message, if there is no qemu-img.
     fn new() -> Option<Self> {
         if Command::new("qemu-img").arg("--version").output().is_err() {
             eprintln!("skipped: qemu-img (qemu-utils) is not installed");
@@ -59,7 +59,7 @@ impl Bench {
         }
     }
 
-    /// Compares `name` to what qemu-img makes of it: whole, and at random places.
+    /// Compares `name` with qemu-img's conversion of it: the whole, and random places.
     fn compare(&self, name: &str) {
         self.qemu_img(&format!("convert -f vmdk -O raw {name} converted"));
         let disk = self.open(name);
@@ -83,7 +83,7 @@ impl Bench {
         }
     }
 
-    /// The CID that `name` has.
+    /// The CID of `name`.
     fn cid(&self, name: &str) -> u32 {
         let bytes = fs::read(self.at(name)).unwrap();
         let start = bytes.windows(5).position(|it| it == b"\nCID=").unwrap() + 5;
@@ -152,7 +152,7 @@ fn children_read_as_qemu_img_does() {
     }
 }
 
-/// A stream by hand is one for qemu-img too.
+/// A stream made by the tests is also valid for qemu-img.
 #[test]
 fn streams_read_as_qemu_img_does() {
     let Some(bench) = Bench::new() else { return };

@@ -16,20 +16,20 @@ use super::{
     stream::{END_OF_STREAM, FOOTER, GrainMarker, MetadataMarker},
 };
 
-/// Sectors that a descriptor takes inside an extent.
+/// The number of sectors for a descriptor inside an extent.
 const DESCRIPTOR_SIZE: u64 = 20;
 /// `MARKER_GT` and `MARKER_GD`.
 const GRAIN_TABLE: u32 = 1;
 const GRAIN_DIRECTORY: u32 = 2;
 
-/// A sparse extent to be made. Sizes are in sectors.
+/// A sparse extent to create. Sizes are in sectors.
 #[derive(Clone, Debug)]
 pub(super) struct Sparse {
     pub(super) capacity: u64,
     pub(super) grain_size: u64,
     pub(super) gtes_per_gt: u64,
     pub(super) descriptor: Option<String>,
-    /// Data by the number of the grain; none are zeroed grains. What isn't here is absent.
+    /// The data of each grain by its number; none for zeroed grains. Other grains are absent.
     pub(super) grains: BTreeMap<u64, Option<Vec<u8>>>,
 }
 
@@ -61,7 +61,7 @@ impl Sparse {
         }
     }
 
-    /// A sparse extent with both of its directories before its grains, which are in the order of their numbers.
+    /// A sparse extent with both of its directories before its grains, which are ordered by their numbers.
     pub(super) fn plain(&self) -> Vec<u8> {
         let header = self.header();
         let mut bytes = header.as_bytes().to_vec();
@@ -97,7 +97,7 @@ impl Sparse {
         bytes
     }
 
-    /// A stream, as for an OVF package: what isn't there when it begins is known at its end.
+    /// A stream, as in an OVF package: values that are not known at its start are at its end.
     pub(super) fn stream(&self) -> Vec<u8> {
         let mut header = self.header();
         header.version = 3.into();
@@ -141,7 +141,7 @@ impl Sparse {
         bytes
     }
 
-    /// The disk's content where this extent is all of it and `parent` is below it.
+    /// The disk's content if this extent is all of it and `parent` is below it.
     pub(super) fn content(&self, parent: &[u8]) -> Vec<u8> {
         let len = usize::try_from(self.capacity * 512).unwrap();
         let mut bytes = parent.to_vec();
@@ -166,7 +166,7 @@ impl Sparse {
         bytes
     }
 
-    /// The places of the redundant directory and of the directory, each with its tables behind it.
+    /// The offsets of the redundant directory and of the directory, each followed by its tables.
     fn directories(&self) -> [u64; 2] {
         let first = 1 + u64::from(self.descriptor.is_some()) * DESCRIPTOR_SIZE;
         [first, first + self.directory_size() + self.tables() * self.table_size()]
@@ -185,7 +185,7 @@ impl Sparse {
     }
 }
 
-/// A descriptor with `extents` and, after `parent_cid`, the hint of the parent's name.
+/// A descriptor with `extents` and, after `parent_cid`, the hint with the parent's name.
 pub(super) fn descriptor(kind: &str, cid: u32, parent: Option<(u32, &str)>, extents: &str) -> String {
     let (parent_cid, hint) = match parent {
         Some((cid, name)) => (cid, format!("parentFileNameHint=\"{name}\"\n")),
@@ -198,7 +198,7 @@ pub(super) fn descriptor(kind: &str, cid: u32, parent: Option<(u32, &str)>, exte
     )
 }
 
-/// `len` bytes that are like no others, but compress.
+/// `len` unique but compressible bytes.
 pub(super) fn pattern(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(len + 8);

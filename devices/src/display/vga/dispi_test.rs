@@ -4,7 +4,7 @@ use super::*;
 
 const VRAM: usize = 16 << 20;
 
-/// Sets a mode, with these bits besides `VBE_DISPI_ENABLED`. Returns whether the screen is to be cleared.
+/// Sets a mode, with these bits in addition to `VBE_DISPI_ENABLED`. Returns whether the screen must be cleared.
 fn set(dispi: &mut Dispi, width: u16, height: u16, bpp: u16, bits: u16) -> bool {
     for (index, value) in [(ENABLE, 0), (XRES, width), (YRES, height), (BPP, bpp)] {
         assert!(!dispi.write(index, value));

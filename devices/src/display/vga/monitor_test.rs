@@ -14,7 +14,7 @@ use crate::{
 const SIZE: Resolution = Resolution { width: 1024, height: 768 };
 const TEXT: u64 = layout::VIDEO_MEMORY + 0x1_8000;
 
-/// Writes that the guest made without an exit, by address.
+/// The guest's writes without an exit, by address.
 #[derive(Debug, Default)]
 struct Guest(Mutex<Vec<u64>>);
 
@@ -58,7 +58,7 @@ impl Machine {
         self.memory.write_slice(&[character, attribute], at).unwrap();
     }
 
-    /// A pixel of video memory, which the guest sets.
+    /// Sets a pixel of video memory as the guest.
     fn set_pixel(&self, x: u64, y: u64, color: u32) {
         let at = (y * u64::from(SIZE.width) + x) * 4;
         let offset = usize::try_from(at).unwrap();
@@ -91,7 +91,7 @@ impl Machine {
     }
 }
 
-/// The colour of an attribute's number, in the palette of the text mode.
+/// The colour for an attribute's number, in the palette of the text mode.
 fn red(number: u32) -> u32 {
     number << 18
 }

@@ -32,7 +32,7 @@ pub(in super::super) fn text_mode(registers: &mut Registers) {
     registers.read(0x3da);
 }
 
-/// Mode 13H besides.
+/// Sets the registers of mode 13H.
 pub(in super::super) fn chained_mode(registers: &mut Registers) {
     text_mode(registers);
     pair(registers, 0x3c4, 4, 0x0e);

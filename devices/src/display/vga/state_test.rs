@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Knows of no write.
+/// A log that records no writes.
 #[derive(Debug)]
 struct Nobody;
 
@@ -37,7 +37,7 @@ impl Pc {
         Self(vga, color, monochrome, dispi, monitor)
     }
 
-    /// An access: where, at which offset, a value. Returns what was read.
+    /// An access: the place, the offset, and a value. Returns the value read.
     fn step(&mut self, &(place, offset, value): &(u8, u8, u16)) -> u16 {
         let (mut data, offset) = (value.to_le_bytes(), u64::from(offset));
         match place % 8 {
@@ -53,7 +53,7 @@ impl Pc {
         u16::from_le_bytes(data)
     }
 
-    /// The size of what it shows.
+    /// The size of the picture.
     fn size(&self) -> (u16, u16) {
         let mut size = (0, 0);
         self.4.look(&mut |picture| size = picture.size());

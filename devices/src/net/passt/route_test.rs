@@ -4,7 +4,7 @@ const V4: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask
 v0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
 ";
 
-/// The network itself, and the one that nothing leads to.
+/// The network itself, and the one without a route.
 const V6: &str = "fe800000000000000000000000000000 40 00000000000000000000000000000000 00 \
                   00000000000000000000000000000000 00000100 00000001 00000000 00000001       v0
 00000000000000000000000000000000 00 00000000000000000000000000000000 00 \

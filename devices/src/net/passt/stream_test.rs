@@ -73,7 +73,7 @@ proptest! {
         prop_assert!(came == expected);
     }
 
-    /// A peer that reads in parts gets each frame once, and whole.
+    /// A peer that reads in parts gets each frame once and whole.
     #[test]
     fn frames_go_in_any_parts(
         lens in prop::collection::vec(prop_oneof![14_usize..100, 60_000..=LONGEST_FRAME], 1..12),

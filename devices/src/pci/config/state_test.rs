@@ -13,13 +13,13 @@ fn config(device_id: u16, size: u64) -> ConfigSpace {
     config
 }
 
-/// The configuration space as a file has it.
+/// The configuration space in the form for a file.
 fn text(config: &ConfigSpace) -> String {
     serde_json::to_string(&config.save()).unwrap()
 }
 
 proptest! {
-    /// All that a guest can set is taken up, and nothing else.
+    /// Everything that a guest can set is restored, and nothing else.
     #[test]
     fn a_configuration_space_is_the_same_afterwards(
         writes in vec((0_u16..260, vec(any::<u8>(), 1..5)), 0..60), pending: bool,
@@ -35,7 +35,7 @@ proptest! {
         prop_assert!(first.decoded().eq(second.decoded()));
     }
 
-    /// Bytes of a file are refused, or are what a guest could have set.
+    /// Bytes of a file are refused, unless a guest could have set them.
     #[test]
     fn any_bytes_do_no_harm(changes in vec((0_usize..256, any::<u8>()), 0..4)) {
         let mut first = config(1, 0x1000);

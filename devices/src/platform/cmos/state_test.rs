@@ -14,7 +14,7 @@ use crate::{
     wakes::Wakes,
 };
 
-/// 2026, in seconds.
+/// A time in 2026, in seconds since 1970.
 const NOW: u64 = 1_798_000_000;
 
 /// The ports, the interrupt line, and the host's clock.
@@ -42,7 +42,7 @@ impl Pc {
         data[0]
     }
 
-    /// Lets time pass, accesses a port, and serves the timer if it is due. Returns all that can be seen.
+    /// Advances the time, accesses a port, and serves the timer if it is due. Returns everything that is visible.
     fn step(&mut self, millis: u64, access: &Access) -> (Vec<u8>, bool, u32, Option<Duration>) {
         self.2.pass(Duration::from_millis(millis));
         let (_, data) = access.make(&mut self.0);

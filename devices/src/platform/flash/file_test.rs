@@ -10,7 +10,7 @@ use super::{
     *,
 };
 
-/// The chain of an error's reasons.
+/// An error with its causes.
 fn reasons(error: &VarsError) -> String {
     let mut reasons = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -168,10 +168,10 @@ fn links_and_permissions_stay() {
     assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
-/// The variable by which [`a_process_that_is_killed_leaves_one_whole_state`] tells the process that it kills where to write.
+/// The environment variable by which [`a_process_that_is_killed_leaves_one_whole_state`] gives the process that it kills the file to write.
 const FOLDER: &str = "NVMM_TEST_VARS_FOLDER";
 
-/// Replaces the file again and again, until it is killed. Only another test starts it.
+/// Replaces the file repeatedly, until it is killed. Only another test starts it.
 #[test]
 #[ignore = "another test starts it"]
 fn writes_until_it_is_killed() {

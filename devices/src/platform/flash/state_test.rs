@@ -29,7 +29,7 @@ impl Kept {
     }
 }
 
-/// A chip that is all `byte`, and its store.
+/// A chip filled with `byte`, and its store.
 fn chip(byte: u8) -> (Flash, Arc<Kept>) {
     let store = Arc::new(Kept::default());
     (Flash::new(Arc::new(Rom::new(&vec![byte; LEN]).unwrap()), store.clone()), store)

@@ -9,7 +9,7 @@ use super::VarsFile;
 /// The length of the variables.
 const LEN: u64 = 3 * 0x1000;
 
-/// The first bytes of Debian's OVMF_VARS_4M.fd, but for the length and the number of blocks: a firmware volume.
+/// The first bytes of Debian's OVMF_VARS_4M.fd, except the length and the number of blocks: a firmware volume.
 const HEADER: [u8; 0x48] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c, 0xa9,
     0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50, 0x00, 0x30, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x5f, 0x46,
@@ -17,7 +17,7 @@ const HEADER: [u8; 0x48] = [
     0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 ];
 
-/// Variables that are all `mark`.
+/// Variables filled with `mark`.
 pub(super) fn contents(mark: u8) -> Vec<u8> {
     let mut contents = vec![mark; usize::try_from(LEN).unwrap()];
     contents[..HEADER.len()].copy_from_slice(&HEADER);
@@ -29,7 +29,7 @@ pub(super) fn open(folder: &Path) -> Result<(VarsFile, Vec<u8>), super::VarsErro
     VarsFile::open(&folder.join("vars.fd"), Some(&contents(0)))
 }
 
-/// Makes a new file.
+/// Creates a file.
 pub(super) fn vars(folder: &TempDir) -> (VarsFile, PathBuf) {
     let (file, bytes) = open(folder.path()).unwrap();
     assert_eq!(bytes, contents(0));

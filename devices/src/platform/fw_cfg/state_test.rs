@@ -19,7 +19,7 @@ const DIRECTORY: u16 = 0x19;
 const BYTES: u16 = 0x20;
 const MADE: u16 = 0x21;
 
-/// A device with a file of bytes, and one that is made; and how often it was.
+/// A device with a file of bytes, and one that is generated, with the number of times that it was.
 fn new() -> (FwCfg, Arc<AtomicU32>) {
     let mut device = FwCfg::new(GuestRam::from_ranges(&[(GuestAddress(0), 0x1000)]).unwrap());
     let made = Arc::new(AtomicU32::new(0));

@@ -8,7 +8,7 @@ fn all(keyboard: &mut Keyboard) -> Vec<u8> {
     std::iter::from_fn(|| keyboard.next()).collect()
 }
 
-/// Sends bytes, and returns all that the keyboard says.
+/// Sends bytes, and returns all of the keyboard's answers.
 fn answers(keyboard: &mut Keyboard, bytes: &[u8]) -> Vec<u8> {
     let answers = bytes.iter().map(|&byte| {
         keyboard.write(byte);

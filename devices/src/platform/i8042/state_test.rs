@@ -14,7 +14,7 @@ use crate::{
     testing::FakeLine,
 };
 
-/// A key that is pressed or let go, or an access to a port.
+/// A key press or release, or an access to a port.
 #[derive(Clone, Debug)]
 enum Step {
     Key(u8, bool),
@@ -42,7 +42,7 @@ fn new() -> (I8042, Arc<FakeLine>) {
     (I8042::new(line.clone()), line)
 }
 
-/// Does a step. Returns what it came to, with the line's level and edges.
+/// Performs a step. Returns its result, with the line's level and edges.
 fn step((controller, line): &mut (I8042, Arc<FakeLine>), step: &Step) -> (Effect, u8, bool, u32) {
     let (mut effect, mut byte) = (Effect::None, [0]);
     match *step {
@@ -53,7 +53,7 @@ fn step((controller, line): &mut (I8042, Arc<FakeLine>), step: &Step) -> (Effect
     (effect, byte[0], line.high(), line.take_edges())
 }
 
-/// Reads all that waits.
+/// Reads everything that is pending.
 fn all(pc: &mut (I8042, Arc<FakeLine>)) -> Vec<u8> {
     let mut bytes = Vec::new();
     while step(pc, &Step::Read(4)).1 & 1 != 0 {

@@ -17,7 +17,7 @@ use crate::{
 struct Pc(PowerManagement, Arc<FakeLine>, FakeTimer);
 
 impl Pc {
-    /// On a host whose clock says `seconds`.
+    /// The device on a host whose clock shows `seconds`.
     fn new(seconds: u64) -> Self {
         let (sci, clock) = (Arc::new(FakeLine::default()), FakeTimer::new(Duration::from_secs(seconds)));
         Self(PowerManagement::new(sci.clone(), Box::new(clock.clone())), sci, clock)
@@ -29,7 +29,8 @@ impl Pc {
         u32::from_le_bytes(data)
     }
 
-    /// Lets time pass, makes an access, and serves the timer if it is due. Returns all that can be seen, with the time to the next carry.
+    /// Advances the time, makes an access, and serves the timer if it is due. Returns everything that is visible, with the time to the next
+    /// carry.
     fn step(&mut self, millis: u64, access: &Access) -> (Vec<u8>, bool, Option<Duration>) {
         self.2.pass(Duration::from_millis(millis));
         let (_, data) = access.make(&mut self.0);

@@ -13,7 +13,7 @@ use crate::{
     wakes::Wakes,
 };
 
-/// An access, input of so many bytes, or the timer's end.
+/// An access, input of this many bytes, or the timer's expiry.
 #[derive(Clone, Debug)]
 enum Step {
     Access(Access),
@@ -41,7 +41,7 @@ fn new() -> (Serial, Arc<FakeLine>) {
     (Serial::new(irq.clone(), Box::new(io::sink())).unwrap(), irq)
 }
 
-/// Does a step. Returns what it came to, with the edges of the interrupt line.
+/// Performs a step. Returns its result, with the edges of the interrupt line.
 fn step((serial, irq): &mut (Serial, Arc<FakeLine>), step: &Step) -> (Vec<u8>, usize, u32, bool) {
     let (mut data, mut accepted) = (Vec::new(), 0);
     match step {
@@ -53,7 +53,7 @@ fn step((serial, irq): &mut (Serial, Arc<FakeLine>), step: &Step) -> (Vec<u8>, u
 }
 
 proptest! {
-    /// Nothing of it is lost or new, at whatever moment it is saved.
+    /// The input is neither lost nor duplicated, whenever the port is saved.
     #[test]
     fn a_port_goes_on_where_it_was(before in steps(), after in steps()) {
         let (mut first, mut second) = (new(), new());

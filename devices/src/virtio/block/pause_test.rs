@@ -20,7 +20,7 @@ use crate::{
     virtio::queue::test_driver::WRITE,
 };
 
-/// The one queue that a device gives back.
+/// The single queue that a device returns.
 fn paused(machine: &mut Machine) -> Queue {
     let mut queues = machine.block.stop(Halt::Pause, LONG).expect("it stops");
     assert_eq!(queues.len(), 1);
@@ -79,7 +79,7 @@ fn a_reset_does_not_wait_for_a_pause() {
     assert!(machine.block.stop(Halt::Reset, LONG).is_some());
 }
 
-/// Wherever a pause finds its requests, each is carried out and answered once.
+/// Whenever a pause comes, each request is carried out and answered once.
 #[test]
 fn pauses_lose_nothing() {
     const REQUESTS: u16 = 20;

@@ -28,7 +28,7 @@ const UNTOUCHED: u8 = 0xcc;
 
 const SERIAL: &[u8; 20] = b"serial number 1\0\0\0\0\0";
 
-/// For a driver that knows everything, but perhaps not that it has to flush.
+/// The features of a driver that accepts everything, optionally without flushes.
 fn executor(disk: &Arc<TestDisk>, driver_flushes: bool) -> Device {
     let flush = if driver_flushes { bit(VIRTIO_BLK_F_FLUSH) } else { 0 };
     let features = flush | bit(VIRTIO_BLK_F_DISCARD) | bit(VIRTIO_BLK_F_WRITE_ZEROES);
@@ -49,7 +49,7 @@ fn lasting_executor<D: Disk + 'static>(disk: &Arc<D>, features: u64, lasting: &L
     Device { executor, cache, terms }
 }
 
-/// Carries out what a driver asks.
+/// Carries out a driver's request.
 struct Device {
     executor: Executor,
     cache: Arc<WriteCache>,
@@ -69,13 +69,12 @@ impl Device {
 /// A driver's layout of a request.
 #[derive(Clone, Debug, Default)]
 struct Layout {
-    /// Lengths of the pieces, for as long as there is more.
+    /// The lengths of successive pieces, for as long as there is data.
     pieces: Vec<usize>,
     indirect: bool,
 }
 
-/// Executes a request of `readable` bytes, with `writable` bytes of room. Returns what that room then holds, and the
-/// used length.
+/// Executes a request of `readable` bytes, with space for `writable` bytes. Returns the contents of that space, and the used length.
 fn execute(
     executor: &Device,
     readable: &[u8],
@@ -302,7 +301,7 @@ fn discards_and_writes_zeroes() {
     }
 }
 
-/// With discards off, nothing is given back; that the driver would let it is no error.
+/// With discards off, no space is freed; a driver that permits it anyway makes no error.
 #[test]
 fn keeps_its_space_if_so_wished() {
     let disk = Arc::new(TestDisk::new(8));
@@ -354,7 +353,7 @@ fn any_layout() -> impl Strategy<Value = Layout> {
 }
 
 proptest! {
-    /// virtio 1.x, "Message Framing": how the driver cuts a request up means nothing.
+    /// virtio 1.x, "Message Framing": the division of a request into buffers has no meaning.
     #[test]
     fn framing_means_nothing(
         kind in prop_oneof![Just(0_u32), Just(1), Just(4), Just(8), Just(11), Just(13)],
@@ -375,7 +374,7 @@ proptest! {
     }
 }
 
-/// One request names a few segments, mostly good ones.
+/// A request with a few segments, mostly valid ones.
 fn any_segments() -> impl Strategy<Value = Vec<(u64, u32, u32)>> {
     let sector = prop_oneof![30 => 0..8_u64, 1 => 8..10_u64, 1 => any::<u64>()];
     let num_sectors = prop_oneof![30 => 0..2_u32, 10 => 0..9_u32, 1 => any::<u32>()];
@@ -389,7 +388,7 @@ fn any_segments() -> impl Strategy<Value = Vec<(u64, u32, u32)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// A disk is touched in no place that a good request doesn't name, and every request is answered.
+    /// A disk is accessed only where a valid request says, and every request is answered.
     #[test]
     fn segments_are_all_good_or_nothing_is_done(
         kind in prop_oneof![Just(VIRTIO_BLK_T_DISCARD), Just(VIRTIO_BLK_T_WRITE_ZEROES)],
@@ -471,7 +470,7 @@ proptest! {
     }
 }
 
-/// Each request is counted once, by its kind, with what it moved or named.
+/// Each request is counted once, by its kind, with the bytes that it moved or named.
 #[test]
 fn counts_what_was_done() {
     let disk = Arc::new(TestDisk::new(64));
@@ -503,7 +502,7 @@ fn counts_what_was_done() {
     assert_eq!(lasting.counters.total(), expected);
 }
 
-/// A guest that reboots for ever, and fails the same way each time, does not flood the log.
+/// A guest that reboots forever, and fails in the same way each time, doesn't flood the log.
 #[test]
 fn an_error_is_said_once_however_often_the_machine_is_reset() {
     let disk = Arc::new(TestDisk::new(8));

@@ -3,7 +3,7 @@ use crate::virtio::queue::test_driver::{Driver, FREE};
 
 const SIZE: u64 = 1 << 40;
 
-/// Takes the segments in `data`, given to the device in pieces of `piece` bytes.
+/// Parses the segments in `data`, given to the device in pieces of `piece` bytes.
 fn take_of(data: &[u8], piece: usize, limits: &Limits, size: u64) -> Result<Vec<Segment>, Refusal> {
     let mut driver = Driver::new(1024);
     driver.write(FREE, data);
@@ -44,7 +44,7 @@ fn only_whole_segments_and_not_too_many() {
     }
 }
 
-/// "The device MUST set the status byte to VIRTIO_BLK_S_UNSUPP", wherever the flag and whatever else is wrong.
+/// "The device MUST set the status byte to VIRTIO_BLK_S_UNSUPP", wherever the flag is and whatever else is wrong.
 #[test]
 fn flags_that_are_not_known_are_not_supported() {
     for (limits, known) in [(DISCARD, 0), (WRITE_ZEROES, 1_u32)] {

@@ -70,7 +70,7 @@ fn a_stopped_request_is_left_in_the_middle() {
     }
 }
 
-/// 1 GiB of a discard and 64 MiB of zeros, which are as much as a segment may name, and can take a host long.
+/// A discard of 1 GiB and 64 MiB of zeros, the most that a segment may have, which can take a host long.
 #[test]
 fn a_stopped_discard_is_left_in_the_middle() {
     for (kind, feature, sectors) in [

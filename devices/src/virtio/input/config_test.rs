@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The answer that a driver reads after it has written both fields, one after the other as Linux does: its size, and its bytes.
+/// The result for a driver that writes both fields, one after the other as Linux does: its size, and its bytes.
 fn piece(select: u8, subsel: u8) -> Vec<u8> {
     let mut at = Select::default();
     at.write(0, &[select]);
@@ -63,7 +63,7 @@ fn both_fields_can_be_written_at_once_and_no_other() {
 }
 
 proptest! {
-    /// There is an answer to whatever is asked, and none that says more than it has.
+    /// Every query gets an answer, and no answer is larger than its field.
     #[test]
     fn any_piece_can_be_asked_for(select: u8, subsel: u8) {
         prop_assert!(piece(select, subsel).len() <= MOST);

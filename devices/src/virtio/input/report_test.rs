@@ -24,7 +24,7 @@ fn later_ones_say_what_is_new() {
     );
 }
 
-/// A step is its press; there is nothing to tell of the release.
+/// A step of the wheel is its press; nothing is reported for the release.
 #[test]
 fn the_wheel_turns_by_steps() {
     let (still, up, down) = (pointer(1, 1, 0), pointer(1, 1, 8), pointer(1, 1, 16));

@@ -21,7 +21,7 @@ use crate::{
 const OK: u8 = 0;
 const ERR: u8 = 1;
 
-/// Features that commands need.
+/// Features required by commands.
 const ALL: u64 =
     CTRL_VQ | CTRL_RX | CTRL_RX_EXTRA | CTRL_MAC_ADDR | CTRL_GUEST_OFFLOADS | GUEST_ANNOUNCE | OFFLOADS;
 
@@ -185,7 +185,7 @@ fn frames_come_by_the_pairs_that_are_set() {
     assert_eq!(pairs, [2, 0]);
 }
 
-/// Then the control queue is the third, whatever the device could have.
+/// The control queue is then the third, even if the device supports more pairs.
 #[test]
 fn a_driver_without_multiple_queues_has_one_pair() {
     let mut guest = two_pairs();

@@ -5,7 +5,7 @@ fn options() -> NetOptions {
     NetOptions::new(MacAddress::local(1))
 }
 
-/// A host's side that can do `0`.
+/// A back end with the offloads in `0`.
 #[derive(Debug)]
 struct Can(Offloads);
 
@@ -60,7 +60,7 @@ fn offloads_are_offered_as_far_as_the_host_and_the_user_allow() {
     assert_eq!(offered(&Can(Offloads::all()), &more), ALWAYS | MTU | MQ);
 }
 
-/// A driver may take any of them.
+/// A driver may accept any of them.
 #[test]
 fn frames_come_with_what_the_driver_took_and_can_use() {
     assert_eq!(guest_offloads(u64::MAX), Offloads::all());

@@ -7,7 +7,7 @@ const GROUP: [u8; 6] = [1, 0, 0x5e, 0, 0, 1];
 const LISTED_GROUP: [u8; 6] = [1, 0, 0x5e, 0, 0, 2];
 const EVERYONE: [u8; 6] = [0xff; 6];
 
-/// Which of own, another's, a listed, a group's, a listed group's address and broadcast a filter lets through.
+/// The addresses that a filter accepts, of: its own, another, a listed one, a multicast one, a listed multicast one, and broadcast.
 fn passed(change: impl FnOnce(&mut Filter)) -> [bool; 6] {
     let mut filter = Filter {
         promisc: false,

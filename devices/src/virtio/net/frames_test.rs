@@ -26,7 +26,7 @@ impl Guest {
         assert!(self.machine.device.measure().unwrap());
     }
 
-    /// For each pair, true if the kernel serves its queues.
+    /// True for each pair whose queues the kernel serves.
     fn by_kernel(&self) -> Vec<Vec<bool>> {
         self.network.vhost.iter().map(|vhost| vhost.served()).collect()
     }

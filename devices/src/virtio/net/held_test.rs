@@ -24,8 +24,8 @@ impl Notify for Nobody {
     fn needs_reset(&self) {}
 }
 
-/// Looks for chains for a frame of so many bytes each time that it is told to, and tells how many it holds, and the lengths
-/// of the pieces that the frame would be received into.
+/// Looks for chains for a frame of this many bytes whenever it is told to, and reports the number of chains held, and the lengths of the
+/// buffers for the frame.
 struct Fills(usize, Receiver<()>, Sender<(usize, Vec<usize>)>);
 
 impl Handler for Fills {

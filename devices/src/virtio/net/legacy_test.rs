@@ -14,7 +14,7 @@ use crate::{
     virtio::{serve::RING_FEATURES, test_vhost::TestVhost},
 };
 
-/// A frame of `len` bytes behind a header without `num_buffers`.
+/// A frame of `len` bytes after a header without `num_buffers`.
 fn legacy_frame(len: usize, seed: u8) -> Vec<u8> {
     let mut frame = frame(&[0, 0, 1, 2, 3, 4, 5, 6, 7, 8], len, seed);
     frame.drain(LEGACY_HEADER_LEN..HEADER_LEN);

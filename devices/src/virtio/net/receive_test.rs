@@ -62,7 +62,7 @@ fn a_long_frame_is_spread_over_buffers_if_the_driver_can_merge_them() {
     assert_eq!(guest.totals().received.no_room, 1);
 }
 
-/// A driver may see the first chain of a frame at any time: the others are there then.
+/// A driver may see the first chain of a frame at any time: the others must be there by then.
 #[test]
 fn all_of_a_frame_is_given_at_once() {
     let mut guest = Guest::start(MRG_RXBUF);
@@ -137,7 +137,7 @@ fn every_header_comes_if_its_offloads_were_agreed_on() {
     }
 }
 
-/// The device does not look for frames that it can't pass on, nor does it run while it waits.
+/// The device doesn't read frames that it can't pass on, and doesn't spin while it waits.
 #[test]
 fn a_device_without_buffers_leaves_frames_with_the_host() {
     for features in [MRG_RXBUF, MRG_RXBUF | RING_FEATURES] {
@@ -370,7 +370,7 @@ proptest! {
     }
 }
 
-/// Which of the frames come, and in how many chains, until one has to wait.
+/// The frames that arrive, and their numbers of chains, until one has to wait.
 fn expect(mergeable: bool, chains: &[&[u32]], lens: &[usize]) -> Vec<(u8, u16)> {
     let mut chains = chains.iter().map(|lens| lens.iter().sum::<u32>() as usize);
     let mut expected = Vec::new();

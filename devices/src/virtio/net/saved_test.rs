@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// A device of two queue pairs whose driver uses `features` of those that it has.
+/// A device with two queue pairs, whose driver accepts these `features`.
 fn device(features: u64) -> Net {
     let options = NetOptions { pairs: 2, ..NetOptions::new(MacAddress::local(1)) };
     let network = TestNetwork::new(2, Offloads::all());

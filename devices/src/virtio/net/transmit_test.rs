@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The next frame that the host gets.
+/// The next frame received by the host.
 fn sent(guest: &Guest) -> Vec<u8> {
     let mut frame = None;
     wait_until(|| {
@@ -69,7 +69,7 @@ fn frames_of_any_length_go_and_others_are_dropped() {
     assert_eq!(guest.network.test_port(0).take(), None);
 }
 
-/// The rest of the frames stays in the queue, and neither a pause nor a reset waits for the peer.
+/// The other frames stay in the queue, and neither a pause nor a reset waits for the peer.
 #[test]
 fn a_peer_that_never_reads_holds_up_nothing_else() {
     const FRAMES: u16 = 250;

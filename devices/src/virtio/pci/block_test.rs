@@ -110,7 +110,7 @@ impl Machine {
         }
     }
 
-    /// Does one request, and returns its status.
+    /// Performs one request, and returns its status.
     fn request(&mut self, kind: u32, sector: u64, data: &[(u64, u32, u16)]) -> u8 {
         self.offer(kind, sector, data);
         self.interrupted();
@@ -228,7 +228,7 @@ fn a_disk_that_grew_is_announced() {
     }
 }
 
-/// A driver sees neither that the machine paused, nor that another one went on in its place.
+/// A driver can't notice that the machine was paused, and that another one continued in its place.
 #[test]
 fn a_pause_is_not_seen() {
     const LONG: Duration = Duration::from_secs(60);
@@ -284,7 +284,7 @@ impl LegacyMachine {
         let _effect = self.guest.port_write(offset, value, len);
     }
 
-    /// Resets the device, and does all but to say DRIVER_OK.
+    /// Resets the device, and does everything up to setting DRIVER_OK.
     fn begin(&mut self, features: u64) {
         self.driver.restart();
         self.requests = 0;
@@ -294,7 +294,7 @@ impl LegacyMachine {
         self.write(LEGACY_QUEUE, self.driver.queue().desc_table() / 4096, 4);
     }
 
-    /// Does one request, and returns its status.
+    /// Performs one request, and returns its status.
     fn request(&mut self, kind: u32, sector: u64, data: &[(u64, u32, u16)]) -> u8 {
         self.driver.write(HEADER, &u64::from(kind).to_le_bytes());
         self.driver.write(HEADER + 8, &sector.to_le_bytes());

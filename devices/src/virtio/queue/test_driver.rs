@@ -138,7 +138,7 @@ impl Driver {
         self.memory.write_obj(flags, GuestAddress(self.avail_ring())).unwrap();
     }
 
-    /// Asks for an interrupt when the used index passes `index`.
+    /// Requests an interrupt when the used index passes `index`.
     pub(crate) fn set_used_event(&self, index: u16) {
         self.memory.write_obj(index, GuestAddress(self.avail_ring() + 4 + 2 * u64::from(self.size))).unwrap();
     }
@@ -177,7 +177,7 @@ impl Driver {
         self.memory.store(index, GuestAddress(self.used_ring() + 2), Ordering::Release).unwrap();
     }
 
-    /// The next `(head, len)` that the device used.
+    /// The next `(head, len)` that the device has used.
     pub(crate) fn used(&mut self) -> Option<(u32, u32)> {
         let load = |address| self.memory.load::<u16>(address, Ordering::Acquire).unwrap();
         if load(GuestAddress(self.used_ring() + 2)) == self.used {
@@ -190,7 +190,7 @@ impl Driver {
     }
 }
 
-/// A table of `size` random descriptors: mostly such that make long chains and requests.
+/// A table of `size` random descriptors, mostly ones that form long chains and requests.
 pub(crate) fn any_table(size: u16) -> impl Strategy<Value = Vec<(u64, u32, u16, u16)>> {
     let address = prop_oneof![
         30 => (0..0x1000_u64).prop_map(|n| FREE + 16 * n),

@@ -141,7 +141,7 @@ fn a_program_that_never_reads_holds_up_nobody_else() {
     drop(deaf_program);
 }
 
-/// Without buffers to answer by, no more is taken that needs answers; nothing is lost.
+/// Without buffers for answers, no more packets that need answers are taken; nothing is lost.
 #[test]
 fn a_guest_without_buffers_waits() {
     let mut guest = Guest::new(0);

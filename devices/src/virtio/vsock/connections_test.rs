@@ -112,7 +112,7 @@ fn lines_that_do_not_connect() {
     assert_eq!(read_to_end(&first), b"");
 }
 
-/// Programs that send without an end hold up nobody else's data.
+/// Programs that send constantly don't delay the data of others.
 #[test]
 fn each_connection_gets_its_turn() {
     // Buffers for three answers alone, so that all data waits until there are more.
@@ -182,7 +182,7 @@ fn a_program_that_ends_is_read_out_first() {
     guest.expect_nothing();
 }
 
-/// The last bytes are still on their way when the guest has gone: they arrive.
+/// The last bytes are still in flight when the guest has closed: they arrive.
 #[test]
 fn what_a_guest_sent_before_it_left_arrives() {
     for resets in [false, true] {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A step, most of which mean something.
+/// A step of a driver, mostly a meaningful one.
 fn step() -> impl Strategy<Value = Vec<u8>> {
     let what = prop_oneof![4 => 1..8_u8, 4 => Just(0x80_u8), 3 => 0x81..0x87_u8, 1 => any::<u8>()];
     let which = prop_oneof![6 => Just(9_u8), 3 => Just(13), 1 => any::<u8>()];

@@ -29,7 +29,7 @@ const EVENT: u16 = 2;
 struct TestSockets {
     vhost: Arc<TestVhost>,
     ended: AtomicU32,
-    /// Why connections can't be ended.
+    /// The reason why connections can't be ended.
     refuses: Mutex<Option<ErrorKind>>,
 }
 
@@ -98,12 +98,12 @@ impl Guest {
         self.sockets.ended.load(Ordering::SeqCst)
     }
 
-    /// The driver gives so many buffers for events.
+    /// The driver provides this many buffers for events.
     fn post_events(&mut self, count: u64) {
         (0..count).for_each(|number| self.machine.offer(EVENT, &[(FREE + number * 4, 4, WRITE)]));
     }
 
-    /// The event that came, which is the only one.
+    /// The event that arrived, which is the only one.
     fn transport_reset(&mut self) {
         assert_eq!(self.machine.event(), Event::Used(EVENT));
         let (head, len) = self.machine.drivers[usize::from(EVENT)].used().unwrap();
@@ -171,7 +171,7 @@ fn a_reset_ends_connections_once() {
     }
 }
 
-/// Another process may be quick enough to take the address in between.
+/// Another process may take the address in between.
 #[test]
 fn connections_that_could_not_be_ended_are_ended_for_the_next_driver() {
     let mut guest = Guest::running();

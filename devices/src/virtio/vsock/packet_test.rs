@@ -11,7 +11,7 @@ use crate::virtio::{
     },
 };
 
-/// Each is answered by RST, or by nothing, and the next packet is heard.
+/// Each is answered by RST, or not at all, and the next packet is handled.
 #[test]
 fn packets_that_make_no_sense() {
     let mut guest = Guest::new(16);
@@ -87,7 +87,7 @@ fn packets_that_make_no_sense_in_a_connection_end_it() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever a guest says, it is taken, and the next packet is heard.
+    /// Any packet of a guest is taken, and the next packet is handled.
     #[test]
     fn hostile_packets(packets in prop::collection::vec(
         (0..10_u16, 0..3_u32, 0..3_u32, 0..4_u32, prop_oneof![0..100_u32, any::<u32>()],

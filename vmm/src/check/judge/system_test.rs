@@ -20,7 +20,7 @@ fn wsl(builtin: bool) -> Facts {
     Facts { kernel: "6.6.87.2-microsoft-standard-WSL2".into(), ..like(builtin, "debian") }
 }
 
-/// All that is to be typed, and what is said of it.
+/// All commands to type, and the remarks about them.
 fn told(finding: Finding) -> String {
     let lines = finding.fixes.into_iter().flat_map(|fix| [vec![fix.what], fix.commands].concat());
     lines.fold(String::new(), |text, line| text + &line + "\n")

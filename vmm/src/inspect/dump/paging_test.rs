@@ -6,7 +6,7 @@ use super::*;
 const RAM: u64 = 16 << 20;
 const PRESENT: u64 = 1;
 const PAGE_SIZE: u64 = 1 << 7;
-/// Entries that are present, of tables and of pages.
+/// Present entries of tables and pages.
 const TABLE: u64 = PRESENT;
 const LARGE: u64 = PRESENT | PAGE_SIZE;
 

@@ -5,7 +5,7 @@ const LEN: u64 = 8 << 20;
 /// The linear and the physical address of `init_uts_ns`.
 const UTS: (u64, u64) = (0xffff_ffff_8240_0100, BASE + 0x40_0100);
 
-/// A kernel whose text at `KERNEL_MAP + 0x200_0000` lies at `BASE`.
+/// A kernel whose text at `KERNEL_MAP + 0x200_0000` is at `BASE`.
 fn info(release: &str) -> String {
     format!(
         "OSRELEASE={release}\nBUILD-ID=00\nPAGESIZE=4096\nSYMBOL(init_uts_ns)={:x}\nNUMBER(phys_base)={}\n",
@@ -14,7 +14,7 @@ fn info(release: &str) -> String {
     )
 }
 
-/// RAM at 0 and at 4 GiB, where the kernel's names are.
+/// RAM at 0 and at 4 GiB, which contains the kernel's names.
 fn memory(release: &str) -> GuestRam {
     let memory = GuestRam::from_ranges(&[
         (GuestAddress(0), 1 << 20),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// Runs a script as the last level would, without what only PID 1 may do; gives what was said.
+/// Runs a script as the last level would, without the steps that need PID 1; returns the reports.
 fn run(script: &str) -> (Vec<News>, ExitStatus) {
     let (said, news) = mpsc::channel();
     let arguments = ["-c", script, "test", "-a", "b c"].map(OsString::from).to_vec();

@@ -2,7 +2,7 @@ use std::process::Command;
 
 use super::*;
 
-/// Takes `bytes` apart and puts them together again; the value is the pieces' length in all.
+/// Splits `bytes` into reports and joins them again. Returns the total length of the reports.
 fn through(bytes: &[u8]) -> usize {
     let (mut back, mut length) = (Vec::new(), 0);
     while back.len() < bytes.len() {
@@ -18,7 +18,7 @@ fn through(bytes: &[u8]) -> usize {
     length
 }
 
-/// Bytes that don't pack.
+/// Incompressible bytes.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let next = || {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::nest::exec::{tree::Tree, unpack::unpack};
 
-/// The disk as a level reads it, past the page cache, which not every file system has.
+/// The disk as a level reads it, without the page cache, which not every file system supports.
 fn on_a_disk(parcel: &Memfd) -> Option<tempfile::NamedTempFile> {
     let file = tempfile::Builder::new().tempfile_in("/var/tmp").unwrap();
     let from = File::open(parcel.path()).unwrap();

@@ -54,7 +54,7 @@ fn program(loader: Option<&str>, libraries: &[&str]) -> Vec<u8> {
     elf(62, 2, loader, libraries)
 }
 
-/// The level's files, all of them executable, by their paths; the folder has them on the host.
+/// The level's files, all of them executable, by their paths; the directory has them on the host.
 fn level(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Tree) {
     let folder = tempfile::tempdir().unwrap();
     let mut tree = Tree::default();

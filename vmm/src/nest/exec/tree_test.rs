@@ -4,7 +4,7 @@ use std::os::unix::net::UnixListener;
 
 use super::*;
 
-/// A host's folder with a file of each kind.
+/// A host directory with a file of each kind.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);

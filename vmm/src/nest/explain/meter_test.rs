@@ -11,7 +11,7 @@ fn text(level: u32, text: &str) -> Line {
     says(level, Said::Text(text.into()))
 }
 
-/// A meter that has no tracepoints, at level 0 of two levels: it asks this process's child for its statistics.
+/// A meter without tracepoints, at level 0 of two levels: it asks this process's child for its statistics.
 fn by_statistics(child: u32) -> Meter {
     let mut meter = Meter::new(0, 2, child, true);
     meter.by = By::Statistics(vec![], io::Error::other("no tracefs"));

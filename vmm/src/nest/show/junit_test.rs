@@ -30,7 +30,7 @@ fn check(node: Node<'_, '_>) {
     node.children().filter(Node::is_element).for_each(check);
 }
 
-/// Each case's name, and the element that says how it ended.
+/// Each case's name, and the element with its result.
 fn outcomes(text: &str) -> Vec<(String, String)> {
     let document = Document::parse(text).unwrap();
     check(document.root_element());

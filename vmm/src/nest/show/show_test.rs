@@ -261,7 +261,7 @@ fn what_a_level_says_can_break_neither_terminal_nor_markup() {
     );
 }
 
-/// Every key's path in a JSON value, without what is below `exits`, whose keys are KVM's.
+/// The path of every key in a JSON value, except those below `exits`, whose keys are KVM's.
 fn paths(value: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
         serde_json::Value::Object(object)

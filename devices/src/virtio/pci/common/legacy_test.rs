@@ -26,13 +26,13 @@ fn status(guest: &mut Guest) -> u64 {
     guest.port_read(STATUS, 1)
 }
 
-/// Adds to the status as Linux does.
+/// Adds bits to the status as Linux does.
 fn add_status(guest: &mut Guest, status: u8) -> Effect {
     let before = guest.port_read(STATUS, 1);
     guest.port_write(STATUS, before | u64::from(status), 1)
 }
 
-/// Writes what is no news to the machine.
+/// Makes a write that has no effect on the machine.
 fn write(guest: &mut Guest, offset: u64, value: u64, len: usize) {
     assert_eq!(guest.port_write(offset, value, len), Effect::None, "{offset}");
 }
@@ -42,7 +42,7 @@ fn place(guest: &mut Guest, queue: u64, page: u64) {
     write(guest, QUEUE_ADDRESS, page, 4);
 }
 
-/// Up to the point where queues are placed.
+/// Performs the start up to the point where queues are placed.
 fn begin(guest: &mut Guest, features: u64) {
     let _effect = guest.port_write(STATUS, 0, 1);
     assert_eq!(status(guest), 0);
@@ -51,7 +51,7 @@ fn begin(guest: &mut Guest, features: u64) {
     write(guest, DRIVER_FEATURES, features, 4);
 }
 
-/// All the way, with both queues.
+/// Performs the whole start, with both queues.
 fn start(guest: &mut Guest) {
     begin(guest, LEGACY_FEATURES);
     place(guest, 0, 0x10);
@@ -59,7 +59,7 @@ fn start(guest: &mut Guest) {
     assert_eq!(add_status(guest, DRIVER_OK), Effect::Decode);
 }
 
-/// Size, and the places of the three parts, of each queue that the device has.
+/// The size, and the addresses of the three parts, of each queue of the device.
 fn active(guest: &Guest) -> Option<Vec<(u16, [u64; 3])>> {
     let state = guest.state();
     let queues = &state.active.as_ref()?.queues;
@@ -398,7 +398,7 @@ fn a_state_is_taken_up_with_or_without_driver_ok() {
 }
 
 proptest! {
-    /// The device asserts that its queues lie in memory.
+    /// A device that asserts that its queues lie in memory.
     #[test]
     fn no_access_is_too_odd(
         accesses in prop::collection::vec(

@@ -8,7 +8,7 @@ use crate::{
     state::{SaveState, StateError, testing},
 };
 
-/// A guest in the middle of its work: one queue is behind, an interrupt waits behind a mask, and another for the ISR.
+/// A guest in the middle of its work: one queue is not empty, an interrupt is masked, and another pending in the ISR.
 fn busy() -> Guest {
     let mut guest = Guest::new();
     guest.start();
@@ -152,7 +152,7 @@ fn a_state_that_makes_no_sense_is_refused() {
     assert_eq!(load(&mut in_use, &good).unwrap_err(), "the virtio-fake already has a driver");
 }
 
-/// The device asserts that its queues lie in memory.
+/// A device that asserts that its queues lie in memory.
 #[test]
 fn damaged_states_do_no_harm() {
     let mut first = busy();
