@@ -57,7 +57,7 @@ fn text_has_the_finding_and_its_way_out() {
 }
 
 #[test]
-fn what_json_prints_can_be_judged_again() {
+fn json_output_can_be_judged_again() {
     let (_, json) = check(&["--facts", &host("guest-of-gce"), "--json"]);
     let report: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&report["schema"], &report["kvm"]), (&1.into(), &"no".into()));
@@ -68,7 +68,7 @@ fn what_json_prints_can_be_judged_again() {
 
 /// A recording may come from an untrusted source.
 #[test]
-fn what_a_recording_says_is_printed_safely() {
+fn text_from_a_recording_is_printed_safely() {
     let text = fs::read_to_string(host("intel-l0")).unwrap();
     let mut recording: Value = serde_json::from_str(&text).unwrap();
     for place in ["/kernel", "/cpu/model", "/device/path"] {

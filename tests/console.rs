@@ -129,7 +129,7 @@ fn a_pseudoterminal_is_a_port_too() {
 }
 
 #[test]
-fn what_is_no_port_is_named() {
+fn paths_without_a_port_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "text").unwrap();

@@ -104,7 +104,7 @@ fn cpu_help_lists_what_cpu_takes() {
 }
 
 #[test]
-fn what_a_domain_asks_for_and_cannot_have_is_on_stderr() {
+fn unsupported_settings_of_a_domain_are_printed_on_stderr() {
     let file = tempfile::Builder::new().suffix(".xml").tempfile().unwrap();
     let domain = "<domain type='kvm'>
         <features>
@@ -157,7 +157,7 @@ fn list_and_explain_do_without_kvm() {
 }
 
 #[test]
-fn what_expand_prints_gives_the_same_cpu() {
+fn the_output_of_expand_gives_the_same_cpu() {
     for name in HOSTS {
         let host = host(name);
         for spec in SPECS {
@@ -196,7 +196,7 @@ fn raw_lines_are_those_of_cpuid_r() {
 }
 
 #[test]
-fn what_cannot_be_given_is_on_stderr() {
+fn features_that_cannot_be_given_are_printed_on_stderr() {
     let host = host("bochs-haswell");
     let output = cpu(&["expand", "SapphireRapids", "--host", &host]);
     let stderr = String::from_utf8(output.stderr).unwrap();

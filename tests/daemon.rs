@@ -120,7 +120,7 @@ fn qemus_words_and_sigterm() {
 }
 
 #[test]
-fn it_outlives_its_terminal() {
+fn a_machine_in_the_background_outlives_its_terminal() {
     if no_kvm() {
         return;
     }
@@ -136,7 +136,7 @@ fn it_outlives_its_terminal() {
 }
 
 #[test]
-fn what_is_wrong_is_said_and_has_its_status() {
+fn errors_are_printed_and_have_their_status() {
     if no_kvm() {
         return;
     }

@@ -304,7 +304,7 @@ fn an_overlay_takes_what_is_written() {
 }
 
 #[test]
-fn what_can_only_be_known_of_an_open_disk() {
+fn errors_found_only_on_an_open_disk() {
     if no_kvm() {
         return;
     }

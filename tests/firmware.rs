@@ -284,7 +284,7 @@ fn a_dry_run_shows_the_firmware_and_its_memory() {
 }
 
 #[test]
-fn what_can_not_start_is_refused() {
+fn machines_that_firmware_can_not_start_are_refused() {
     let folder = TempDir::new().unwrap();
     let disk = disk(&folder, "a.img", &exit(1));
     let disk = disk.to_str().unwrap();

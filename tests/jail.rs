@@ -209,7 +209,7 @@ fn refused(mut command: Command, options: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn what_can_t_be_had_is_refused() {
+fn impossible_jails_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();

@@ -292,7 +292,7 @@ fn a_tap_that_was_there_is_used_by_one_and_stays() {
 }
 
 #[test]
-fn what_is_not_there_is_refused_before_the_machine_starts() {
+fn missing_interfaces_are_refused_before_the_machine_starts() {
     let Some(namespace) = namespace() else { return };
     for (option, why) in [
         ("bridge=br7", "--net bridge=br7: there is no bridge br7"),

@@ -118,7 +118,7 @@ fn the_guests_own_end_and_its_panic_are_told_of() {
 }
 
 #[test]
-fn what_a_machine_is_can_be_asked() {
+fn a_machine_can_be_asked_for_its_properties() {
     if no_kvm() {
         return;
     }

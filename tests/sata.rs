@@ -140,7 +140,7 @@ block 1 43 44
 }
 
 #[test]
-fn what_can_be_no_sata_disk_or_cd_is_refused() {
+fn unsuitable_sata_disks_and_cds_are_refused() {
     if no_kvm() {
         return;
     }

@@ -253,7 +253,7 @@ fn end_by_stdin(child: &mut Running) {
 }
 
 #[test]
-fn what_is_in_use_is_refused() {
+fn ports_in_use_are_refused() {
     if no_kvm() {
         return;
     }

@@ -116,7 +116,7 @@ fn a_machine_without_a_screen_has_no_tablet() {
 
 /// The addresses of others are the same without it.
 #[test]
-fn it_is_the_last_of_all_pci_functions() {
+fn the_tablet_is_the_last_pci_function() {
     if no_kvm() {
         return;
     }

@@ -451,7 +451,7 @@ fn a_guest_gives_memory_back() {
 }
 
 #[test]
-fn what_kvm_counted_is_written_at_the_end() {
+fn kvms_counters_are_written_at_the_end() {
     if no_kvm() {
         return;
     }

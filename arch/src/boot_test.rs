@@ -272,7 +272,7 @@ fn structures_do_not_overlap() {
 }
 
 #[test]
-fn nothing_is_written_beside_the_structures() {
+fn memory_beside_the_structures_is_not_written() {
     let memory = memory();
     let map = memory_map(4 * GIB).unwrap();
     let info = BootInfo {

@@ -83,7 +83,7 @@ fn a_machine_of_which_nothing_is_said_is_a_kvm_virtual_machine_without_a_uuid() 
 }
 
 #[test]
-fn what_the_user_says_is_there() {
+fn the_users_values_are_in_the_tables() {
     let text = |text: &str| Some(text.to_owned());
     let values = SmbiosValues {
         bios: Bios { release: Some((4, 17)), ..Bios::default() },

@@ -23,7 +23,7 @@ fn parts_come_after_slips() {
 }
 
 #[test]
-fn nothing_is_said_where_nothing_is_near() {
+fn there_is_no_suggestion_without_a_similar_name() {
     assert!(near("frobnicate").is_empty());
     assert!(near("").is_empty());
     assert!(near("x").is_empty());

@@ -143,7 +143,7 @@ fn thirty_two_commands_are_on_their_way_at_a_time() {
 }
 
 #[test]
-fn what_is_not_on_the_disk_is_refused() {
+fn sectors_beyond_the_disk_are_refused() {
     let mut driver = Driver::new(vec![drive(&disk())]);
     let last = u64::from(SECTORS) - 1;
     for (command, lba, count, error) in [
@@ -465,7 +465,7 @@ fn io_uring_and_threads_move_the_same() {
 
 /// Code that copies memory meanwhile must see these writes: the data, the received frame, and the count in the command's header.
 #[test]
-fn what_the_drive_writes_to_is_noted() {
+fn pages_written_by_the_drive_are_recorded() {
     let disk = disk();
     let mut driver = Driver::new(vec![drive(&disk)]);
     let is_noted = |driver: &Driver, address: u64| {

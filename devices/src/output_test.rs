@@ -46,7 +46,7 @@ fn bytes_go_out_together_and_soon() {
 }
 
 #[test]
-fn what_nobody_reads_holds_nobody_up() {
+fn unread_output_holds_nothing_up() {
     let (mut reader, mut output) = pipe();
     let line = |n: usize| format!("{n:015}\n").into_bytes();
     let lines = 2 * CAPACITY / 16;
@@ -133,7 +133,7 @@ fn a_regular_file_has_its_writer_wait_and_loses_nothing() {
 }
 
 #[test]
-fn nobody_waits_who_must_not() {
+fn writers_that_must_not_wait_do_not() {
     let mut options = options();
     options.waits = false;
     let mut output = Output::new(tempfile::tempfile().unwrap(), options).unwrap();
@@ -157,7 +157,7 @@ fn a_broken_pipe_loses_its_output_and_holds_nobody_up() {
 }
 
 #[test]
-fn nothing_is_gone_at_once() {
+fn an_output_without_data_is_finished_at_once() {
     let (_reader, output) = pipe();
     let event = output.finish().unwrap();
     assert!(event.read().is_ok() && output.is_gone());

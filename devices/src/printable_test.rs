@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn what_a_terminal_acts_on_is_escaped() {
+fn terminal_control_characters_are_escaped() {
     let shown = [
         (&b"plain \xc3\xa4\xe6\x97\xa5 \\ \"x\""[..], "plain ä日 \\ \"x\""),
         (b"\x1b]0;title\x07\x1b[2J", "\\x1b]0;title\\x07\\x1b[2J"),

@@ -43,7 +43,7 @@ fn threads_leave_signals_to_the_one_that_waits_for_them() {
 }
 
 #[test]
-fn what_the_thread_did_comes_back() {
+fn a_threads_result_is_returned() {
     let answer = spawn(&Role::Cpuid, || thread::current().name().map(str::to_owned)).unwrap();
     assert_eq!(answer.join().unwrap().as_deref(), Some("cpuid"));
 }

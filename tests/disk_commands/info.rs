@@ -96,7 +96,7 @@ fn info_works_on_an_image_in_use() {
 
 /// A terminal prints strings from an image safely.
 #[test]
-fn what_an_image_says_is_printed_safely() {
+fn text_from_an_image_is_printed_safely() {
     let Some(images) = Images::new() else { return };
     const EVIL: &str = "\x1b]0;x\x07\x1b[2J\r\u{9b}31m\u{202e}\tfdmv";
     let descriptor = |lines: &str| format!("# Disk DescriptorFile\nversion=1\nCID=1\n{lines}\n");

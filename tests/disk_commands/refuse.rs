@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::images::{Images, MIB};
 
 #[test]
-fn what_is_there_is_not_replaced_unawares() {
+fn existing_files_are_not_replaced_by_accident() {
     let images = Images(TempDir::new().unwrap());
     images.raw("disk", 20 * MIB);
     fs::write(images.path("copy"), "old").unwrap();

@@ -75,7 +75,7 @@ fn data_is_watched() {
 }
 
 #[test]
-fn what_is_not_mapped_is_no_memory_and_its_breakpoints_take_registers() {
+fn unmapped_memory_is_unreadable_and_its_breakpoints_take_registers() {
     if cannot() {
         return;
     }

@@ -38,7 +38,7 @@ fn a_second_debugger_is_refused_while_one_is_there() {
 }
 
 #[test]
-fn what_is_no_protocol_ends_a_session_and_nothing_else() {
+fn a_protocol_error_ends_only_the_session() {
     if no_kvm() {
         return;
     }

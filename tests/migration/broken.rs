@@ -269,7 +269,7 @@ fn a_source_that_is_killed_leaves_no_half_a_machine() {
 }
 
 #[test]
-fn one_that_is_cancelled_goes_on() {
+fn a_machine_whose_migration_is_cancelled_goes_on() {
     if no_kvm() {
         return;
     }

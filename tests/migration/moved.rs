@@ -80,7 +80,7 @@ fn tcp_moves_it_as_well() {
 }
 
 #[test]
-fn one_that_is_stopped_stays_so() {
+fn a_stopped_machine_stays_stopped() {
     if no_kvm() {
         return;
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[test]
-fn it_answers_before_and_after() {
+fn a_guest_answers_before_and_after_its_move() {
     if no_kvm() {
         return;
     }

@@ -32,7 +32,7 @@ fn events_and_query_migrate_tell_of_it() {
 }
 
 #[test]
-fn what_cant_be_moved_is_refused_and_goes_on() {
+fn machines_that_cant_be_moved_are_refused_and_go_on() {
     if no_kvm() {
         return;
     }

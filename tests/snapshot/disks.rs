@@ -113,7 +113,7 @@ fn files_that_are_read_again_must_be_the_same() {
 }
 
 #[test]
-fn what_is_no_snapshot_is_told() {
+fn missing_snapshots_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let output = nvmm().arg("--restore").arg(folder.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

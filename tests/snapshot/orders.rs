@@ -69,7 +69,7 @@ fn sigusr2_without_a_place_does_nothing() {
 }
 
 #[test]
-fn what_is_there_stays() {
+fn existing_files_are_kept() {
     if no_kvm() {
         return;
     }

@@ -93,7 +93,7 @@ fn two_vcpus_go_on() {
 }
 
 #[test]
-fn it_waits_if_it_is_to_be_paused() {
+fn a_machine_restored_with_paused_waits() {
     if no_kvm() {
         return;
     }

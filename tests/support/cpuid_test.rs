@@ -57,7 +57,7 @@ fn every_difference_is_told() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn meaningless_output_is_refused() {
     for output in ["1 0 2 3 4 5", "cpu\n1 0 2 3 4", "cpu\nnvmm: text", GUEST] {
         Cpu::of_guest(output).unwrap_err();
     }

@@ -62,7 +62,7 @@ fn a_drive_is_told_of_with_its_tray() {
 }
 
 #[test]
-fn what_a_disk_did_is_told_by_kind() {
+fn a_disks_work_is_counted_by_kind() {
     let stats = &stats(&disk())["stats"];
     for (name, count) in [
         ("rd_operations", 1),

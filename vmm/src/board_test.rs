@@ -172,7 +172,7 @@ fn a_guest_reaches_the_memory_of_a_bar_without_exits_wherever_the_bar_is() {
 }
 
 #[test]
-fn what_a_guest_writes_to_logged_memory_is_known_by_the_page() {
+fn writes_to_logged_memory_are_recorded_by_page() {
     let Some(mut guest) = Guest::new() else { return };
     let dirty = |guest: &Guest| {
         guest.log.collect(&guest.memory[0]);

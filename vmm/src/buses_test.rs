@@ -266,7 +266,7 @@ fn of_bars_at_one_address_the_first_functions_answers() {
 }
 
 #[test]
-fn what_is_not_pcis_keeps_its_place() {
+fn addresses_outside_pci_keep_their_devices() {
     let machine = Machine::new();
     let doorbell_of_second = MEMORY + 0x1000 + DOORBELL;
     for there in [

@@ -67,7 +67,7 @@ fn a_machine_is_told_its_name_and_keys() {
 }
 
 #[test]
-fn what_was_given_is_there_as_it_is() {
+fn given_files_are_stored_unchanged() {
     let given = Given {
         user_data: Some(b"#cloud-config\nhostname: x\n".to_vec()),
         meta_data: Some(b"instance-id: mine\n".to_vec()),

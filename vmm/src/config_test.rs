@@ -86,7 +86,7 @@ fn a_seed_is_a_disk_as_the_first_one_is() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_what_would_do() {
+fn invalid_options_are_named_with_valid_ones() {
     let cases: [(&[&str], &str); 19] = [
         (&["--smp", "0"], "at least one"),
         (&["--smp", "many"], "a whole number"),

@@ -116,7 +116,7 @@ fn a_refusal_names_its_command_once() {
 }
 
 #[test]
-fn what_is_no_machine_is_told_so() {
+fn sockets_without_a_machine_are_reported() {
     let other = "vm: what listens there does not speak QMP; give the path that --qmp named";
     for said in [&["{}"], &["SSH-2.0"], &["Debian GNU/Linux 12 debian ttyS0"], &["[\u{1b}[2J"]] {
         assert_eq!(refusal(connect(said)), other);

@@ -346,7 +346,7 @@ fn options_beside_it_replace_the_files() {
 }
 
 #[test]
-fn what_the_guest_would_miss_is_refused_with_its_line() {
+fn elements_that_the_guest_would_miss_are_refused_with_their_line() {
     for (elements, devices, line) in [
         (
             "",
@@ -432,7 +432,7 @@ fn what_the_guest_would_miss_is_refused_with_its_line() {
 }
 
 #[test]
-fn what_it_would_not_miss_is_a_warning_with_its_lines() {
+fn harmless_differences_are_warnings_with_their_lines() {
     let devices = "\n<input type='tablet' bus='usb'/>\n<controller type='usb'/>\n<controller type='usb'/>\n\
                    <sound model='ich9'/><channel type='spicevmc'><target type='virtio' name='x'/></channel>";
     let lines = missing("", devices);
@@ -479,7 +479,7 @@ fn a_screen_has_a_keyboard_and_a_tablet() {
 }
 
 #[test]
-fn nothing_is_passed_over() {
+fn no_element_is_silently_ignored() {
     for (elements, devices, line) in [
         ("<sundial/>", "", "line 2: <sundial>: nvmm knows no such element; take it out"),
         (

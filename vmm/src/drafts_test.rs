@@ -3,7 +3,7 @@ use tempfile::TempDir;
 use super::*;
 
 #[test]
-fn those_that_nobody_fills_are_removed() {
+fn abandoned_drafts_are_removed() {
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);
     for name in [".a.nvmm-left", ".a.nvmm-used", ".b.nvmm-left", "a", ".a"] {

@@ -109,7 +109,7 @@ fn above_4_gib_is_for_kernels_that_say_so() {
 }
 
 #[test]
-fn what_is_no_kernel_is_refused_by_what_it_is() {
+fn files_other_than_kernels_are_refused_by_their_kind() {
     let cases: [(&[u8], &str); 8] = [
         (b"", "the file is empty"),
         (b"#!/bin/sh\n", "no kernel that nvmm knows"),
@@ -127,7 +127,7 @@ fn what_is_no_kernel_is_refused_by_what_it_is() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_the_numbers() {
+fn kernels_that_do_not_fit_are_refused_with_the_numbers() {
     let large = error(&bzimage(4096, |header| header.init_size = 0x1000_0000));
     assert!(large.contains("needs memory up to 0x11000000, and the guest's ends at 0x4000000"), "{large}");
     assert!(large.contains("--memory at least 272 MiB"), "{large}");
@@ -166,7 +166,7 @@ proptest! {
 
     /// An accepted kernel either loads or does not fit: it never reaches beyond the end of memory or of the file.
     #[test]
-    fn whatever_is_accepted_loads_or_does_not_fit(
+    fn accepted_kernels_load_or_do_not_fit(
         paddr in prop::sample::select(vec![0x1_0000, 0x20_0000, MEMORY - 0x1000, MEMORY, layout::PCI_MMIO, 1 << 32, 1 << 52]),
         memsz in prop::sample::select(vec![0x10, 0x1000, 0x1001, MEMORY, 1 << 40]),
         more in prop::sample::select(vec![0, 1, 0x1000, 1 << 32]),

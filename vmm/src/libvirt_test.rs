@@ -289,7 +289,7 @@ fn features_stand_in_order_once_each_and_with_a_cpu() {
 }
 
 #[test]
-fn what_cannot_migrate_goes_unless_it_is_asked_for() {
+fn features_that_cannot_migrate_are_removed_unless_requested() {
     for (mode, attribute, migratable) in [
         ("maximum", "migratable='off'", false),
         ("maximum", "", true),

@@ -12,7 +12,7 @@ fn gone(link: &Link, inbox: Inbox) -> (Option<Exit>, Inbox) {
 }
 
 #[test]
-fn what_is_asked_while_no_machine_runs_is_kept_for_the_next() {
+fn questions_while_no_machine_runs_wait_for_the_next() {
     let (link, controls, inbox) = ends(None).unwrap();
     let vcpu = link.exits();
     vcpu.send(Event::Exit(Exit::Reset)).unwrap();

@@ -20,7 +20,7 @@ fn ram_is_zeroed_writable_and_aligned_for_huge_pages() {
 }
 
 #[test]
-fn what_does_not_fit_below_the_pci_window_is_above_4_gib() {
+fn memory_that_does_not_fit_below_the_pci_window_is_above_4_gib() {
     let memory = map(&boot::memory_map(4 << 30).unwrap(), &config(4 << 30)).unwrap();
     let starts: Vec<_> = memory.iter().map(|region| (region.start_addr().0, region.len())).collect();
     assert_eq!(starts, [(0, 3 << 30), (4 << 30, 1 << 30)]);

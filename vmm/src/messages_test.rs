@@ -23,6 +23,6 @@ fn no_message_floods_the_log() {
 }
 
 #[test]
-fn what_a_guest_says_does_not_reach_the_terminal_as_it_is() {
+fn text_from_a_guest_is_escaped_for_the_terminal() {
     assert_eq!(lines(Level::Warn, 1), [r"nvmm: a\x1bmessage"]);
 }

@@ -104,7 +104,7 @@ fn a_file_of_the_machine_is_not_written_over() {
 }
 
 #[test]
-fn what_is_nobodys_is_written_over() {
+fn unused_files_are_overwritten() {
     let folder = Folder::new();
     let mut taken = Taken::by(&folder.config());
     for name in ["free", "new"] {

@@ -13,7 +13,7 @@ fn text(path: &Path) -> String {
 }
 
 #[test]
-fn it_has_the_number_until_the_end() {
+fn the_file_has_the_process_id_until_the_end() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("pid");
     let file = lock(&path).unwrap();
@@ -52,7 +52,7 @@ fn the_file_of_a_machine_that_was_killed_is_taken_over() {
 }
 
 #[test]
-fn what_is_somebody_elses_stays() {
+fn files_of_others_are_kept() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("pid");
     // It was there, and the machine can't be had.

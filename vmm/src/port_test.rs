@@ -151,7 +151,7 @@ fn the_machine_starts_once_the_peer_is_there() {
 }
 
 #[test]
-fn what_is_typed_on_a_port_reaches_its_guest() {
+fn text_typed_on_a_port_reaches_its_guest() {
     let (backend, _) = peer(b"");
     let mut port = Port::new(0, backend);
     let uart = uart();

@@ -14,7 +14,7 @@ fn keys_are_held_for_a_while() {
 }
 
 #[test]
-fn what_can_not_be_pressed_is_refused() {
+fn keys_that_can_not_be_pressed_are_refused() {
     assert!(matches!(keys("ctrl-x1", None), Err(SendKeyError::Key(KeyError::Name(_)))));
     assert_eq!(keys("a", None).unwrap().press(None), Err(SendKeyError::NoKeyboard));
 }

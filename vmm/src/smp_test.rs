@@ -29,7 +29,7 @@ fn missing_numbers_follow_qemus_rules() {
 }
 
 #[test]
-fn what_cannot_be_is_named() {
+fn impossible_topologies_are_named() {
     let error = |smp: Smp| smp.topology().unwrap_err().to_string();
     let four = Smp { cpus: Some(4), ..Smp::default() };
     assert_eq!(error(Smp { cpus: Some(0), ..four }), "a machine needs at least one vCPU");

@@ -107,7 +107,7 @@ fn this_kvm_tells_what_it_documents() {
 }
 
 #[test]
-fn what_is_shown_can_be_read_back() {
+fn shown_statistics_can_be_read_back() {
     for (shown, nested) in [
         (counters(&[("exits", 9), ("io_exits", 7), ("irq_window_exits", 1)]), 0),
         (counters(&[("exits", 3)]), 2),

@@ -32,7 +32,7 @@ fn another_signal_is_another_wish() {
 }
 
 #[test]
-fn where_no_guest_can_listen_none_is_asked() {
+fn no_guest_is_asked_if_none_can_listen() {
     let start = Instant::now();
     assert_eq!(Wishes::new(GRACE).signal(SIGTERM, start, false), Wish::End);
     assert_eq!(Wishes::new(Duration::ZERO).signal(SIGTERM, start, true), Wish::End);

@@ -62,7 +62,7 @@ fn every_host_gives_all_of_it_and_the_same() {
 }
 
 #[test]
-fn nothing_is_left_out_that_all_hosts_give() {
+fn a_baseline_has_everything_that_all_hosts_have() {
     for group in groups() {
         let hosts = named(&group);
         let baseline = Baseline::of(&hosts).unwrap();
@@ -189,7 +189,7 @@ fn state_at_another_place_is_left_out() {
 
 /// KVM's constants, which no word of `--cpu` is for.
 #[test]
-fn what_no_word_leaves_out_is_told() {
+fn differences_that_no_setting_removes_are_reported() {
     let mut hosts = named(&["sapphire-rapids", "granite-rapids"]);
     *hosts[1].1.feature_msrs.get_mut(&0x480).unwrap() += 1;
     let error = Baseline::of(&hosts).unwrap_err().to_string();

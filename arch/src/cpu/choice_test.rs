@@ -29,7 +29,7 @@ fn no_model_nests_unless_told() {
 }
 
 #[test]
-fn what_a_model_says_of_vmx_counts() {
+fn a_models_vmx_features_count() {
     // Penryn has no EPT, and qemu64 says nothing.
     let profile = resolve(&server("cascade-lake"), "core2duo,+vmx").unwrap();
     assert!(has(&profile, "vmx-vnmi") && !has(&profile, "vmx-ept"), "{:?}", profile.features());
@@ -45,7 +45,7 @@ fn svm_without_any_of_its_parts_has_its_leaf() {
 }
 
 #[test]
-fn nothing_is_said_of_ept_without_ept() {
+fn controls_of_ept_are_left_out_without_ept() {
     let cap = |spec| resolve(&haswell(), spec).unwrap().capability_msrs()[&msr::VMX_EPT_VPID_CAP];
     let whole = cap("host-passthrough");
     assert_ne!(whole & 0xffff_ffff, 0);
@@ -77,7 +77,7 @@ fn topology_can_be_told_on_any_amd() {
 }
 
 #[test]
-fn what_needs_another_goes_with_it() {
+fn dependent_features_are_removed_together() {
     let host = server("cascade-lake");
     let profile = resolve(&host, "host-passthrough,-avx").unwrap();
     assert!(!has(&profile, "avx2") && !has(&profile, "avx512f") && has(&profile, "sse4.2"));

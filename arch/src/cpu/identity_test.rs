@@ -87,7 +87,7 @@ fn the_brand_is_what_the_user_says() {
 }
 
 #[test]
-fn what_is_behind_the_last_leaf_goes_with_its_features() {
+fn features_beyond_the_last_leaf_are_removed() {
     let haswell = testing::haswell();
     let profile = resolve(&haswell, "host,level=4");
     assert_eq!(profile.leaves(0).get(Leaf::new(0)).eax, 4);

@@ -36,7 +36,7 @@ fn an_amd_has_neither() {
 }
 
 #[test]
-fn what_kvm_does_not_take_is_not_asked_for() {
+fn values_that_kvm_refuses_are_not_set() {
     for (mcg_cap, want) in [
         (0, None),
         (0x0900_0100, None),

@@ -167,7 +167,7 @@ fn raised(model: &NamedModel) -> [u32; 2] {
 }
 
 #[test]
-fn what_is_promised_is_there() {
+fn promised_features_are_present() {
     for name in PROMISED.split_whitespace() {
         assert!(find(name).is_some(), "{name}");
     }

@@ -59,7 +59,7 @@ fn counters_are_the_hosts() {
 }
 
 #[test]
-fn what_goes_with_the_counters_says_so() {
+fn features_removed_with_the_counters_have_the_reason() {
     let (_, genoa) = testing::servers().into_iter().find(|(name, _)| *name == "genoa").unwrap();
     let profile = resolve(&genoa, "host,pmu=off");
     let decisions: Vec<_> = profile.decisions().iter().map(ToString::to_string).collect();

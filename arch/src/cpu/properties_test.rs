@@ -80,7 +80,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_lacks_what_it_needs((name, host) in hosts(), spec in specs()) {
+    fn no_feature_lacks_its_requirements((name, host) in hosts(), spec in specs()) {
         let offered = Offer::new(&host).unwrap().features;
         let profile = resolve(&host, &spec).unwrap();
         // The Pentium with MMX had no FXSAVE.

@@ -13,7 +13,7 @@ fn hosts_go_by_several_names() {
 }
 
 #[test]
-fn nothing_but_itself_takes_enforce_back() {
+fn check_does_not_revoke_enforce() {
     let policy = |words: &str| format!("qemu64,{words}").parse::<CpuSpec>().unwrap().policy;
     for words in ["enforce,check", "enforce,check=off", "check=off,enforce"] {
         assert_eq!(policy(words), Policy::Enforce, "{words}");
@@ -146,7 +146,7 @@ fn values_out_of_range_are_told_what_is_in_it() {
 }
 
 #[test]
-fn what_nvmm_does_not_do_is_named() {
+fn unsupported_settings_are_named() {
     let hyper_v = "nvmm has no Hyper-V enlightenments, which make Windows faster; take the word out";
     for word in
         ["hv_relaxed", "hv-time=on", "hv_spinlocks=0x1fff", "hv-passthrough", "+hv-vpindex", "hv-vendor-id=x"]

@@ -22,7 +22,7 @@ fn without(cpuid: &mut Cpuid, names: &[&str]) {
 }
 
 #[test]
-fn nothing_lost_is_nothing_changed() {
+fn leaves_stay_the_same_if_no_component_is_removed() {
     for given in [epyc().supported, software().supported, cpuid()] {
         let mut cpuid = given.clone();
         without(&mut cpuid, &[]);

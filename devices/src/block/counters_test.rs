@@ -25,7 +25,7 @@ fn each_kind_has_its_own_count() {
 }
 
 #[test]
-fn what_failed_is_an_error_and_nothing_else() {
+fn failures_count_only_as_errors() {
     let counters = Counters::default();
     for kind in [
         RequestKind::Read,
@@ -40,7 +40,7 @@ fn what_failed_is_an_error_and_nothing_else() {
 }
 
 #[test]
-fn nothing_is_lost_between_threads() {
+fn no_count_is_lost_between_threads() {
     let counters = Counters::new(3);
     thread::scope(|scope| {
         // The fourth has no set of its own.

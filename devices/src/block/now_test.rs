@@ -47,7 +47,7 @@ fn transfer(
 }
 
 #[test]
-fn what_is_there_is_moved_at_once_by_one_that_is_alone() {
+fn a_single_request_for_cached_data_is_done_at_once() {
     let disk = Arc::new(TestDisk::new(1024));
     *disk.at_once.lock().unwrap() = Ok(LEN);
     let mut now = Now::default();

@@ -141,7 +141,7 @@ fn a_host_without_an_address_is_refused() {
 }
 
 #[test]
-fn nothing_is_done_after_the_end() {
+fn a_client_does_nothing_after_the_end() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let mut port = tcp(&listener);

@@ -22,7 +22,7 @@ fn input_is_taken_in_order_and_as_far_as_there_is_room() {
 
 /// A device that claims to have taken more than was available must not cause a panic.
 #[test]
-fn nobody_takes_more_than_there_is() {
+fn a_device_can_not_take_more_than_there_is() {
     let mut input = Input::default();
     input.push(b"abc");
     input.deliver(|_| 4);
@@ -31,7 +31,7 @@ fn nobody_takes_more_than_there_is() {
 }
 
 #[test]
-fn what_is_put_back_comes_first_and_needs_no_room() {
+fn input_put_back_comes_first_and_needs_no_room() {
     let mut input = Input::new(4);
     input.push(b"cdef");
     input.put_back(b"ab");
@@ -42,7 +42,7 @@ fn what_is_put_back_comes_first_and_needs_no_room() {
 }
 
 #[test]
-fn what_is_appended_comes_last_and_needs_no_room() {
+fn appended_input_comes_last_and_needs_no_room() {
     let mut input = Input::new(4);
     input.push(b"abcd");
     input.append(b"ef");

@@ -36,7 +36,7 @@ fn bytes_go_both_ways_and_are_not_echoed() {
 }
 
 #[test]
-fn what_the_guest_does_not_take_waits() {
+fn input_that_the_guest_does_not_take_waits() {
     let mut port = pty();
     port.takes = false;
     let mut peer = attach(port.backend.path());

@@ -105,7 +105,7 @@ fn a_second_peer_is_refused_politely_and_the_first_may_come_back() {
 
 /// With a guest that reads nothing, the peer waits, and its input reaches the guest later; meanwhile other peers come and go.
 #[test]
-fn what_the_guest_does_not_take_waits_with_the_peer() {
+fn input_that_the_guest_does_not_take_waits_at_the_peer() {
     let mut port = tcp();
     port.takes = false;
     let mut sent = Vec::new();

@@ -18,7 +18,7 @@ fn firmware_knows_the_chipset_by_it() {
 
 /// Without it OVMF has no console on COM1.
 #[test]
-fn it_is_always_on() {
+fn the_bridge_is_always_enabled() {
     let mut lpc = Lpc::new();
     for written in [0_u16, 0xffff] {
         assert_eq!(read(&mut lpc, 4) & 0xffff, 7);

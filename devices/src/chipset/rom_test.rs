@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn it_reads_as_made_whatever_is_written() {
+fn writes_do_not_change_the_rom() {
     let rom = Rom::new(&[1, 2, 3, 4]).unwrap();
     assert_eq!(rom.write(0, &[9, 9]), Effect::None);
     let mut data = [0; 2];

@@ -133,7 +133,7 @@ fn a_backing_file_and_its_format() {
 
 /// Images that other programs can read, but imago can't, or reads wrongly.
 #[test]
-fn what_is_refused_by_name() {
+fn features_refused_by_name() {
     for (method, cipher) in [(1, "AES"), (2, "LUKS"), (3, "unknown")] {
         let error = changed32(at::CRYPT, method);
         assert!(error.contains(cipher) && error.contains("qemu-img convert"), "{error}");
@@ -163,7 +163,7 @@ fn what_is_refused_by_name() {
 
 /// Such an image is only read, as by qemu-img, and with a warning.
 #[test]
-fn what_only_keeps_from_writing() {
+fn features_that_only_prevent_writing() {
     for (bit, flaw) in [(0, Flaw::Dirty), (1, Flaw::Corrupt)] {
         let mut bytes = image();
         put64(&mut bytes, at::INCOMPATIBLE, 1 << bit);

@@ -145,7 +145,7 @@ fn a_chain_is_followed_until_it_breaks() {
 }
 
 #[test]
-fn what_vmdks_are_made_of() {
+fn the_parts_of_vmdks() {
     let Some(images) = Images::new() else { return };
     images.qemu_img("create -f vmdk -o subformat=twoGbMaxExtentSparse pieces.vmdk 3G");
     images.qemu_img("create -f vmdk -o subformat=streamOptimized stream.vmdk 3M");

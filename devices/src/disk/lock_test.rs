@@ -7,7 +7,7 @@ fn open(path: &Path) -> File {
 }
 
 #[test]
-fn who_excludes_whom() {
+fn locks_that_exclude_each_other() {
     for (first, second, both) in
         [(false, false, true), (false, true, false), (true, false, false), (true, true, false)]
     {
@@ -28,7 +28,7 @@ fn closing_unlocks() {
 
 /// Even while the file stays open, as in a child that was forked and has not called execve yet.
 #[test]
-fn one_that_was_refused_has_no_lock() {
+fn a_refused_disk_leaves_no_lock() {
     let path = tempfile::NamedTempFile::new().unwrap();
     let reader = open(path.path());
     assert!(lock(&reader, false).unwrap());

@@ -14,7 +14,7 @@ fn read(disk: &MemoryDisk, lens: &[usize], offset: u64) -> io::Result<Vec<Vec<u8
 }
 
 #[test]
-fn it_reads_as_its_bytes_with_zeros_behind() {
+fn a_disk_in_memory_reads_as_its_bytes_and_then_zeros() {
     let bytes: Vec<_> = (0..600_u16).map(|byte| byte.to_le_bytes()[0]).collect();
     let disk = disk(&bytes);
     assert_eq!((disk.size(), disk.is_read_only(), disk.name()), (1024, true, "seed"));
@@ -24,7 +24,7 @@ fn it_reads_as_its_bytes_with_zeros_behind() {
 }
 
 #[test]
-fn nothing_behind_its_end_is_read() {
+fn reads_beyond_the_end_are_refused() {
     let disk = disk(&[1; 512]);
     assert_eq!(read(&disk, &[12, 500], 0).unwrap(), [[1; 12].to_vec(), [1; 500].to_vec()]);
     assert_eq!(read(&disk, &[], 512).unwrap(), Vec::<Vec<u8>>::new());
@@ -35,7 +35,7 @@ fn nothing_behind_its_end_is_read() {
 }
 
 #[test]
-fn nothing_changes_it() {
+fn a_disk_in_memory_can_not_be_changed() {
     let disk = disk(&[7; 512]);
     let mut zeros = [0; 512];
     let outcomes = [

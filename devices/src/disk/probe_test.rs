@@ -95,7 +95,7 @@ fn images_of_qemu_img_are_known() {
 
 /// Near misses: files that nvmm detects as raw are also raw for qemu-img.
 #[test]
-fn what_is_raw_here_is_raw_to_qemu_img() {
+fn images_raw_here_are_raw_to_qemu_img() {
     let mut sectors: Vec<Vec<u8>> = Vec::new();
     for (_, sector) in samples() {
         for at in 0..sector.len().min(70) {

@@ -307,7 +307,7 @@ fn data_files_that_are_not_opened() {
 }
 
 #[test]
-fn what_is_not_read_is_said() {
+fn unsupported_images_give_the_reason() {
     let Some(images) = Images::new() else { return };
     let secret = "--object secret,id=s,data=abc";
     for (how, part) in [
@@ -476,7 +476,7 @@ fn any_tables_end_in_an_answer() {
 
 /// Another host may run the machine by now, and use the image.
 #[test]
-fn one_that_is_unlocked_is_not_written_to_any_more() {
+fn an_unlocked_image_is_not_written_to() {
     let Some(images) = Images::new() else { return };
     images.qemu_img("create -f qcow2 base 1M");
     images.qemu_img("create -f qcow2 -F qcow2 -b base image");

@@ -44,7 +44,7 @@ fn refusal(path: &Path, options: DiskOptions) -> String {
 
 /// Each message names the path, and the remedy if there is one.
 #[test]
-fn what_is_no_disk() {
+fn unsuitable_files_for_disks() {
     let dir = TempDir::new().unwrap();
     let at = |name: &str| dir.path().join(name);
     let name = |name: &str| at(name).display().to_string();
@@ -271,7 +271,7 @@ fn the_kernel_is_given_whole_transfers_only() {
 }
 
 #[test]
-fn one_that_is_unlocked_is_others_until_it_is_locked_again() {
+fn others_may_use_an_unlocked_disk_until_it_is_locked_again() {
     let file = image(&[0; 4096]);
     let disk = RawDisk::open(file.path(), &WRITABLE).unwrap();
     disk.unlock().unwrap();

@@ -228,7 +228,7 @@ fn chains_are_short_and_end() {
 
 /// Each message names the file, the field, and the fault.
 #[test]
-fn what_is_no_vmdk() {
+fn invalid_vmdks() {
     let folder = Folder::new();
     assert_eq!(folder.refusal("missing.vmdk"), "vmdk missing.vmdk does not exist");
     folder.put("dir/x", []);
@@ -415,7 +415,7 @@ proptest! {
 
     /// Flips bytes in the metadata of images of every kind.
     #[test]
-    fn nothing_in_an_image_makes_it_panic(
+    fn no_image_causes_a_panic(
         kind in 0..4_usize,
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         offsets in prop::collection::vec(any::<u64>(), 3),

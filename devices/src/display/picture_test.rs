@@ -43,7 +43,7 @@ fn each_viewer_hears_of_changes_since_its_last_look() {
 }
 
 #[test]
-fn nothing_is_drawn_outside() {
+fn drawing_is_clipped_to_the_picture() {
     let mut picture = picture(20, 17);
     picture.begin(20, 17);
     let before = picture.stamp();

@@ -28,7 +28,7 @@ fn read<const N: usize>(vga: &mut Vga, offset: u64) -> [u8; N] {
 }
 
 #[test]
-fn it_is_qemus_standard_vga() {
+fn the_device_is_qemus_standard_vga() {
     let vga = vga();
     assert_eq!(vga.config().get(0), [0x34, 0x12, 0x11, 0x11]);
     assert_eq!(vga.config().get(8), [2, 0, 0, 3]);

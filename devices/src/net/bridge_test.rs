@@ -64,7 +64,7 @@ fn there_has_to_be_a_bridge() {
 }
 
 #[test]
-fn nothing_is_left_of_a_process_that_was_killed() {
+fn a_killed_process_leaves_nothing_behind() {
     const HOLDS: &str = "NVMM_TEST_HOLDS_TAP";
     in_namespace(|| {
         if env::var_os(HOLDS).is_some() {

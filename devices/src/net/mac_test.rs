@@ -9,7 +9,7 @@ fn addresses_are_read_and_written() {
 }
 
 #[test]
-fn what_is_no_device_s_address_is_refused() {
+fn unsuitable_mac_addresses_are_refused() {
     for text in [
         "",
         "52:54:00:12:34",

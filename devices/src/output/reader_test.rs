@@ -35,7 +35,7 @@ fn read(reader: &mut UnixStream, len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_waits_is_for_the_next_reader() {
+fn pending_output_goes_to_the_next_reader() {
     let mut output = output();
     output.write_all(b"before anybody came, ").unwrap();
     let mut first = connect(&output);

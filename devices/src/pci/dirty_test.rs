@@ -26,7 +26,7 @@ fn bits_may_begin_at_any_page() {
 }
 
 #[test]
-fn what_lies_past_the_end_is_left_out() {
+fn pages_past_the_end_are_left_out() {
     let pages = DirtyPages::new(64 * PAGE);
     pages.add_bits(63, &[0b11, u64::MAX]);
     pages.add_bits(u64::MAX - 64, &[u64::MAX]);

@@ -37,7 +37,7 @@ fn ports_reach_configuration_space_in_every_width() {
 }
 
 #[test]
-fn what_is_not_there_reads_ones() {
+fn missing_functions_read_ones() {
     let mut ports = ConfigPorts::new(root());
     for config_address in [
         address(1, 0, 0),

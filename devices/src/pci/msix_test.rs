@@ -96,7 +96,7 @@ fn a_masked_vector_is_pending_until_unmasked() {
 }
 
 #[test]
-fn what_is_pending_is_gone_when_msix_is_disabled() {
+fn disabling_msix_drops_pending_vectors() {
     let (mut msix, fakes) = new(1);
     msix.set_control(ENABLED);
     msix.vectors().signal(0);

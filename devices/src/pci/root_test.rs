@@ -103,7 +103,7 @@ fn function_0_tells_of_others() {
 }
 
 #[test]
-fn what_is_there_can_be_listed() {
+fn functions_can_be_listed() {
     let root = PciRoot::new();
     root.insert(at(3, 0), function(0x1042, 0xc000_0000)).unwrap();
     let functions: Vec<_> = root.functions().collect();

@@ -305,7 +305,7 @@ proptest! {
 
     /// For any actions of a guest, the line and the timer follow from the registers.
     #[test]
-    fn nothing_that_a_guest_does_is_too_much(
+    fn any_guest_behaviour_keeps_the_chip_consistent(
         accesses in prop::collection::vec((0_u8..0x40, any::<u8>(), any::<bool>(), 0..3_000_000_000_u64, any::<bool>()), 0..60),
     ) {
         let mut pc = Pc::new();

@@ -122,7 +122,7 @@ fn data_may_look_like_a_command_and_be_several_bytes_wide() {
 }
 
 #[test]
-fn what_is_not_in_the_chip_is_an_error_in_its_status() {
+fn commands_beyond_the_chip_set_an_error_status() {
     let (mut flash, store, contents) = chip();
     for (at, error) in [(LEN, 0x90), (LEN - 1, 0x90), (usize::MAX, 0x90)] {
         write(&mut flash, at, &[0x10]);

@@ -91,7 +91,7 @@ fn selector(key: u16) -> u32 {
 }
 
 #[test]
-fn it_says_what_it_is() {
+fn the_device_identifies_itself() {
     let mut guest = Guest::new();
     assert_eq!(guest.item(0, 6), b"QEMU\0\0");
     assert_eq!(guest.item(1, 6), [3, 0, 0, 0, 0, 0]);
@@ -439,7 +439,7 @@ fn a_file_is_read_as_the_guest_reads_it() {
 
 /// Code that copies memory meanwhile must see the device's writes.
 #[test]
-fn what_it_writes_to_is_noted() {
+fn pages_written_by_the_device_are_recorded() {
     let mut guest = Guest::new();
     guest.memory.written().switch_on(HIGH + MIB as u64);
     assert_eq!(guest.dma(selector(0) | READ, 0x1001, 0x2_0fff), 0);

@@ -12,7 +12,7 @@ fn new() -> (PmTimer, FakeTimer) {
 }
 
 #[test]
-fn it_runs_at_3_579545_mhz_from_zero() {
+fn the_timer_runs_at_3_579545_mhz_from_zero() {
     let (timer, clock) = new();
     assert_eq!(timer.value(), 0);
     clock.pass(SECOND);
@@ -54,7 +54,7 @@ fn each_change_of_the_top_bit_is_a_carry() {
 }
 
 #[test]
-fn it_wakes_only_for_a_carry_that_is_wanted() {
+fn the_timer_wakes_only_for_an_enabled_carry() {
     let (mut timer, clock) = new();
     let at = |n| Some(Duration::from_secs(12_345) + carry(n));
     timer.wake_for_carry(false);

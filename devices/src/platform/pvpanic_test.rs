@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::said_by;
 
 #[test]
-fn it_says_what_it_understands() {
+fn the_device_reports_the_events_it_supports() {
     let mut data = [0];
     PvPanic::default().read(0, &mut data);
     assert_eq!(data, [0b111]);

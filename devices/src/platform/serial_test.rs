@@ -221,7 +221,7 @@ fn loopback_refuses_input_until_it_ends() {
 }
 
 #[test]
-fn what_was_not_read_can_be_taken_back() {
+fn unread_input_can_be_taken_back() {
     let (mut serial, _irq, _sink) = new();
     assert_eq!(serial.input(b"abcdef"), 6);
     assert_eq!(read(&mut serial, 0), b'a');

@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(60);
 const NOT_AT_ALL: Duration = Duration::ZERO;
 
 #[test]
-fn it_becomes_readable_in_time_and_unreadable_when_set() {
+fn the_timer_is_readable_when_it_expires_and_not_after_it_is_set() {
     for mut timer in [HostTimer::utc().unwrap(), HostTimer::monotonic().unwrap()] {
         assert!(!readable(&timer, NOT_AT_ALL));
         let at = timer.now() + Duration::from_millis(20);

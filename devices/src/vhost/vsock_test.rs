@@ -30,7 +30,7 @@ fn an_address_is_one_guests_or_the_way_out_is_told() {
 }
 
 #[test]
-fn what_is_planned_serves_nothing() {
+fn a_planned_device_serves_nothing() {
     let sockets = VhostVsock::planned(CID);
     assert_eq!((sockets.cid(), sockets.features()), (CID, 0));
     sockets.serve(&[0, 1], false).unwrap();

@@ -148,7 +148,7 @@ fn a_button_is_not_pressed_for_ever_though_its_release_was_dropped() {
 }
 
 #[test]
-fn nothing_is_lost_by_a_pause() {
+fn a_pause_loses_no_events() {
     let mut guest = Guest::new();
     guest.give(20);
     // Nothing was told before.

@@ -207,7 +207,7 @@ fn configuration_space_has_a_window_to_the_bar() {
 }
 
 #[test]
-fn what_does_not_fit_the_bar_is_refused() {
+fn structures_that_do_not_fit_the_bar_are_refused() {
     #[derive(Debug)]
     struct Wide(Vec<u16>);
     impl Stateless for Wide {}

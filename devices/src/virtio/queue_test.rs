@@ -286,7 +286,7 @@ fn noted(memory: &GuestRam) -> Vec<u64> {
 
 /// Code that copies memory meanwhile must see these writes.
 #[test]
-fn what_the_device_writes_to_is_noted_while_that_is_on() {
+fn device_writes_are_recorded_while_that_is_on() {
     let mut driver = Driver::new(SIZE);
     let memory = driver.memory.clone();
     let mut rings = driver.rings(&memory);

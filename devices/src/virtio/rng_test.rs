@@ -94,7 +94,7 @@ fn a_guest_waits_for_a_source_that_is_empty() {
 }
 
 #[test]
-fn what_can_not_be_a_source_is_refused() {
+fn unsuitable_sources_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let kind = |path: &Path| Source::open(path).unwrap_err().kind();
     assert_eq!(kind(dir.path()), ErrorKind::IsADirectory);

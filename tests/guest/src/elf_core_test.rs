@@ -72,7 +72,7 @@ fn a_core_has_registers_vmcoreinfo_and_memory() {
 }
 
 #[test]
-fn what_is_no_core_is_refused() {
+fn files_other_than_cores_are_refused() {
     assert!(open("executable", &file(2)).unwrap_err().to_string().contains("is no core"));
     assert!(open("empty", b"").is_err());
     let whole = file(4);

@@ -30,7 +30,7 @@ fn the_payload_is_unpacked() {
 }
 
 #[test]
-fn what_is_no_such_kernel_is_refused() {
+fn other_kernels_are_refused() {
     assert_eq!(extract(b"\x7fELF").unwrap_err().to_string(), "not a bzImage");
     assert_eq!(extract(&bzimage(b"MZ")).unwrap_err().to_string(), "the payload is not an ELF file");
     let mut xz = bzimage(b"\x7fELF");

@@ -189,7 +189,7 @@ fn every_device_has_a_state_that_an_equal_machine_takes_up() {
 }
 
 #[test]
-fn whatever_does_not_fit_is_named_at_once() {
+fn all_mismatches_are_named_at_once() {
     let (Some(first), Some(second)) = (Machine::new(false), Machine::new(true)) else { return };
     first.program_flash(0x5a);
     let mut states = first.save();

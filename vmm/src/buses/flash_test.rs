@@ -91,7 +91,7 @@ fn the_slot_is_there_while_the_chip_shows_its_contents() {
 }
 
 #[test]
-fn what_kvm_refuses_is_tried_again() {
+fn slots_that_kvm_refuses_are_tried_again() {
     let (mut slot, kvm, write) = slot();
     let refuse = |refuses| kvm.0.lock().unwrap().refuses = refuses;
     refuse(true);

@@ -187,7 +187,7 @@ fn memory_moves_and_goes_with_the_command_register() {
 }
 
 #[test]
-fn what_covers_memory_is_left_out_by_the_page() {
+fn pages_over_other_memory_are_left_out() {
     let machine = Machine::new(usize::MAX);
     machine.fill(0, 0x4800, 1);
     machine.fill(0, 0x5000, 2);

@@ -84,7 +84,7 @@ fn msrs_are_read_at_their_index() {
 }
 
 #[test]
-fn what_can_not_be_opened_has_its_error() {
+fn a_node_that_can_not_be_opened_has_its_error() {
     let (device, kvm, proof) = ask(Path::new("/dev/no-kvm"));
     assert_eq!((device.errno, kvm, proof), (Some(libc::ENOENT), None, proof::Proof::NotTried));
     let (device, kvm, _) = ask(Path::new("/dev/null"));

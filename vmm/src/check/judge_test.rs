@@ -255,7 +255,7 @@ fn contradictions_are_told() {
 }
 
 #[test]
-fn what_kvm_lacks_is_named() {
+fn missing_features_of_kvm_are_named() {
     let with = |change: fn(&mut crate::check::facts::Kvm)| {
         let mut facts = facts("intel-l0");
         change(facts.kvm.as_mut().unwrap());

@@ -481,7 +481,7 @@ fn most_of_them_run() {
 }
 
 #[test]
-fn what_is_printed_runs_as_it_is() {
+fn printed_command_lines_run_unchanged() {
     for (whose, line, expected) in LINES {
         let Runs(_) = expected else { continue };
         let once = from_qemu(OsStr::new(line)).unwrap_or_else(|error| panic!("{whose}: {error}"));

@@ -297,7 +297,7 @@ fn all_are_told_at_once_and_each_once_in_their_order() {
 }
 
 #[test]
-fn what_changes_nothing_is_told_to_those_who_ask() {
+fn options_without_effect_are_reported_on_request() {
     for (line, missing, expected) in [
         ("-enable-kvm", false, "-enable-kvm: nvmm always runs its guests on KVM"),
         ("-no-shutdown", true, "-no-shutdown: nvmm ends when the guest powers off"),

@@ -68,7 +68,7 @@ fn files_keys_and_names_become_one_seed() {
 }
 
 #[test]
-fn one_says_who_the_machine_is() {
+fn meta_data_and_options_of_identity_exclude_each_other() {
     let folder = Folder::new();
     let meta = format!("meta-data={}", folder.file("meta", "instance-id: mine\n"));
     let key = folder.file("key.pub", KEY);
@@ -80,7 +80,7 @@ fn one_says_who_the_machine_is() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_what_would_do() {
+fn invalid_options_are_named_with_valid_ones() {
     let folder = Folder::new();
     let here = format!("user-data={}", folder.0.path().display());
     let cases = [

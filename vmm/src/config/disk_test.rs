@@ -107,7 +107,7 @@ fn as_many_queues_as_vcpus() {
 }
 
 #[test]
-fn what_can_not_be_is_named_with_what_would_do() {
+fn invalid_values_are_named_with_valid_ones() {
     let cases = [
         ("path=", "the path is missing"),
         ("a,queues=0", "queues=0: give a number from 1 to 64"),

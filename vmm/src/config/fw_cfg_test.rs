@@ -37,7 +37,7 @@ fn a_file_has_a_text_or_what_is_in_a_file() {
 }
 
 #[test]
-fn what_can_not_be_is_refused() {
+fn impossible_files_are_refused() {
     let long = format!("opt/{},string=a", "x".repeat(52));
     for (given, why) in [
         ("opt/a", "give file=PATH or string=TEXT, one of them"),

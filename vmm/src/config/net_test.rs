@@ -103,7 +103,7 @@ fn words_of_qemu() {
 }
 
 #[test]
-fn what_can_not_be_is_named_with_what_would_do() {
+fn invalid_values_are_named_with_valid_ones() {
     let cases = [
         ("", "give user, bridge=BRIDGE, tap=INTERFACE, tap or none"),
         ("tap0", "give user, bridge=BRIDGE, tap=INTERFACE"),

@@ -23,7 +23,7 @@ fn the_options_tell_what_is_removed_and_reached() {
 }
 
 #[test]
-fn nothing_is_reached_by_most_machines() {
+fn most_machines_reach_nothing_outside() {
     let line = "--kernel k --serial unix=other --serial null --gdb tcp::1234 --display vnc=:0 --net tap=t";
     assert_eq!(Outside::of(&parse(line)), Outside::default());
     let kernels = Outside::of(&parse("--kernel k --vsock cid=3"));

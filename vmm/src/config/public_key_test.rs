@@ -22,7 +22,7 @@ fn keys_are_read_as_ssh_has_them() {
 }
 
 #[test]
-fn what_is_no_public_key_is_refused_with_the_way_out() {
+fn invalid_public_keys_are_refused_with_a_remedy() {
     let private =
         "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
     let rsa = KEY.replace("ssh-ed25519", "ssh-rsa");

@@ -23,7 +23,7 @@ fn a_path_can_be_said_in_qemus_words() {
 }
 
 #[test]
-fn what_nvmm_does_not_do_is_refused_with_the_way_out() {
+fn unsupported_settings_are_refused_with_a_remedy() {
     for (given, why) in [
         ("", "give the path of a unix socket, which nvmm makes"),
         ("stdio", "give the path of a unix socket, which nvmm makes"),

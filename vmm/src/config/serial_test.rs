@@ -94,7 +94,7 @@ fn a_path_can_be_any_bytes_and_have_commas() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_what_would_do() {
+fn invalid_options_are_named_with_valid_ones() {
     for (given, why) in [
         ("", PLACES),
         ("tty", PLACES),

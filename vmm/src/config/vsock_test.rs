@@ -14,7 +14,7 @@ fn addresses_and_paths() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_what_would_do() {
+fn invalid_options_are_named_with_valid_ones() {
     let long = format!("cid=3,uds={}", "x".repeat(97));
     for (given, expected) in [
         ("", "means nothing here; give cid=N, or cid=N,uds=PATH"),

@@ -37,7 +37,7 @@ fn all_of_vmx_is_one_word() {
 }
 
 #[test]
-fn what_the_hypervisor_decides_is_told() {
+fn features_decided_by_the_hypervisor_are_reported() {
     let amd = milan();
     let host =
         |feature| lines(feature, Some(&amd)).into_iter().find(|line| line.starts_with("host")).unwrap();

@@ -77,7 +77,7 @@ fn the_head_says_what_was_asked_and_what_was_not_given() {
 }
 
 #[test]
-fn what_is_taken_away_is_named() {
+fn removed_features_are_named() {
     let text = text(&milan(), "host-passthrough,-npt,-xsave", 0);
     for part in ["npt (asked for)", "avx (needs xsave)", "arch-capabilities (not on AMD processors)"] {
         assert!(text.contains(part), "{part}\n{text}");
@@ -163,7 +163,7 @@ fn words_set_fields_that_are_no_features() {
 }
 
 #[test]
-fn what_a_word_hides_is_taken_away_by_it() {
+fn features_hidden_by_a_setting_are_attributed_to_it() {
     let text = text(&milan(), "host,kvm=off,pmu=off,migratable=on,level=7", 0);
     let words: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in ["kvmclock (kvm=off)", "perfctr-core (pmu=off)", "invtsc (migratable=on)", "xsave (level)"] {

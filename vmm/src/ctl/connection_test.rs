@@ -3,7 +3,7 @@ use std::{fs, os::unix::net::UnixListener};
 use super::*;
 
 #[test]
-fn what_can_not_be_connected_to_is_told_in_a_line_with_a_way_out() {
+fn a_failed_connection_gives_one_line_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::write(path("file"), "").unwrap();

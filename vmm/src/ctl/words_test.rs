@@ -38,7 +38,7 @@ fn an_address_is_hexadecimal_or_signed() {
 }
 
 #[test]
-fn what_is_no_argument_is_refused_with_the_way_out() {
+fn invalid_arguments_are_refused_with_a_remedy() {
     for (word, why) in [
         ("device", "device: give KEY=VALUE, or all arguments as one JSON object"),
         ("size=x", "size=x: give a whole number, 0x and hexadecimal digits, or a size such as 20G"),

@@ -85,7 +85,7 @@ fn a_watcher_can_end_it() {
 }
 
 #[test]
-fn it_says_where_it_failed() {
+fn errors_name_the_place_of_the_failure() {
     let (from, to) = (file(1 << 20, &[(0, &[1; 1 << 20])]), file(1 << 20, &[]));
     let (from_disk, to_disk) = (open(&from), open(&to));
     from.as_file().set_len(1000).unwrap();

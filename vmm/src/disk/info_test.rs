@@ -110,7 +110,7 @@ fn a_device() {
 }
 
 #[test]
-fn what_programs_read() {
+fn the_output_for_programs() {
     let mut base = base();
     if let Details::Vmdk(facts) = &mut base.details {
         facts.extents.truncate(1);

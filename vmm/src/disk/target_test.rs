@@ -17,7 +17,7 @@ fn names(folder: &TempDir) -> Vec<String> {
 }
 
 #[test]
-fn it_has_its_name_once_it_is_whole() {
+fn a_target_has_its_name_once_it_is_complete() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("disk");
     let target = Target::new(&path, false).unwrap();
@@ -38,7 +38,7 @@ fn it_has_its_name_once_it_is_whole() {
 }
 
 #[test]
-fn what_is_there_stays_unless_it_is_to_be_replaced() {
+fn existing_files_are_kept_unless_they_are_to_be_replaced() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("disk");
     fs::write(&path, "old").unwrap();
@@ -85,7 +85,7 @@ fn a_file_under_another_name_is_kept_as_well() {
 }
 
 #[test]
-fn what_is_no_file_or_in_use_is_refused() {
+fn targets_that_are_no_files_or_in_use_are_refused() {
     let folder = TempDir::new().unwrap();
     assert!(matches!(Target::new(folder.path(), true), Err(TargetError::NotAFile(_))));
     assert!(matches!(Target::new("/dev/null".as_ref(), true), Err(TargetError::NotAFile(_))));

@@ -85,7 +85,7 @@ fn output() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     /// The stream byte by byte and in pieces gives the same matches, as early as a piece allows.
     #[test]
-    fn how_the_stream_is_cut_makes_no_difference(
+    fn matches_do_not_depend_on_the_division_of_the_stream(
         output in output(),
         patterns in prop::collection::vec(prop::sample::select(&PATTERNS[..]), 1..5),
         mut cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),

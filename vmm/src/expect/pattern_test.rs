@@ -29,7 +29,7 @@ fn a_text_is_found_as_it_is() {
 }
 
 #[test]
-fn it_is_found_with_its_first_possible_end() {
+fn a_match_ends_at_its_first_possible_end() {
     assert_eq!(regex("a+", b"xaaa"), Some(2));
     assert_eq!(regex("a+b|a", b"aab"), Some(1));
     assert_eq!(regex("status=[0-9]+", b"status=12"), Some(8));
@@ -55,14 +55,14 @@ fn the_ends_of_lines_and_words_are_seen() {
 }
 
 #[test]
-fn it_sees_the_byte_before_its_start() {
+fn assertions_see_the_byte_before_the_start() {
     let pattern = Pattern::regex("^a").unwrap();
     assert!(matches!(pattern.step(pattern.start(Some(b'x')), b'a'), Step::On(_)));
     assert!(matches!(pattern.step(pattern.start(Some(b'\n')), b'a'), Step::Found));
 }
 
 #[test]
-fn what_can_not_be_looked_for_is_refused() {
+fn unsupported_patterns_are_refused() {
     let refused = |expression| Pattern::regex(expression).unwrap_err();
     for empty in ["", "a*", "^", "$", r"\b", "(a|)"] {
         assert!(matches!(refused(empty), PatternError::MatchesNothing), "{empty}");

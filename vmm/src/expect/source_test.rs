@@ -109,7 +109,7 @@ fn a_pause_meets_the_end_of_a_line() {
 }
 
 #[test]
-fn nothing_is_typed_while_no_machine_runs() {
+fn the_script_types_nothing_while_no_machine_runs() {
     let mut test = Test::new(&script(&["first"], &[("a", &["x"])]));
     assert_eq!(test.look(), ["first"]);
     test.print("a");

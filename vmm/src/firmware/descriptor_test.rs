@@ -82,7 +82,7 @@ fn builds_for_other_machines_are_none() {
 }
 
 #[test]
-fn what_needs_smm_is_told() {
+fn firmware_that_needs_smm_is_reported() {
     let smm = descriptor(&split("/f/OVMF_CODE.secboot.fd", "/f/vars"), Q35, r#""requires-smm""#);
     let root = root(&[("usr/share/qemu/firmware/40.json", smm)]);
     assert_eq!(

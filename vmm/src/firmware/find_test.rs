@@ -39,7 +39,7 @@ fn seabios_is_where_distributions_put_it() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_its_packages() {
+fn missing_firmware_is_named_with_its_packages() {
     let none = root(&[]);
     assert_eq!(
         found(Kind::Bios, &none).unwrap_err(),

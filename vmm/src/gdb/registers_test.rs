@@ -15,7 +15,7 @@ fn filled() -> Registers {
 }
 
 #[test]
-fn what_gdb_sends_is_what_it_gets() {
+fn registers_survive_a_round_trip_to_gdb() {
     let registers = filled();
     assert_eq!(registers.pc(), 0x1122_3344_5566_7788);
     let last = registers.system.efer.to_le_bytes();

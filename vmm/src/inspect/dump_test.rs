@@ -18,7 +18,7 @@ fn dump(arguments: Value) -> Dump {
 }
 
 #[test]
-fn what_nvmm_does_not_do_is_refused_with_words() {
+fn unsupported_dumps_are_refused_with_a_reason() {
     let refused = |arguments: Value| {
         let mut all = json!({ "paging": false, "protocol": "file:/core" });
         all.as_object_mut().unwrap().extend(arguments.as_object().unwrap().clone());

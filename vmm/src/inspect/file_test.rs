@@ -86,7 +86,7 @@ fn a_failure_leaves_an_empty_file_and_says_so() {
 }
 
 #[test]
-fn what_would_wait_for_a_reader_is_refused() {
+fn files_that_would_wait_for_a_reader_are_refused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("pipe");
     mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();

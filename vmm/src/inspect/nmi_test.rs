@@ -28,7 +28,7 @@ fn listen(machine: &TestMachine, vcpu: usize) {
 }
 
 #[test]
-fn who_listens_on_lint1_gets_it() {
+fn vcpus_that_accept_lint1_get_the_nmi() {
     let Some(machine) = TestMachine::new(3) else { return };
     [0, 2].into_iter().for_each(|vcpu| listen(&machine, vcpu));
     assert_eq!(pending(&machine), [0; 0]);

@@ -24,7 +24,7 @@ fn a_number_needs_no_entry_and_a_name_that_is_one_comes_first() {
 }
 
 #[test]
-fn whoever_is_not_there_is_refused() {
+fn unknown_users_are_refused() {
     for (given, why) in [
         ("nobody", "there is no user 'nobody' in /etc/passwd"),
         ("", "there is no user '' in /etc/passwd"),

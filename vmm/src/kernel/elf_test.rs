@@ -108,7 +108,7 @@ fn below_1_mib_there_is_room_beside_what_nvmm_needs() {
 }
 
 #[test]
-fn what_contradicts_itself_is_damaged() {
+fn contradictory_headers_are_damaged() {
     let load = |header| Elf::new().with(header);
     let notes =
         |offset, filesz| load(Header { kind: PT_NOTE, offset, paddr: 0, filesz, memsz: filesz, align: 4 });

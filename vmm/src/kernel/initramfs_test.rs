@@ -13,7 +13,7 @@ fn ram(size: u64) -> Ram {
 }
 
 #[test]
-fn it_is_as_high_as_every_kernel_takes_it() {
+fn an_initramfs_is_as_high_as_every_kernel_accepts() {
     let place = |limit: Limit, len, size| limit.place(len, 32 * MIB, &ram(size));
     for limit in [LINUX, OLD] {
         assert_eq!(place(limit, 5000, 64 * MIB), Some(64 * MIB - 8192..64 * MIB - 8192 + 5000));

@@ -121,7 +121,7 @@ fn programs_of_older_protocols_are_taken() {
 }
 
 #[test]
-fn what_firmware_can_not_start_is_refused() {
+fn kernels_that_firmware_can_not_start_are_refused() {
     let zimage = bzimage(4096, |header| header.loadflags = 0);
     let ancient = bzimage(4096, |header| header.version = 0x0201);
     let mut long = bzimage(200 << 10, |header| header.setup_sects = 128);

@@ -103,7 +103,7 @@ fn a_pipe_is_read_once_and_kept() {
 }
 
 #[test]
-fn what_can_not_be_read_again_is_refused() {
+fn sources_that_can_not_be_read_again_are_refused() {
     for (path, why) in [
         ("/dev/zero", "it is a character device; give a file or a pipe"),
         ("/", "is a directory"),

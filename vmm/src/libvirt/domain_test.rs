@@ -36,7 +36,7 @@ fn a_hidden_kvm_and_no_counters_are_honoured_and_enlightenments_named() {
 }
 
 #[test]
-fn what_the_features_say_of_the_cpu_is_read() {
+fn settings_of_the_cpu_in_features_are_read() {
     let spec = |features: &str| domain(&format!("<features>{features}</features>")).spec;
     assert!(!spec("<kvm><hidden state='off'/></kvm>").hide_kvm);
     assert_eq!(spec("<acpi/><apic/><pae/>"), domain("").spec);

@@ -92,7 +92,7 @@ fn physical_addresses_are_as_wide_as_asked() {
 }
 
 #[test]
-fn what_nvmm_does_not_do_is_named() {
+fn unsupported_settings_are_named() {
     for (text, message) in [
         (
             "<cpu mode='host-model'>\n  <numa>\n    <cell id='0'/><cell id='1'/>\n  </numa>\n</cpu>",

@@ -170,7 +170,7 @@ fn a_second_wish_ends_nvmm_whatever_keeps_the_machine() {
 }
 
 #[test]
-fn nobody_waits_long_for_a_machine_that_is_not_there() {
+fn an_end_does_not_wait_long_for_a_machine_that_is_not_there() {
     let mut test = Test::new(GRACE);
     test.on(Request::Signal(libc::SIGTERM));
     assert!(test.session.over().is_none(), "its thread may have something to put away");
@@ -230,7 +230,7 @@ fn the_guests_grace_ends() {
 }
 
 #[test]
-fn what_is_about_to_end_is_not_stopped() {
+fn a_machine_that_is_about_to_end_is_not_stopped() {
     let mut test = Test::running(GRACE);
     test.on(Request::Quit);
     test.on(Request::Suspend);
@@ -239,7 +239,7 @@ fn what_is_about_to_end_is_not_stopped() {
 }
 
 #[test]
-fn what_the_machine_is_to_do_is_passed_on() {
+fn requests_to_the_machine_are_passed_on() {
     let mut test = Test::running(GRACE);
     test.on(Request::Obey(Command::Measure));
     test.on(Request::Obey(Command::Totals));
@@ -310,7 +310,7 @@ fn a_source_may_have_a_status_of_its_own() {
 }
 
 #[test]
-fn what_is_typed_is_told_to_all() {
+fn typed_text_is_sent_to_all_sources() {
     let mut test = Test::running(GRACE);
     test.on(Request::Type { port: 0, text: b"a".to_vec() });
     assert_eq!(test.heard(), [RUNS, "Types { port: 0, text: [97] }"]);

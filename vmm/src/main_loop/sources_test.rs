@@ -125,7 +125,7 @@ fn time_is_an_event() {
 }
 
 #[test]
-fn what_a_notice_closes_is_watched_no_longer() {
+fn descriptors_closed_by_a_notice_are_no_longer_watched() {
     let mut sources = Sources::new().unwrap();
     let pipes = vec![written(b"a")];
     sources.add(Box::new(Pipes { pipes, ..Pipes::default() }));
@@ -179,7 +179,7 @@ impl Source for Changing {
 }
 
 #[test]
-fn what_is_watched_stays_in_epoll_until_it_changes() {
+fn watched_descriptors_stay_in_epoll_until_they_change() {
     let mut sources = Sources::new().unwrap();
     let told = |sources: &mut Sources| sources.wait(Some(Instant::now())).unwrap().len();
     // Told once, unless epoll is told of it again.

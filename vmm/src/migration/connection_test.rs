@@ -71,7 +71,7 @@ fn a_descriptor_comes_with_its_message() {
 }
 
 #[test]
-fn what_is_too_long_is_refused_before_it_comes() {
+fn messages_that_are_too_long_are_refused_before_they_arrive() {
     let mut header = Vec::new();
     header.extend_from_slice(&(Kind::Pages as u32).to_le_bytes());
     header.extend_from_slice(&u32::MAX.to_le_bytes());
@@ -95,7 +95,7 @@ fn a_reason_is_heard() {
 }
 
 #[test]
-fn one_that_is_to_give_up_does_not_wait() {
+fn a_side_that_must_give_up_does_not_wait() {
     let (mut connection, _other) = pair();
     assert!(matches!(connection.receive(None, &|| true), Err(Broken::Cancelled)));
     let silent = connection.receive(Some(Duration::ZERO), NEVER);

@@ -16,7 +16,7 @@ fn sides(has_lifeline: bool) -> (Ready, Connection, OwnedFd) {
 }
 
 #[test]
-fn it_moves_once_the_other_side_says_so() {
+fn the_machine_moves_once_the_other_side_confirms() {
     for has_lifeline in [false, true] {
         let (ready, mut other, writing) = sides(has_lifeline);
         other.send(Kind::Running, &[], LONG, &|| false).unwrap();
@@ -28,7 +28,7 @@ fn it_moves_once_the_other_side_says_so() {
 }
 
 #[test]
-fn it_is_back_if_the_other_process_has_ended() {
+fn the_machine_is_back_if_the_other_process_has_ended() {
     let (ready, other, writing) = sides(true);
     drop((other, writing));
     let fate = ready.go(&|| false);
@@ -36,7 +36,7 @@ fn it_is_back_if_the_other_process_has_ended() {
 }
 
 #[test]
-fn nobody_knows_if_only_the_connection_has() {
+fn the_outcome_is_unknown_if_only_the_connection_has_ended() {
     let (ready, other, _writing) = sides(false);
     drop(other);
     let fate = ready.go(&|| false);

@@ -60,7 +60,7 @@ fn a_guest_that_never_stops_writing_is_stopped() {
 }
 
 #[test]
-fn one_that_is_cancelled_ends() {
+fn a_cancelled_migration_ends() {
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), 0x1000)]).unwrap();
     let (sender, _other) = sides(&memory);
     sender.cancelled.store(true, Ordering::SeqCst);

@@ -33,7 +33,7 @@ fn only_what_the_next_level_needs_is_a_failure() {
 }
 
 #[test]
-fn what_is_wrong_is_told() {
+fn failed_nesting_is_reported() {
     let (record, outcome) = weigh(&report(Verdict::Yes, Verdict::No), true);
     assert_eq!(record.warnings, ["kernel", "parameter"]);
     assert_eq!((record.kvm, record.nested), (Some(true), Some(false)));

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn what_the_guest_sees_is_what_is_outside() {
+fn the_guest_sees_the_files_contents() {
     let made = make(1).unwrap();
     // A real file: direct I/O on memory files needs a newer kernel.
     let file = tempfile::NamedTempFile::new_in(env!("CARGO_MANIFEST_DIR")).unwrap();

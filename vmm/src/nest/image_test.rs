@@ -46,7 +46,7 @@ fn the_image_holds_what_the_manifest_names() {
 }
 
 #[test]
-fn what_can_not_be_read_fails_the_image() {
+fn unreadable_files_fail_the_image() {
     let error = pack(&manifest(), |name| anyhow::bail!("no {name}")).unwrap_err();
     assert_eq!(format!("{error:#}"), "making the initramfs: no init");
 }

@@ -9,7 +9,7 @@ fn run() -> Record {
 }
 
 #[test]
-fn what_is_not_complete_is_gone() {
+fn incomplete_directories_are_removed() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("kept");
     let keep = Keep::new(&path).unwrap();
@@ -20,7 +20,7 @@ fn what_is_not_complete_is_gone() {
 }
 
 #[test]
-fn what_is_complete_stays() {
+fn complete_directories_are_kept() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("kept");
     let kernel = folder.path().join("kernel");
@@ -37,7 +37,7 @@ fn what_is_complete_stays() {
 }
 
 #[test]
-fn what_is_there_stays_as_it_is() {
+fn existing_files_are_not_changed() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("mine"), "").unwrap();
     let error = format!("{:#}", Keep::new(folder.path()).unwrap_err());

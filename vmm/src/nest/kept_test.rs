@@ -27,7 +27,7 @@ fn kept(nest: &Nest) -> (tempfile::TempDir, anyhow::Result<Kept>) {
 }
 
 #[test]
-fn what_was_kept_by_this_form_is_read() {
+fn levels_kept_in_this_format_are_read() {
     let (_folder, read) = kept(&nest(512));
     assert_eq!(read.unwrap().record().wanted, 2);
     let (_folder, other) = kept(&Nest { format: FORMAT + 1, nvmm: "9.9".into(), ..nest(512) });

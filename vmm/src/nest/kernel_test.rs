@@ -57,7 +57,7 @@ fn a_kernel_without_release_needs_modules_to_be_named() {
 }
 
 #[test]
-fn what_is_no_kernel_is_refused() {
+fn files_other_than_kernels_are_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = Kernel::find(Some(file.path())).unwrap_err().to_string();
     assert_eq!(

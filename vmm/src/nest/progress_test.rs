@@ -36,7 +36,7 @@ fn elsewhere_each_event_is_a_line() {
 }
 
 #[test]
-fn what_a_program_prints_is_left_as_it_is() {
+fn a_programs_output_is_not_changed() {
     let start = Instant::now();
     let mut screen = Screen::new(start, 40, SIGNS);
     screen.take(Event::Level(1, "runs test".into()), start);

@@ -47,7 +47,7 @@ fn a_kernel_message_before_a_report_does_not_hide_it() {
 }
 
 #[test]
-fn what_is_no_report_is_text_of_the_console_it_came_from() {
+fn lines_other_than_reports_are_text_of_their_console() {
     for text in ["", "login: ", "@nest[2,{\"disk\":[1", "@nest[2,\"nothing\"]", "@x|y", "@|"] {
         assert_eq!(Line::parse(text.as_bytes(), 4, 8), Line { level: 4, said: Said::Text(text.into()) });
     }
@@ -84,7 +84,7 @@ fn a_level_speaks_for_itself_and_those_above_it_alone() {
 }
 
 #[test]
-fn what_the_level_below_says_of_a_level_it_can_not_say_itself() {
+fn a_level_can_not_make_the_reports_of_the_level_below() {
     for said in ["start", "entered", "done", "off"] {
         let text = format!(r#"@nest[2,"{said}"]"#);
         assert_eq!(of_level_2(&text), Line { level: 2, said: Said::Text(text) });

@@ -123,7 +123,7 @@ fn a_program_that_was_not_heard_of_has_not_passed() {
 }
 
 #[test]
-fn what_the_program_prints_is_shown_and_kept() {
+fn the_programs_output_is_shown_and_kept() {
     let piece = |at, text: &[u8]| News::Output(Piece::pack(at, text).unwrap().0);
     let record = run_program(|run| {
         take(run, 2, Said::Program(News::Started));

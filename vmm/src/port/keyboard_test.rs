@@ -19,7 +19,7 @@ fn type_in(typed: &mut Typed, text: &[u8], input: &mut Input) -> Vec<Key> {
 }
 
 #[test]
-fn what_is_typed_is_for_the_guest_and_keys_are_not() {
+fn typed_text_goes_to_the_guest_and_nvmms_keys_do_not() {
     let text: Vec<u8> = (b'a'..=b'z').cycle().take(64 << 10).collect();
     let (mut typed, mut input) = (Typed::default(), Keyboard::input());
     assert_eq!(type_in(&mut typed, &text, &mut input), []);
@@ -37,7 +37,7 @@ fn what_is_typed_is_for_the_guest_and_keys_are_not() {
 }
 
 #[test]
-fn what_is_typed_without_end_is_bounded_and_keys_are_heard() {
+fn endless_typing_is_bounded_and_nvmms_keys_work() {
     let (mut typed, mut input) = (Typed::default(), Keyboard::input());
     assert_eq!(type_in(&mut typed, &[b'.'; TYPED + 1], &mut input), []);
     assert!(typed.told_of_loss);

@@ -140,7 +140,7 @@ fn quit_is_answered_before_nvmm_ends() {
 }
 
 #[test]
-fn one_that_leaves_is_let_go_whatever_it_waits_for() {
+fn a_client_that_leaves_is_removed_whatever_it_waits_for() {
     // All that it has said is done first.
     let mut test = Test::begun();
     test.theirs.write_all(br#"{"execute": "query-name"}{"execute": "system_powerdown"}"#).unwrap();
@@ -163,7 +163,7 @@ fn one_that_leaves_is_let_go_whatever_it_waits_for() {
 }
 
 #[test]
-fn one_that_never_reads_holds_no_more_than_its_share() {
+fn a_client_that_never_reads_uses_limited_memory() {
     let mut test = Test::begun();
     let command = r#"{"execute": "query-commands"}"#.repeat(100);
     let mut said = 0;

@@ -81,7 +81,7 @@ fn every_command_refuses_arguments_that_it_does_not_take() {
 }
 
 #[test]
-fn what_the_main_thread_knows_is_answered_at_once() {
+fn facts_of_the_main_thread_are_answered_at_once() {
     let status = |state| value(Command::find("query-status").unwrap().run(Map::new(), &known(state)));
     assert_eq!(status(RunState::Running), json!({"running": true, "status": "running"}));
     assert_eq!(status(RunState::Paused), json!({"running": false, "status": "paused"}));

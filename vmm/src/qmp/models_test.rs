@@ -71,7 +71,7 @@ fn a_full_expansion_has_every_feature() {
 }
 
 #[test]
-fn what_is_no_model_is_refused() {
+fn unknown_models_are_refused() {
     let refusal = |model: Value| expansion(json!({"type": "full", "model": model})).unwrap_err().0;
     assert!(refusal(json!({"name": "Hasswell"})).contains("Haswell"));
     assert!(refusal(json!({"name": "Haswell", "props": {"nonsense": true}})).contains("nonsense"));

@@ -124,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_came_before_a_client_can_make_itself_heard(
+    fn a_client_can_resynchronize_after_any_bytes(
         noise in vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\",:\\ \n1e".to_vec())], 0..200),
         sizes in vec(1_usize..64, 1..8),
     ) {

@@ -34,7 +34,7 @@ fn the_machine_and_its_vcpus_have_their_own() {
 }
 
 #[test]
-fn what_is_not_there_is_refused() {
+fn unknown_names_are_refused() {
     for (given, why) in [
         (json!({}), "Parameter 'target' is missing"),
         (json!({"target": "cryptodev"}), "Parameter 'target' does not accept value 'cryptodev'"),

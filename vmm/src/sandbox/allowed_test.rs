@@ -44,7 +44,7 @@ fn the_arguments_that_count_have_32_bits() {
 }
 
 #[test]
-fn nobody_but_the_spawner_makes_threads() {
+fn only_the_spawner_may_start_threads() {
     for rule in rules(libc::SYS_clone).chain(rules(libc::SYS_clone3)) {
         assert_eq!(rule.who, Who::SPAWNER);
     }

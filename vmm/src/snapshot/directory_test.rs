@@ -12,7 +12,7 @@ fn names(folder: &TempDir) -> Vec<OsString> {
 }
 
 #[test]
-fn it_has_its_name_when_it_is_whole() {
+fn a_snapshot_has_its_name_once_it_is_complete() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("snap");
     let mut new = NewDirectory::create(&path, false).unwrap();
@@ -24,7 +24,7 @@ fn it_has_its_name_when_it_is_whole() {
 }
 
 #[test]
-fn one_that_is_given_up_leaves_nothing() {
+fn an_abandoned_directory_leaves_nothing() {
     let folder = TempDir::new().unwrap();
     let mut new = NewDirectory::create(&folder.path().join("snap"), false).unwrap();
     new.write(MACHINE, b"{}").unwrap();

@@ -117,7 +117,7 @@ fn a_bit_of_a_vmx_msr_without_a_name_is_told() {
 }
 
 #[test]
-fn where_it_moves_is_told() {
+fn the_hosts_it_can_move_to_are_named() {
     let told = |spec| saved(&host("milan"), spec).moves_to();
     assert_eq!(
         told("host"),

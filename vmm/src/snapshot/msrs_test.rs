@@ -9,7 +9,7 @@ fn values_come_back_from_their_text() {
 }
 
 #[test]
-fn what_is_no_number_is_refused() {
+fn invalid_msr_numbers_are_refused() {
     for text in [r#"{"10":"0x1"}"#, r#"{"0x10":"1"}"#, r#"{"0x10":"0x+1"}"#, r#"{"0x100000000":"0x1"}"#, "[]"]
     {
         assert!(serde_json::from_str::<Values>(text).is_err(), "{text}");

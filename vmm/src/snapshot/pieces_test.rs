@@ -31,7 +31,7 @@ fn an_error_ends_it() {
 }
 
 #[test]
-fn it_can_be_given_up() {
+fn work_can_be_given_up() {
     let error = each(1000, &|| true, |_, _| Ok(())).unwrap_err();
     assert_eq!(error.to_string(), "nvmm was told to end");
 }

@@ -68,7 +68,7 @@ fn each_version_asks_for_the_password() {
 }
 
 #[test]
-fn nobody_comes_in_without_the_right_answers() {
+fn viewers_are_admitted_only_with_the_right_answers() {
     let password = Password::new(b"secret");
     let v8 = &b"RFB 003.008\n"[..];
     let no_version = "it does not speak VNC's protocol";

@@ -93,7 +93,7 @@ fn a_key_is_let_go_though_its_character_has_changed() {
 }
 
 #[test]
-fn what_is_held_is_let_go_when_the_viewer_goes() {
+fn held_keys_are_released_when_the_viewer_disconnects() {
     let Viewer { input, mut keyboard } = Viewer::new();
     keyboard.keysym(0xffe3, true);
     keyboard.code(0x38, true);

@@ -121,7 +121,7 @@ fn a_viewer_that_never_reads_costs_only_itself() {
 }
 
 #[test]
-fn one_that_sends_rubbish_is_sent_away_and_others_stay() {
+fn a_viewer_that_sends_nonsense_is_disconnected_and_others_stay() {
     let machine = Machine::new((64, 64));
     let mut stays = (machine.viewer(), TestViewer::new((64, 64)));
     for rubbish in

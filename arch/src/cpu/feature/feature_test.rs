@@ -189,7 +189,7 @@ fn features_need_what_linux_says() {
 }
 
 #[test]
-fn what_shares_an_msr_or_a_version_goes_together() {
+fn features_that_share_an_msr_or_a_version_go_together() {
     let lost = |name: &str, others: &str| {
         let kept = FeatureSet::parse(others) - id(name).dependents();
         assert!(kept.is_empty(), "without {name} there is {kept:?}");

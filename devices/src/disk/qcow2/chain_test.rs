@@ -16,7 +16,7 @@ fn put(path: &Path, at: u64, bytes: &[u8]) {
 
 /// Images are read as by qemu-img, in every way of reading, without being changed.
 #[test]
-fn what_is_not_fit_to_be_written_to_is_read() {
+fn images_unfit_for_writing_are_read() {
     let Some(images) = Images::new() else { return };
     images.qemu_img("create -q -f qcow2 -o lazy_refcounts=on image 1M");
     images.qemu_write("image", 7, 0, 4096);

@@ -24,7 +24,7 @@ fn each_count_is_its_own() {
 
 /// A count beyond the end of the block is zero, and stays so.
 #[test]
-fn what_is_past_the_end_is_not_touched() {
+fn bytes_past_the_end_are_not_changed() {
     let mut block = [0; 4];
     let counter = Counter::new(3, 4);
     counter.set_to_one(&mut block);

@@ -41,7 +41,7 @@ fn makes_what_qemu_img_reads() {
 }
 
 #[test]
-fn what_can_not_be_made_is_said() {
+fn images_that_can_not_be_created_give_the_reason() {
     let Some(images) = Images::new() else { return };
     let path = images.path("image");
     let refused = |size, options: CreateOptions| {
@@ -68,7 +68,7 @@ fn what_can_not_be_made_is_said() {
 }
 
 #[test]
-fn what_is_there_stays() {
+fn existing_files_are_kept() {
     let Some(images) = Images::new() else { return };
     let path = images.path("image");
     fs::write(&path, [7; 4096]).unwrap();

@@ -16,7 +16,7 @@ fn grow_unlocked(images: &Images, image: &str, size: u64) {
 }
 
 #[test]
-fn what_is_added_is_zeros() {
+fn added_space_is_zeros() {
     let Some(images) = Images::new() else { return };
     for options in ["compat=0.10", "compat=1.1", "cluster_size=512", "cluster_size=2M"] {
         images.qemu_img(&format!("create -f qcow2 -o {options} image {}", (1 << 20) + 512));
@@ -38,7 +38,7 @@ fn what_is_added_is_zeros() {
 
 /// The new space shows neither a larger backing file, nor data that was cut off earlier.
 #[test]
-fn what_was_hidden_stays_so() {
+fn hidden_data_stays_hidden() {
     let Some(images) = Images::new() else { return };
     images.qemu_img("create -f qcow2 base 8M");
     images.qemu_write("base", 7, 0, 8 << 20);
@@ -59,7 +59,7 @@ fn what_was_hidden_stays_so() {
 }
 
 #[test]
-fn what_can_not_grow_says_why() {
+fn images_that_can_not_grow_give_the_reason() {
     let Some(images) = Images::new() else { return };
     images.qemu_img("create -f qcow2 -o cluster_size=512,compat=0.10 image 1M");
     let said = |image: &str, size| {

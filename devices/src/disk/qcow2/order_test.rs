@@ -393,7 +393,7 @@ fn name(order: &Order, at: u64, cluster: u64, works: bool) -> io::Result<()> {
 }
 
 #[test]
-fn what_is_named_is_counted_first() {
+fn references_are_counted_before_they_are_written() {
     let Some(images) = Images::new() else { return };
     let (order, layout) = order(&images);
     assert_eq!(count(&order), 0);
@@ -410,7 +410,7 @@ fn what_is_named_is_counted_first() {
 }
 
 #[test]
-fn what_imago_wrote_before_takes_nothing_back() {
+fn earlier_writes_of_imago_undo_nothing() {
     let Some(images) = Images::new() else { return };
     let (order, layout) = order(&images);
     let at = block(&order);
@@ -433,7 +433,7 @@ fn what_imago_wrote_before_takes_nothing_back() {
 
 /// No flush succeeds before, and what names the rest of the image goes on.
 #[test]
-fn what_can_not_be_written_is_owed() {
+fn failed_writes_stay_pending() {
     let Some(images) = Images::new() else { return };
     let (order, layout) = order(&images);
     name(&order, layout.l1_offset, CLUSTER, false).unwrap_err();
@@ -498,7 +498,7 @@ fn a_header_that_counts_as_free_is_not_written_near() {
 }
 
 #[test]
-fn what_a_guest_writes_is_no_header() {
+fn data_of_a_guest_can_not_become_a_header() {
     let Some(images) = Images::new() else { return };
     images.qemu_img("create -q -f qcow2 -o cluster_size=4k image 1M");
     images.qemu_write("image", 1, 0, 8192);

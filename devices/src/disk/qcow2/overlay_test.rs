@@ -142,7 +142,7 @@ fn a_base_is_named_so_that_both_can_be_moved() {
 
 /// An existing file is not overwritten, nor used for another disk.
 #[test]
-fn what_is_no_overlay_of_the_disk_is_refused() {
+fn files_other_than_overlays_of_the_disk_are_refused() {
     let Some(images) = Images::new() else { return };
     for base in ["base", "other"] {
         images.qemu_img(&format!("create -f qcow2 {base} 1M"));

@@ -112,7 +112,7 @@ fn space_comes_back() {
 
 /// Freeing or zeroing unallocated clusters creates no tables.
 #[test]
-fn nothing_becomes_of_nothing() {
+fn unallocated_clusters_stay_unallocated() {
     let Some(images) = Images::new() else { return };
     for compat in ["0.10", "1.1"] {
         images.qemu_img(&format!("create -f qcow2 -o compat={compat},cluster_size=4k image 1G"));

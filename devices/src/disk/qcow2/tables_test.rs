@@ -50,7 +50,7 @@ fn each_part_of_the_file() {
 }
 
 #[test]
-fn what_tables_name() {
+fn references_in_tables() {
     let mut tables = tables();
     assert!(tables.maps(&(0..32768)) && tables.maps(&(512..1024)));
     assert!(!tables.maps(&(0..32769)) && !tables.maps(&(32768..33280)) && !tables.maps(&(1 << 60..1 << 61)));

@@ -3,7 +3,7 @@ use tempfile::TempDir;
 use super::*;
 
 #[test]
-fn what_is_missing_is_said() {
+fn missing_proc_or_direct_io_is_reported() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("disk");
     std::fs::write(&path, [0; 4096]).unwrap();

@@ -36,7 +36,7 @@ fn a_child_in_pieces() {
 
 /// Values as qemu-img reads them.
 #[test]
-fn what_is_not_there_and_what_says_nothing() {
+fn missing_and_empty_fields() {
     let parse = |text: &str| Descriptor::parse(text.as_bytes()).unwrap();
     let fields = "CID=12\nparentCID=ffffffff\ncreateType=\"custom\"\nRW 1 ZERO\n";
     let plain = parse(fields);
@@ -99,7 +99,7 @@ fn extents_of_each_type() {
 }
 
 #[test]
-fn what_is_refused() {
+fn refused_descriptors() {
     for text in ["", "CID=1", "# Disk DescriptorFile"] {
         assert_eq!(refusal(text), "has a bad createType: it is missing");
     }

@@ -13,7 +13,7 @@ fn set(dispi: &mut Dispi, width: u16, height: u16, bpp: u16, bits: u16) -> bool 
 }
 
 #[test]
-fn it_is_known_by_its_version_and_tells_its_memory() {
+fn the_interface_reports_its_version_and_its_memory() {
     let mut dispi = Dispi::new(VRAM);
     assert_eq!([dispi.read(ID), dispi.read(MEMORY)], [0xb0c5, 256]);
     for (written, read) in [(0xb0c0, 0xb0c0), (0xb0c4, 0xb0c4), (0xb0c6, 0xb0c4), (0, 0xb0c4)] {

@@ -187,7 +187,7 @@ fn pixels_have_five_formats() {
 }
 
 #[test]
-fn what_lies_past_video_memory_is_black() {
+fn pixels_past_video_memory_are_black() {
     let mut machine = Machine::new(&Arc::default());
     machine.vga.set_mode(SIZE);
     let video = machine.vga.video.as_volatile_slice();

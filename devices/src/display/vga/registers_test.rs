@@ -64,7 +64,7 @@ fn registers() -> Registers {
 }
 
 #[test]
-fn nothing_is_shown_after_a_reset() {
+fn the_screen_is_blank_after_a_reset() {
     assert_eq!(Registers::new().mode(None, false), Mode::Blank);
 }
 
@@ -191,7 +191,7 @@ fn a_linear_mode_goes_first_and_is_blank_without_the_palette() {
 }
 
 #[test]
-fn what_is_not_there_reads_as_nothing() {
+fn missing_registers_read_as_nothing() {
     let mut registers = registers();
     pair(&mut registers, 0x3d4, 0xf0, 1);
     assert_eq!(registers.read(0x3d5), 0);

@@ -141,7 +141,7 @@ fn a_header_can_be_shorter() {
 }
 
 #[test]
-fn what_does_not_fit_is_lost() {
+fn frames_that_do_not_fit_are_lost() {
     let (port, mut peer) = pair();
     peer.write_all(&[with_len(&pattern(60)), with_len(&pattern(14))].concat()).unwrap();
     let mut bytes = [0xff; 20];

@@ -25,7 +25,7 @@ fn the_last_contents_are_in_the_file_when_it_has_finished() {
 }
 
 #[test]
-fn one_that_is_dropped_writes_what_waits() {
+fn a_dropped_saver_writes_pending_data() {
     let folder = tempfile::tempdir().unwrap();
     let (file, path) = vars(&folder);
     let saver = Saver::start(file).unwrap();

@@ -34,7 +34,7 @@ fn a_driver_learns_that_it_is_a_tablet() {
 
 /// No serial number, no properties, no lights, no other axes.
 #[test]
-fn what_is_not_there_has_no_size() {
+fn missing_configuration_has_size_0() {
     for (select, subsel) in [
         (0, 0),
         (0x01, 1),

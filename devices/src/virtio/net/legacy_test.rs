@@ -93,7 +93,7 @@ fn frames_have_the_short_header_unless_buffers_are_merged() {
 }
 
 #[test]
-fn what_is_no_frame_behind_a_short_header_is_dropped() {
+fn invalid_frames_after_a_short_header_are_dropped() {
     let mut guest = legacy(0);
     for (len, seed) in [(0, 1), (13, 2)] {
         let frame = legacy_frame(len, seed);

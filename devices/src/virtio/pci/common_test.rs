@@ -222,7 +222,7 @@ fn a_device_that_can_not_start_needs_a_reset() {
 
 /// A driver may try as often as it likes.
 #[test]
-fn that_a_device_can_not_start_is_said_once() {
+fn a_failing_start_of_a_device_is_logged_once() {
     let mut guest = Guest::new();
     guest.state().fail = true;
     let said = said_by(|| {

@@ -74,7 +74,7 @@ fn a_guest_connects_to_a_program() {
 }
 
 #[test]
-fn where_nobody_listens_nobody_answers() {
+fn a_port_without_a_listener_does_not_answer() {
     let mut guest = Guest::new(16);
     let ports = Ports { guest: 1, host: 2 };
     guest.send(ports, Operation::Request);
@@ -184,7 +184,7 @@ fn a_program_that_ends_is_read_out_first() {
 
 /// The last bytes are still in flight when the guest has closed: they arrive.
 #[test]
-fn what_a_guest_sent_before_it_left_arrives() {
+fn data_sent_before_the_guest_left_arrives() {
     for resets in [false, true] {
         let mut guest = Guest::new(16);
         let (ports, program) = guest.connect(1000, 1);

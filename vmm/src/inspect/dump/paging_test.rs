@@ -84,7 +84,7 @@ fn tables_in_a_circle_and_outside_of_ram_end() {
 }
 
 #[test]
-fn what_several_vcpus_map_is_the_first_ones() {
+fn addresses_mapped_by_several_vcpus_are_the_first_ones() {
     let memory = memory(&[
         (0x1000, 0x3000 | TABLE),
         (0x2000, 0x4000 | TABLE),

@@ -65,7 +65,7 @@ fn a_nested_guests_note_is_not_this_machines() {
 
 /// A guest can write anything there.
 #[test]
-fn what_is_no_such_note_is_passed_over() {
+fn other_notes_are_skipped() {
     let memory = memory("6.1.0-1");
     let own = info("6.1.0-1");
     note(&memory, BASE, b"VMCOREINF0\0", &own);

@@ -28,7 +28,7 @@ fn a_file_goes_into_a_folder_that_is_named_with_a_slash() {
 }
 
 #[test]
-fn what_can_be_no_place_is_refused() {
+fn impossible_paths_are_refused() {
     for (text, why) in [
         ("tool:bin/tool", "HOST:/bin/tool"),
         ("tool", "HOST:/tool"),

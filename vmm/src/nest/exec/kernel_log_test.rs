@@ -12,7 +12,7 @@ fn errors_are_shown_as_the_console_has_them() {
 }
 
 #[test]
-fn nothing_else_is_shown() {
+fn other_kernel_messages_are_not_shown() {
     for record in [
         &b"6,1,1,-;info"[..],
         b"0,1,1,-;emergency",

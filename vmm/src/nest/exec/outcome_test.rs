@@ -52,7 +52,7 @@ fn a_signal_has_its_name() {
 }
 
 #[test]
-fn what_did_not_arrive_is_counted() {
+fn missing_output_is_counted() {
     let mut outcome = outcome();
     outcome.hear(&printed(0, b"begin "), 1.0);
     let told = outcome.hear(&printed(106, b"end"), 1.0);

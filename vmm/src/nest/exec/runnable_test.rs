@@ -92,7 +92,7 @@ fn static_programs_run() {
 }
 
 #[test]
-fn what_is_no_program_is_refused() {
+fn files_other_than_programs_are_refused() {
     let mut short = program(None, &[]);
     short.truncate(130);
     let mut of_16_bits = program(None, &[]);
@@ -159,7 +159,7 @@ fn a_dynamic_program_needs_loader_and_libraries() {
 }
 
 #[test]
-fn what_the_host_has_is_named_as_the_way_out() {
+fn files_that_the_host_has_are_named_as_the_remedy() {
     let found = LIBRARIES.iter().find_map(|folder| {
         let entry = fs::read_dir(folder).ok()?.flatten().find(|entry| entry.path().is_file())?;
         entry.file_name().into_string().ok()

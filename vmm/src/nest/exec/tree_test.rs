@@ -55,7 +55,7 @@ fn a_folder_is_added_whole() {
 }
 
 #[test]
-fn what_is_added_later_replaces_and_follows_links() {
+fn later_files_replace_earlier_ones_and_follow_links() {
     let folder = folder();
     let new = folder.path().join("new");
     fs::write(&new, "newer").unwrap();

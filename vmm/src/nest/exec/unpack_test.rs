@@ -36,7 +36,7 @@ fn files_are_made_as_linux_makes_them() {
 }
 
 #[test]
-fn what_is_no_archive_is_refused() {
+fn invalid_archives_are_refused() {
     let root = tempfile::tempdir().unwrap();
     let whole = archive(|archive| archive.file("a", 0o644, b"some text").unwrap());
     for end in 0..whole.len() - 1 {

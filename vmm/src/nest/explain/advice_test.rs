@@ -44,7 +44,7 @@ fn a_cpu_without_shadow_vmcs_is_told_from_a_kvm_that_does_not_use_it() {
 }
 
 #[test]
-fn what_is_on_already_is_not_advised() {
+fn enabled_settings_are_not_advised() {
     let stgi = cost(&[(1, "stgi", 1.0), (1, "clgi", 1.0)]);
     assert_eq!(texts(&stgi, &["vgif"]), [""; 0]);
     assert_eq!(texts(&stgi, &[]).len(), 1);

@@ -69,7 +69,7 @@ fn a_port_read_costs_more_than_a_cpuid() {
 }
 
 #[test]
-fn nothing_is_known_of_work_that_was_not_seen() {
+fn unseen_work_has_no_cost() {
     let names = Names::parse(SVM, true);
     let none = Cost::traced(Work::Cpuid, 0, false, &Counts::default(), &names, &Symbols::default());
     assert_eq!(none, None);

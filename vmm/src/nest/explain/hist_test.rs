@@ -11,7 +11,7 @@ fn a_histogram_is_read_entry_by_entry() {
 }
 
 #[test]
-fn what_is_no_entry_is_left_out() {
+fn lines_other_than_entries_are_left_out() {
     for text in ["", "{", "{ a: 1 }", "{ a: 1 } hitcount:", "{ a } hitcount: 1", "{ a: 1 } hitcount: x"] {
         assert_eq!(entries(text).count(), 0, "{text}");
     }

@@ -40,7 +40,7 @@ fn levels_that_can_not_be_told_apart_are_told_together() {
 }
 
 #[test]
-fn what_could_not_be_told_is_said() {
+fn missing_tracepoints_are_explained() {
     let lines = lines(&explained(), Some(200));
     let last = lines.last().unwrap();
     assert!(last.starts_with("level 1 counts by KVM's statistics"), "{last}");

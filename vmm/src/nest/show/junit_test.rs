@@ -104,7 +104,7 @@ fn times(text: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn what_ran_has_a_time() {
+fn tests_that_ran_have_a_time() {
     let expect = |record: &Record, expected: &[(&str, &str)]| {
         let times = times(&junit(record));
         let times: Vec<_> = times.iter().map(|(name, time)| (name.as_str(), time.as_str())).collect();

@@ -252,7 +252,7 @@ fn numbers_and_names_are_short() {
 }
 
 #[test]
-fn what_a_level_says_can_break_neither_terminal_nor_markup() {
+fn text_from_a_level_can_break_neither_terminal_nor_markup() {
     assert_eq!(plain("a\x1b[2J\nb"), "a [2J b");
     assert_eq!(plain(&"x".repeat(1000)).chars().count(), LONGEST);
     assert_eq!(

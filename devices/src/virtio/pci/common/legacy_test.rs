@@ -227,7 +227,7 @@ fn a_queue_outside_memory_is_not_served() {
 }
 
 #[test]
-fn what_the_device_has_begun_with_stays() {
+fn settings_that_the_device_started_with_stay() {
     let mut guest = Guest::transitional();
     start(&mut guest);
     let before = active(&guest);
