@@ -69,7 +69,7 @@ fn a_driver_finds_the_controller_and_its_drives() {
     assert_eq!(driver.received(0, 0x40, 6), [0x34, 0, 0x50, 1, 1, 0]);
     // A port without a drive.
     assert_eq!((driver.port(1, port::SSTS), driver.port(1, port::TFD)), (0, 0x7f));
-    // Bytes and more than a double word are read as well.
+    // Single bytes, and more than a double word, can also be read.
     let mut byte = [0];
     driver.ahci.bar_read(5, 0x101, &mut byte);
     assert_eq!(u32::from(byte[0]), driver.get(0x100) >> 8 & 0xff);
@@ -172,7 +172,7 @@ fn a_disk_that_fails_fails_the_command_and_says_which_of_the_queued_ones() {
     driver.set_port(0, port::CI, 1 << 9);
     driver.wait(|driver| driver.port(0, port::IS) & 1 << 30 != 0);
     assert_eq!(driver.port(0, port::SACT), 1 << 9, "it is not complete");
-    // The port takes no more before it is started anew.
+    // The port takes no more commands before it is restarted.
     driver.lay_out(0, 1, &order(IDENTIFY, 0, 0));
     driver.set_port(0, port::CI, 2);
     driver.stop(0);
@@ -199,34 +199,34 @@ fn a_hostile_driver_hurts_itself_alone() {
         driver.start(0);
     };
     let (bus, task_file) = (1 << 29, 1 << 30);
-    // Data that is no memory: behind it, in MMIO, at the end of the address space, across the end.
+    // Data outside of memory: after it, in MMIO, at the end of the address space, across the end.
     for (address, len) in [(MEMORY, 512), (0xfee0_0000, 512), (u64::MAX - 511, 512), (MEMORY - 256, 512)] {
         driver.lay_out(0, 0, &Order { regions: vec![(address, len)], ..order(WRITE_DMA_EXT, 0, 1) });
         fatal(&mut driver, bus);
     }
-    // Too few data: none, a short region, many of the least length.
+    // Too little data: none, a short region, many of the minimum length.
     for regions in [vec![], vec![(DATA, 510)], vec![(DATA, 2); 50]] {
         driver.lay_out(0, 0, &Order { regions, ..order(WRITE_DMA_EXT, 0, 1) });
         fatal(&mut driver, task_file);
     }
-    // No frame to a drive.
+    // Frames of other kinds.
     for fis in [[0; 16], [0xff; 16], [0x27, 0x8f, WRITE_DMA_EXT, 0, 0, 0, 0, LBA, 0, 0, 0, 0, 1, 0, 0, 0]] {
         driver.lay_out_fis(0, 0, &fis, None, &[(DATA, 512)]);
         fatal(&mut driver, task_file);
     }
-    // A table that is no memory, and one with more entries than there is memory.
+    // A table outside of memory, and one with more entries than there is memory.
     for (table, entries) in [(MEMORY, 1_u32), (!0x7f, 1), (MEMORY - 0x1000, 65535)] {
         driver.lay_out(0, 0, &order(WRITE_DMA_EXT, 0, 1));
         driver.write(0x1000, &(5 | entries << 16).to_le_bytes());
         driver.write(0x1008, &table.to_le_bytes());
         fatal(&mut driver, bus);
     }
-    // The longest region is more than is asked for.
+    // The longest region is larger than the request.
     driver.lay_out(0, 0, &Order { regions: vec![(DATA, 1 << 22)], ..order(READ_DMA_EXT, 0, 1) });
     driver.set_port(0, port::CI, 1);
     driver.wait(|driver| driver.port(0, port::CI) == 0);
     assert_eq!(driver.moved(0, 0), 512);
-    // A command list and frames that are no memory.
+    // A command list and frames outside of memory.
     driver.stop(0);
     driver.set_port(0, port::CLBU, 1);
     driver.set_port(0, port::CMD, START | RECEIVE);
@@ -250,7 +250,7 @@ fn commands_are_issued_to_a_port_that_runs_alone() {
     driver.set_port(0, port::SACT, 1);
     driver.set_port(0, port::CI, 1);
     assert_eq!((driver.port(0, port::SACT), driver.port(0, port::CI)), (0, 0));
-    // A port without a drive runs, and nothing comes of it.
+    // A port without a drive can run, without effect.
     driver.set_port(1, port::CMD, START | RECEIVE);
     driver.set_port(1, port::CI, 1);
     assert_eq!(driver.port(1, port::CI), 1);
@@ -262,7 +262,7 @@ fn commands_are_issued_to_a_port_that_runs_alone() {
 fn resets_begin_anew() {
     let mut driver = Driver::new(vec![drive(&disk())]);
     driver.set(generic::GHC, 1 << 31 | 2);
-    // The write cache is switched off, which a reset of the interface undoes.
+    // The write cache is disabled, which a reset of the interface reverts.
     assert_eq!(driver.run(0, &Order { features: 0x82, ..order(0xef, 0, 0) }), (READY, 0));
     let write_cache = |driver: &mut Driver| {
         assert_eq!(driver.run(0, &order(IDENTIFY, 0, 0)), (READY, 0));
@@ -278,7 +278,7 @@ fn resets_begin_anew() {
     assert_ne!(driver.port(0, port::IS) & 1 << 6, 0);
     driver.start(0);
     assert!(write_cache(&mut driver));
-    // The HBA's reset, in the midst of a command.
+    // A reset of the HBA in the middle of a command.
     driver.set_port(0, port::CI, 1);
     driver.set(generic::GHC, 1 << 31 | 1);
     driver.wait(|driver| driver.get(generic::GHC) == 1 << 31);
@@ -367,7 +367,7 @@ fn interrupts_come_by_line_and_by_message() {
     driver.set_port(0, port::IS, u32::MAX);
     driver.set(generic::IS, 1);
     assert!(!driver.line.high());
-    // The capability is the first, and its control, address and data are there.
+    // The capability comes first, and its control, address and data are accessible.
     let _effect = driver.ahci.config_write(0x44, &0xfee0_1000_u32.to_le_bytes());
     let _effect = driver.ahci.config_write(0x4c, &0x31_u16.to_le_bytes());
     let _effect = driver.ahci.config_write(0x42, &1_u16.to_le_bytes());
@@ -412,7 +412,7 @@ fn flushes_and_writes_that_ask_for_it_reach_the_disk() {
         assert_eq!(driver.run(0, &order(command, 0, 1)), (READY, 0));
         assert_eq!(flushes(), 1, "{command:#x}");
     }
-    // Without a write cache each write is on the medium.
+    // Without a write cache, each write is synced to the medium.
     assert_eq!(driver.run(0, &Order { features: 0x82, ..order(0xef, 0, 0) }), (READY, 0));
     assert_eq!(flushes(), 1);
     assert_eq!(driver.run(0, &order(WRITE_DMA_EXT, 0, 1)), (READY, 0));

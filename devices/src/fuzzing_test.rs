@@ -11,7 +11,7 @@ fn replay(corpus: &str, target: fn(&[u8])) {
     files.sort();
     assert!(!files.is_empty(), "{corpus}");
     for file in files {
-        // Which one it was, if it fails.
+        // Names the file in case it fails.
         println!("{}", file.display());
         target(&fs::read(file).unwrap());
     }

@@ -121,7 +121,7 @@ fn buffers_that_touch_are_one() {
     let pieces: Vec<_> = memory.chunks_mut(1).map(VolatileSlice::from).collect();
     assert_eq!(iovecs(&pieces).len(), 1);
     assert_eq!(send(&ours, &pieces).unwrap(), 2 * IOV_MAX);
-    // Those in another order do not.
+    // A different order does not.
     let turned: Vec<_> = pieces.into_iter().rev().take(4).collect();
     assert_eq!(iovecs(&turned).len(), 4);
     assert_eq!(receive(&theirs, &turned).unwrap(), 4);

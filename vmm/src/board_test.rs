@@ -157,14 +157,14 @@ fn a_guest_reaches_the_memory_of_a_bar_without_exits_wherever_the_bar_is() {
     guest.configure(COMMAND, 2);
     assert_eq!([guest.load(2, 0x12_3450), guest.load(4, 0)], [(0xdead_beef, 0), (64, 0)]);
 
-    // Back and forth: no slot is lost or left behind.
+    // Back and forth: no slot is lost or left over.
     for turn in 0..50 {
         guest.configure(BAR0, layout::PCI_MMIO);
         guest.store(1, 0, turn);
         guest.configure(BAR0, MOVED);
         assert_eq!([guest.load(1, 0), guest.load(2, 0)], [NOTHING, (turn, 0)]);
     }
-    // Past the processor's addresses, where KVM maps nothing.
+    // Beyond the processor's addresses, where KVM maps nothing.
     guest.configure(BAR2_UPPER, 0xffff_ffff);
     assert_eq!(guest.load(4, 0), NOTHING);
     guest.configure(BAR2_UPPER, WINDOW.start >> 32);
@@ -187,7 +187,7 @@ fn writes_to_logged_memory_are_recorded_by_page() {
     // A page that was dirty before is logged again.
     guest.store(1, 0x12_3000, 2);
     assert_eq!(dirty(&guest), [0x123]);
-    // A log that has gone with its slot had any page.
+    // The log of a slot that is gone reports every page.
     guest.store(1, 0, 3);
     guest.configure(BAR0, MOVED);
     assert_eq!(dirty(&guest).len(), 0x200);

@@ -285,7 +285,7 @@ fn addresses_outside_pci_keep_their_devices() {
     machine.configure(1, BAR0, u32::try_from(layout::ECAM).unwrap());
     assert_eq!(machine.memory(layout::ECAM), 0x36, "the host bridge's vendor");
     assert_eq!(machine.doorbells(), [doorbell_of_second]);
-    // Four gigabytes: around the devices below, in the parts that nothing else has.
+    // Four gigabytes: around the devices below, in the parts that nothing else uses.
     machine.configure(1, BAR2 + 4, 0);
     for (address, expected) in [
         (0x10_0000, 0xff),

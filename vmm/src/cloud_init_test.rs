@@ -150,7 +150,7 @@ fn other_programs_read_the_disk() {
         let lines: Vec<_> = said.lines().collect();
         assert!(lines.contains(&"LABEL=cidata") && lines.contains(&"TYPE=vfat"), "{said}");
     }
-    // It changes nothing, and its status is not 0 if it would.
+    // It changes nothing; its status is nonzero if it would.
     tool(image("fsck.vfat").arg("-n"));
     let mtools = |program: &str, name: &str| {
         tool(Command::new(program).arg("-i").arg(&path).arg(format!("::{name}")).arg("-"))

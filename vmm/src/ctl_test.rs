@@ -87,7 +87,7 @@ fn an_unknown_command_is_refused_with_the_way_to_the_list() {
     let (mut connection, machine) = connect(&[GREETING, NOTHING, UNKNOWN]).unwrap();
     assert_eq!(refusal(answer(&mut connection, "x", &[])), expected);
     assert_eq!(machine.join().unwrap()[1], json!({"execute": "x"}));
-    // Words that would be wrong for any command, too.
+    // Arguments that are invalid for any command.
     let (mut connection, machine) = connect(&[GREETING, NOTHING, COMMANDS]).unwrap();
     assert_eq!(refusal(answer(&mut connection, "x", &["word".to_owned()])), expected);
     assert_eq!(machine.join().unwrap()[1], json!({"execute": "query-commands"}));

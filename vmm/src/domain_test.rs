@@ -177,7 +177,7 @@ fn serial_ports_have_the_words_of_the_command_line() {
         ),
         ("<serial type='tcp'><source mode='connect' host='h' service='44'/></serial>", vec!["tcp=h:44"]),
         ("<serial type='unix'><source mode='bind' path='/s'/></serial>", vec!["unix=/s,server"]),
-        // A console is the first port by another name.
+        // A console is another name for the first port.
         ("<serial type='pty'/><console type='pty'><target type='serial' port='0'/></console>", vec!["pty"]),
         ("<console type='pty' tty='/dev/pts/2'><target type='serial' port='0'/></console>", vec!["pty"]),
         (
@@ -223,13 +223,13 @@ fn a_screen_is_vncs() {
             "<graphics type='vnc' port='5900'><listen type='address' address='::1'/><listen type='network'/></graphics>",
             "vnc=[::1]:0",
         ),
-        // The port of a machine that libvirt runs.
+        // The port of a machine run by libvirt.
         ("<graphics type='vnc' port='5904' autoport='yes'/>", "vnc=:0,to=59635"),
         ("<graphics type='vnc'><listen type='socket' socket='/s'/></graphics>", "vnc=unix:/s"),
     ] {
         assert_eq!(of("display", "", graphics), [word], "{graphics}");
     }
-    // A network that is looked at counts, and others make one.
+    // A network that is examined counts, and others create one.
     let spice = "<graphics type='spice' autoport='yes'><listen type='address'/></graphics>";
     assert_eq!(of("display", "", spice), ["vga"]);
     let both = format!("{spice}<graphics type='vnc' port='5901'/><graphics type='vnc' port='5902'/>");
@@ -329,7 +329,7 @@ fn options_beside_it_replace_the_files() {
         "<os><kernel>/k</kernel><cmdline>a</cmdline></os>",
         "<disk type='network'/><disk type='file'><source file='/d'/><target dev='vda'/></disk><interface type='direct'/><serial type='udp'/>",
     );
-    // An element that is replaced is not looked at.
+    // An element that is replaced is not examined.
     let domain = read_beside(&text, &["disk", "net", "serial", "memory", "cpu", "rng"]).unwrap();
     assert_eq!(words_of(&domain), ["kernel /k", "cmdline a"]);
     let started = |given: &[&str]| {
@@ -468,7 +468,7 @@ fn a_screen_has_a_keyboard_and_a_tablet() {
     assert_eq!(before.iter().filter(is_input).count(), 2, "{before:?}");
     let with_screen = missing("", &format!("{inputs}<graphics type='spice'/>"));
     assert_eq!(with_screen.iter().filter(is_input).count(), 0, "{with_screen:?}");
-    // One of the command line's is one, too.
+    // One from the command line also counts.
     let domain = read_beside(&with("", inputs), &["display"]).unwrap();
     assert_eq!(domain.missing.iter().filter(is_input).count(), 0, "{:?}", domain.missing);
     let mouse = missing("", "<graphics type='spice'/><input type='mouse' bus='ps2'/>");
@@ -561,7 +561,7 @@ fn ten_thousand_disks_are_no_flood() {
         ),
         "{lines:?}"
     );
-    // Each is another fault.
+    // Each is a different fault.
     let lines =
         refused("", &devices.replace("vd", "hdx").replace("virtio", "scsi").replace("/>", " a='1'/>"));
     assert!(lines.len() < 50, "{}", lines.len());

@@ -26,6 +26,6 @@ fn abandoned_drafts_are_removed() {
     drop(used);
     remove_left(folder.path(), &prefix(OsStr::new("a")));
     assert_eq!(names(), [".a", ".a.nvmm-link", ".b.nvmm-left", "a"]);
-    // A folder that can't be read is left alone.
+    // A directory that can't be read is skipped.
     remove_left(&at("missing"), &prefix(OsStr::new("a")));
 }

@@ -68,7 +68,7 @@ fn try_all(target: &str, entry: fn(&[u8])) {
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!files.is_empty());
     for file in files {
-        // Which one it was, if it fails.
+        // Names the file in case it fails.
         println!("{}", file.display());
         entry(&fs::read(file).unwrap());
     }

@@ -90,7 +90,7 @@ fn the_initramfs_does_not_lie_over_the_bss() {
 
 #[test]
 fn above_4_gib_is_for_kernels_that_say_so() {
-    // It leaves a page below the hole.
+    // It leaves a page free below the hole.
     let large = |xloadflags| {
         bzimage(4096, move |header| {
             header.xloadflags = xloadflags;

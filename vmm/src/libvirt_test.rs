@@ -227,7 +227,7 @@ fn a_named_model_can_be_matched() {
         let text = format!("<cpu match='{word}'><model>qemu64</model></cpu>");
         assert_eq!((spec(&text).matching, spec(&text).policy), (matching, Policy::Partial), "{text}");
     }
-    // Nobody compares it.
+    // It is not compared.
     assert_eq!(spec("<cpu match='strict' check='none'><model>qemu64</model></cpu>").matching, Match::Exact);
     assert_eq!(spec("<cpu mode='host-model' match='exact'/>").matching, Match::Exact);
     for text in ["<cpu match='strict'/>", "<cpu match='strict' mode='host-model'/>"] {
@@ -251,7 +251,7 @@ fn policies_are_wants() {
         let text = qemu64(&format!("<feature{policy} name='svm'/>"));
         assert_eq!(spec(&text).settings, [setting("svm", want)], "{text}");
     }
-    // Without a check nothing is insisted on.
+    // Without a check, nothing is required.
     for (policy, want) in [
         ("force", Want::Force),
         ("require", Want::On),

@@ -17,7 +17,7 @@ fn questions_while_no_machine_runs_wait_for_the_next() {
     let vcpu = link.exits();
     vcpu.send(Event::Exit(Exit::Reset)).unwrap();
     assert!(matches!(link.next(), Some(Event::Exit(Exit::Reset))));
-    // Another vCPU, and a user, before all of the machine is gone.
+    // Another vCPU and a user request something before the whole machine is gone.
     vcpu.send(Event::Exit(Exit::Debug(3))).unwrap();
     controls.send(Command::Totals);
     controls.send(Command::Measure);
@@ -62,7 +62,7 @@ fn a_wish_for_the_end_is_heard_before_it_is_taken() {
     let others = [
         Command::Totals,
         Command::Control(Control::Stop, None),
-        // Not from a signal: that client wants the guest to end, and not nvmm.
+        // Not from a signal: that client wants the guest to end, but not nvmm.
         Command::Control(Control::PowerDown, Some(asker.reply(0))),
     ];
     let count = others.len();

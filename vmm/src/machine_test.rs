@@ -43,7 +43,7 @@ fn a_reset_waits_a_minute_for_its_devices_and_the_end_two_seconds() {
         assert_eq!((devices, waited), (vec![], most - seconds(1)));
         assert_eq!(stopped(resets, Duration::ZERO, never), (vec![], Duration::from_millis(100)));
     }
-    // The user asks for the end, and the reset gives up at once.
+    // The user requests the end, and the reset is abandoned at once.
     assert_eq!(stopped(true, never, seconds(5)).1, seconds(5));
     assert_eq!(stopped(false, never, seconds(1)).1, seconds(2));
 }

@@ -22,7 +22,7 @@ fn the_file_has_the_process_id_until_the_end() {
     assert_eq!(text(&path), format!("{}\n", process::id()));
     drop(file);
     assert!(!path.exists());
-    // Of a machine that could not be had, nothing is left, either.
+    // A machine that could not start also leaves nothing behind.
     drop(lock(&path).unwrap());
     assert!(!path.exists());
 }
@@ -55,11 +55,11 @@ fn the_file_of_a_machine_that_was_killed_is_taken_over() {
 fn files_of_others_are_kept() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("pid");
-    // It was there, and the machine can't be had.
+    // The file existed, and the machine can't start.
     fs::write(&path, "notes").unwrap();
     drop(lock(&path).unwrap());
     assert_eq!(text(&path), "notes");
-    // It came later.
+    // The file was created later.
     let file = lock(&path).unwrap();
     file.write().unwrap();
     fs::rename(&path, folder.path().join("old")).unwrap();

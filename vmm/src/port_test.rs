@@ -155,7 +155,7 @@ fn text_typed_on_a_port_reaches_its_guest() {
     let (backend, _) = peer(b"");
     let mut port = Port::new(0, backend);
     let uart = uart();
-    // As much as a peer would have to wait with.
+    // As much as a peer would have to wait for.
     let text = text(Input::CAPACITY + 1000);
     port.hear(&Notice::Types { port: 0, text: &text });
     port.hear(&Notice::Types { port: 1, text: b"not here" });

@@ -45,7 +45,7 @@ fn pages_that_are_given_back_read_as_zeros() {
         // It has been written to since, and is to be given back again.
         for _ in 0..2 {
             give(&taken, &memory, 0x20_0000, PAGE_LEN).unwrap();
-            // Only those that are in it as a whole.
+            // Only the pages that are entirely in the range.
             give(&taken, &memory, 0x30_0004, 3 * PAGE_LEN).unwrap();
             give(&taken, &memory, 0x38_0001, PAGE_LEN - 1).unwrap();
             give(&taken, &memory, 0x38_2001, 2 * PAGE_LEN - 2).unwrap();
@@ -70,7 +70,7 @@ fn places_are_limited_and_pages_beyond_are_zeroed() {
     }
     let error = give(&taken, &memory, page(40), PAGE_LEN).unwrap_err().to_string();
     assert!(error.starts_with("they are zeroed only"), "{error}");
-    // Larger ones are no more, and neither are those that are there.
+    // Enlarged places don't count again, nor do existing ones.
     give(&taken, &memory, page(9), PAGE_LEN).unwrap();
     give(&taken, &memory, page(11), 8 * PAGE_LEN).unwrap();
     give(&taken, &memory, page(19), 2 * PAGE_LEN).unwrap();
@@ -78,7 +78,7 @@ fn places_are_limited_and_pages_beyond_are_zeroed() {
     let expected: Vec<_> = (9..=20).chain([30, 40]).map(page).collect();
     assert_eq!(gone(&memory), expected);
     assert_eq!(taken.places.lock().unwrap().ranges.len(), 2);
-    // One that has merged with another is not free again.
+    // A place that has merged with another is not available again.
     give(&taken, &memory, page(50), PAGE_LEN).unwrap_err();
 }
 

@@ -20,6 +20,6 @@ fn vcpus_get_the_hosts_tsc_rate() {
         return println!("skipped: this KVM does not tell a vCPU's rate");
     };
     assert!(now.abs_diff(usual) <= usual / 100, "{now} kHz, and by default {usual} kHz");
-    // Taken by a KVM without scaling only if it is the host's own rate.
+    // A KVM without scaling accepts it only if it is the host's own rate.
     vcpu.set_tsc_khz(now).unwrap();
 }

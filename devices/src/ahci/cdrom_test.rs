@@ -55,7 +55,7 @@ fn a_drive_says_who_it_is_and_what_is_in_it() {
     let identify = Order { command: 0xa1, regions: vec![(DATA, 512)], ..Order::default() };
     assert_eq!(driver.run(0, &identify), DONE);
     assert_eq!(driver.read(DATA, 2), 0x85c0_u16.to_le_bytes());
-    // INQUIRY comes before what there is to be told.
+    // INQUIRY doesn't report the pending unit attention.
     assert_eq!(send(&mut driver, &[0x12, 0, 0, 0, 36], 36), DONE);
     assert_eq!(driver.read(DATA, 16), *b"\x05\x80\x05\x32\x1f\0\0\0NVMM    ");
     used(&mut driver);
@@ -72,7 +72,7 @@ fn a_drive_says_who_it_is_and_what_is_in_it() {
     assert_eq!(send(&mut driver, &[0x46, 0, 0, 0, 0, 0, 0, 0, 8], 8), DONE);
     assert_eq!(driver.read(DATA + 6, 2), [0, 8], "a CD-ROM");
     assert_eq!(driver.moved(0, 0), 8);
-    // Commands that the drive does not have.
+    // Commands that the drive doesn't support.
     for packet in
         [&[0x2a, 0, 0, 0, 0, 0, 0, 0, 1][..], &[0xff], &[0x43, 0, 5], &[0x5a, 0, 0x3e], &[0x12, 1, 7]]
     {
@@ -103,7 +103,7 @@ fn blocks_are_read_and_no_others() {
         assert_eq!(sense(&mut driver), (5, 0x21, 0));
     }
     assert_eq!(send(&mut driver, &[0x28, 0, 0, 0, 0, 99, 0, 0, 0], 0), DONE, "of no blocks");
-    // Too little room.
+    // A buffer that is too small.
     assert_eq!(send(&mut driver, &[0x28, 0, 0, 0, 0, 99, 0, 0, 1], 2046).0, 0x51);
 }
 
@@ -127,7 +127,7 @@ fn media_come_and_go() {
     assert_eq!(sense(&mut driver), (6, 0x28, 0));
     assert_eq!(send(&mut driver, TEST_UNIT_READY, 0), DONE);
 
-    // The guest holds it.
+    // The guest locks the tray.
     assert_eq!(send(&mut driver, &[0x1e, 0, 0, 0, 1], 0), DONE);
     assert!(tray.is_locked());
     assert_eq!(tray.eject(false).unwrap_err(), TrayError::Locked);
@@ -135,14 +135,14 @@ fn media_come_and_go() {
     assert_eq!(send(&mut driver, &[0x1b, 0, 0, 0, 2], 0), ILLEGAL);
     assert_eq!(sense(&mut driver), (5, 0x53, 2));
     assert_eq!(send(&mut driver, &[0x1e, 0, 0, 0, 0], 0), DONE);
-    // And hands it out: it is still in the open tray.
+    // After the guest ejects the medium, it is still in the open tray.
     assert_eq!(send(&mut driver, &[0x1b, 0, 0, 0, 2], 0), DONE);
     assert!(tray.is_open() && tray.medium().is_some());
     assert_eq!(send(&mut driver, TEST_UNIT_READY, 0), NOT_READY);
     assert_eq!(sense(&mut driver), (2, 0x3a, 2));
     assert_eq!(send(&mut driver, &[0x1b, 0, 0, 0, 3], 0), DONE);
     assert!(!tray.is_open());
-    // By force.
+    // Removed by force.
     assert_eq!(send(&mut driver, TEST_UNIT_READY, 0), ATTENTION);
     assert_eq!(send(&mut driver, &[0x1e, 0, 0, 0, 1], 0), DONE);
     assert!(tray.eject(true).unwrap().is_some());

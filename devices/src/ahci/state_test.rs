@@ -105,7 +105,7 @@ fn a_busy_controller_goes_on_where_it_was() {
     assert_eq!(first.run(0, &no_look_ahead).0, 0x50);
     let no_cache = Order { features: 0x82, regions: vec![], ..order(SET_FEATURES, 0, 0) };
     assert_eq!(first.run(0, &no_cache).0, 0x50);
-    // A command that was issued as the machine paused: nobody has begun it.
+    // A command that was issued as the machine paused, and has not been started.
     first.lay_out(0, 5, &order(READ_DMA_EXT, 7, 1));
     pause(&first);
     first.set_port(0, port::CI, 1 << 5);
@@ -183,7 +183,7 @@ fn messages_go_where_they_went_and_none_is_sent_twice() {
 fn a_tray_is_as_the_guest_left_it_and_tells_of_a_medium_that_changed() {
     let (drives_before, before) = drives(true);
     let mut first = Driver::new(drives_before);
-    // It was reset, and then the guest locks the tray.
+    // The drive was reset, and then the guest locks the tray.
     assert_eq!(first.run(1, &packet(&[0])).0 & 1, 1);
     assert_eq!(first.run(1, &packet(&[0x1e, 0, 0, 0, 1])).0 & 1, 0);
     assert!(before.is_locked());
@@ -199,7 +199,7 @@ fn a_tray_is_as_the_guest_left_it_and_tells_of_a_medium_that_changed() {
         // The event, and whether there is a medium.
         assert_eq!(second.read(DATA + 4, 2), if has_medium { [0, 2] } else { [3, 0] });
     }
-    // And one that came.
+    // And a medium that was inserted.
     let mut without = state.clone();
     without["ports"][1]["drive"]["cdrom"]["tray"]["has_medium"] = false.into();
     let mut second = fresh();
@@ -248,7 +248,7 @@ fn other_drives_are_refused() {
 
 #[test]
 fn damaged_states_do_no_harm() {
-    // Rings take long to make.
+    // Creating rings takes long.
     let lasting = Lasting::from(BlockOptions { engine: Engine::Threads, ..BlockOptions::default() });
     let disk = || Drive::disk(Arc::new(TestDisk::new(SECTORS)), &lasting);
     let fresh = || Driver::unstarted(vec![disk(), Drive::cdrom(tray(true))]);
@@ -259,13 +259,13 @@ fn damaged_states_do_no_harm() {
     first.run(0, &order(READ_DMA_EXT, 0, 1));
     first.run(1, &packet(&[0x12, 0, 0, 0, 36]));
     pause(&first);
-    // One port is as good as six.
+    // A single port is enough.
     let DeviceState { version, state } = first.ahci.save_state().unwrap();
     let mut only = state.clone();
     only["ports"].as_array_mut().unwrap().truncate(2);
     let state = DeviceState { version, state };
     let mut tried = 0;
-    // Those of the second port are no others than those of the first.
+    // The registers of the second port equal those of the first.
     let registers = |state: &Value| state["ports"][1]["registers"].clone();
     let all = damaged(&only).into_iter();
     for changed in all.filter(|changed| registers(changed) == registers(&only)) {
@@ -284,7 +284,7 @@ fn damaged_states_do_no_harm() {
         let mut second = fresh();
         if second.ahci.load_state(&whole).is_ok() {
             tried += 1;
-            // What is issued is served or fails; nothing hangs.
+            // Issued commands are served or fail; none hangs.
             resume(&second);
             pause(&second);
             second.set(4, 1 << 31 | 1);

@@ -43,7 +43,7 @@ fn failures_count_only_as_errors() {
 fn no_count_is_lost_between_threads() {
     let counters = Counters::new(3);
     thread::scope(|scope| {
-        // The fourth has no set of its own.
+        // The fourth thread shares a set of counters.
         for index in 0..4 {
             let counters = &counters;
             scope.spawn(move || {

@@ -26,7 +26,7 @@ fn the_kernel_is_given_no_more_regions_than_it_takes_at_once() {
     for (count, is_for_the_kernel) in [(1, true), (IOV_MAX, true), (IOV_MAX + 1, false), (6000, false)] {
         let mut data = Buffers::default();
         for number in 0..count {
-            // Regions that don't touch, so that they stay as many.
+            // Regions that are not adjacent, so that they aren't merged.
             let address = 2 * u64::from(LEN) * (number as u64 % 1000);
             data.push(&regions, address, LEN).unwrap();
         }

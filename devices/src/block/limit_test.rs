@@ -108,18 +108,18 @@ proptest! {
                 waited += wait;
                 prop_assert_eq!(limiter.take(now, *size), Ok(()));
             }
-            // The requests let through before this one have to be paid for by now, except for the burst.
+            // The requests that were let through before this one must be paid for by now, except for the burst.
             let paid = (now - start).as_nanos() + NANOS / 10;
             prop_assert!(requests * NANOS < u128::from(iops) * paid);
             prop_assert!(bytes * NANOS < u128::from(rate) * paid);
             requests += 1;
             bytes += u128::from(*size);
-            // Every other request is not greedy.
+            // Every other caller is patient.
             if size % 2 == 1 {
                 now += Duration::from_nanos(*pause);
             }
         }
-        // No one waits longer than what was spent takes, and a nanosecond of rounding each time.
+        // No request waits longer than the spent budget requires, plus a nanosecond of rounding each time.
         let spent = (requests * NANOS).div_ceil(iops.into()) + (bytes * NANOS).div_ceil(rate.into());
         prop_assert!(waited.as_nanos() <= spent + requests);
     }

@@ -73,12 +73,12 @@ fn misses_are_tried_ever_less_often() {
             assert_eq!(transfer(&mut now, &disk, Direction::Read, LEN, true), None);
         }
         assert!((1..30).contains(&disk.tries.load(Relaxed)), "{disk:?}");
-        // After one that is there, all are tried.
+        // After a success, all are tried.
         *disk.at_once.lock().unwrap() = Ok(LEN);
         while transfer(&mut now, &disk, Direction::Read, LEN, true).is_none() {}
         assert_eq!(transfer(&mut now, &disk, Direction::Read, LEN, true), Some(LEN));
     }
-    // The other direction has luck of its own.
+    // The other direction is tracked separately.
     *disk.at_once.lock().unwrap() = Err(ErrorKind::WouldBlock);
     disk.tries.store(0, Relaxed);
     assert_eq!(transfer(&mut now, &disk, Direction::Write, LEN, true), None);

@@ -101,7 +101,7 @@ fn connections_that_sent_nothing_keep_no_place_while_the_guest_reads_nothing() {
             server.write_all(&[b'.'; 8000]).unwrap();
         }
         drop(server);
-        // It need not wait out the pause.
+        // It need not wait until the pause is over.
         port.until(|port| !matches!(port.backend.state, State::ConnectedSince(_)));
         port.backend.pause = SHORTEST_PAUSE;
     }
@@ -133,7 +133,7 @@ fn a_full_backlog_is_told_of_and_connecting_goes_on_after_it() {
 
 #[test]
 fn a_host_without_an_address_is_refused() {
-    // Too long for a name, so that nobody is asked.
+    // Too long for a host name, so that no resolver is asked.
     let host = "x".repeat(70);
     let address = Address::Tcp { host: host.clone(), port: 4444 };
     let error = Client::new("COM3", address, false, None).unwrap_err();

@@ -27,7 +27,7 @@ fn the_owner_alone_may_connect_if_that_is_asked_for() {
         assert!(listener.accept().unwrap().is_some());
     }
     assert!(!path.exists());
-    // As a socket by anybody else.
+    // A socket created by another program.
     let other = folder.path().join("other");
     let _other = UnixListener::bind(&other).unwrap();
     let _listener = Listener::new(&address, Access::Umask).unwrap();
@@ -42,7 +42,7 @@ fn a_file_of_another_owner_is_neither_replaced_nor_removed() {
     let live = UnixListener::bind(&path).unwrap();
     assert!(matches!(Listener::new(&address, Access::Owner), Err(AddressError::PathInUse(_))));
     drop(live);
-    // Left behind now.
+    // Now left behind.
     let listener = Listener::new(&address, Access::Owner).unwrap();
     fs::remove_file(&path).unwrap();
     fs::write(&path, "another").unwrap();
@@ -55,7 +55,7 @@ fn a_file_of_another_owner_is_neither_replaced_nor_removed() {
 fn a_file_has_its_name_only_once_somebody_listens() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
-    // Bound and listening, and not there yet.
+    // Bound and listening, but without its final name.
     let (_socket, temporary) = unix_beside(&path, Access::Owner).unwrap();
     assert!(!path.exists());
     let name = temporary.path.file_name().unwrap().to_str().unwrap();
@@ -63,7 +63,7 @@ fn a_file_has_its_name_only_once_somebody_listens() {
     let file = temporary.link(&path).unwrap();
     assert_eq!((names(folder.path()), mode(&path)), (vec!["socket".into()], 0o600));
     let _peer = UnixStream::connect(&path).unwrap();
-    // Another program that was as quick is not replaced, and nothing is left behind.
+    // Another program's socket that was created at the same time is not replaced, and nothing is left behind.
     let (_socket, temporary) = unix_beside(&path, Access::Owner).unwrap();
     assert_eq!(temporary.link(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     drop(file);
@@ -76,20 +76,20 @@ fn temporary_names_fit_where_the_name_fits() {
     let room = LONGEST_PATH - folder.path().as_os_str().len() - 1;
     for len in [1, room] {
         let path = folder.path().join("x".repeat(len));
-        // What a killed process has left behind is in nobody's way.
+        // Files left behind by a killed process don't disturb.
         let (_other, _temporary) = unix_beside(&path, Access::Umask).unwrap();
         let listener = Listener::new(&Address::Unix(path.clone()), Access::Umask).unwrap();
         let _peer = UnixStream::connect(&path).unwrap();
         assert!(listener.accept().unwrap().is_some());
     }
-    // A folder's path that leaves room for a single letter.
+    // A directory's path that leaves room for a single letter.
     let deep = folder.path().join("y".repeat(room - 2));
     fs::create_dir(&deep).unwrap();
     let path = deep.join("z");
     assert_eq!(path.as_os_str().len(), LONGEST_PATH);
     let _listener = Listener::new(&Address::Unix(path.clone()), Access::Umask).unwrap();
     assert_eq!(names(&deep), ["z"]);
-    // Where there is no name, there is nothing to listen at.
+    // Without room for a name, listening is not possible.
     assert!(matches!(Listener::new(&Address::Unix("".into()), Access::Umask), Err(AddressError::Failed(..))));
 }
 
@@ -106,7 +106,7 @@ fn temporary_names_of_killed_processes_are_removed_and_no_others() {
     }
     let live = format!(".socket.{gone}-1");
     let _live = UnixListener::bind(folder.path().join(&live)).unwrap();
-    // The name of a process that is about to listen, and names that only look alike.
+    // The name of a process that is about to listen, and names that only look similar.
     let others = [".socket.1-0".to_owned(), format!(".other.{gone}-0"), format!(".socket.{gone}")];
     for name in &others {
         drop(UnixListener::bind(folder.path().join(name)).unwrap());

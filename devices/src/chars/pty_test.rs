@@ -41,7 +41,7 @@ fn input_that_the_guest_does_not_take_waits() {
     port.takes = false;
     let mut peer = attach(port.backend.path());
     let mut sent = Vec::new();
-    // The kernel takes a moment to hand bytes over, and refuses more meanwhile.
+    // The kernel takes a moment to pass bytes on, and refuses more meanwhile.
     port.until(|port| {
         let byte = [b'a' + u8::try_from(sent.len() % 26).unwrap()];
         let written = peer.write(&byte).unwrap_or(0);
@@ -86,7 +86,7 @@ fn the_end_waits_for_the_reader() {
     port.backend.finish();
     let output = port.backend.output.clone();
     output.finish().unwrap();
-    // They are under way for a moment.
+    // The bytes are in transit for a moment.
     port.until(|_| output.read() == 0);
     assert!(!output.is_gone());
     let mut text = [0; 10];
@@ -113,7 +113,7 @@ fn the_end_does_not_wait_for_a_reader_that_goes() {
 fn a_link_names_it_until_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("com4");
-    // As a killed process leaves it behind.
+    // Left behind by a killed process.
     symlink("/dev/pts/nowhere", &link).unwrap();
     let pty = Pty::new("COM4", Some(&link), None).unwrap();
     assert_eq!(fs::read_link(&link).unwrap(), pty.path());

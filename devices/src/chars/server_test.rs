@@ -63,7 +63,7 @@ fn ten_sessions_lose_nothing() {
                 peer.set_nonblocking(true).unwrap();
                 talk(port, &mut peer, &line);
             }
-            // Nobody is there.
+            // No peer is connected.
             sent.extend(line.as_bytes());
             sent.extend(b"bye");
             port.until_seen(&sent);
@@ -156,7 +156,7 @@ fn silent_peers_keep_no_place_while_the_guest_reads_nothing() {
         for _ in 0..MOST + 1 {
             let mut peer = connect(&port);
             if telnet {
-                // The client's program answers the greeting by itself.
+                // The client program answers the greeting itself.
                 peer.write_all(b"\xff\xfd\x01\xff\xfd\x03").unwrap();
             }
             drop(peer);
@@ -190,7 +190,7 @@ fn a_peer_that_does_not_read_holds_nobody_up() {
     let mut port = tcp();
     let mut peer = connect(&port);
     port.settle();
-    // More than the sockets and the output hold together.
+    // More than the sockets and the output can hold together.
     for _ in 0..20_000 {
         port.print(&[b'.'; 1000]);
     }

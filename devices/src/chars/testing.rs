@@ -37,7 +37,7 @@ impl<B: Backend> Port<B> {
             self.backend.serve(&mut self.input);
         }
         if self.takes {
-            // Of a FIFO's size.
+            // The size of a FIFO.
             let seen = &mut self.seen;
             let made_room = self.input.deliver(|bytes| {
                 let len = bytes.len().min(64);

@@ -7,7 +7,7 @@ fn a_format_is_known_by_its_name() {
         assert!(UnknownFormat.to_string().contains(format.name()), "{UnknownFormat}");
         assert_eq!(Format::recorded(format.name()), Some(format));
     }
-    // QEMU's drivers for files are no formats, but a header may name one of them as its backing file's.
+    // QEMU's drivers for files are no image formats, but a header may name one of them as the format of its backing file.
     for driver in ["file", "host_device"] {
         assert_eq!(
             (driver.parse::<Format>(), Format::recorded(driver)),

@@ -120,7 +120,7 @@ fn a_backing_file_and_its_format() {
     name_backing(&mut bytes, 512, b"base.img");
     assert_eq!(parse(&bytes).unwrap().backing, Some(wanted(Some("raw"))));
 
-    // Version 2, where extensions follow the shorter header, or the name does.
+    // Version 2, in which extensions or the name follow the shorter header.
     let mut bytes = image();
     put32(&mut bytes, at::VERSION, 2);
     bytes[V2_LEN..V3_LEN + 8].fill(0);
@@ -171,7 +171,7 @@ fn features_that_only_prevent_writing() {
         let header = Header::parse(&bytes, LEN, false).unwrap();
         assert_eq!(header.flaws, [flaw]);
         assert_eq!(header.view.within(0, 512).collect::<Vec<_>>(), [(72, &[0; 8][..])]);
-        // They hide no other feature.
+        // The flaw hides no other feature.
         put64(&mut bytes, at::INCOMPATIBLE, 1 << bit | 1 << 4);
         assert_eq!(Header::parse(&bytes, LEN, false), Err(HeaderError::ExtendedL2));
     }
@@ -188,7 +188,7 @@ fn features_that_only_prevent_writing() {
 fn a_data_file_is_named() {
     let mut bytes = image();
     extend(&mut bytes, at::EXTENSIONS, DATA_FILE_NAME, b"image.data");
-    // A name without the feature means nothing.
+    // A name without the feature has no meaning.
     assert_eq!(parse(&bytes).unwrap().data_file, None);
     put64(&mut bytes, at::INCOMPATIBLE, DATA_FILE);
     assert_eq!(parse(&bytes).unwrap().data_file, Some("image.data".into()));
@@ -201,7 +201,7 @@ fn a_data_file_is_named() {
 fn bitmaps_only_keep_from_writing() {
     let mut bytes = image();
     extend(&mut bytes, at::EXTENSIONS, BITMAPS, &[0; 24]);
-    // They are out of date already.
+    // The bitmaps are out of date already.
     assert!(!parse(&bytes).unwrap().has_bitmaps);
     put64(&mut bytes, at::AUTOCLEAR, 1);
     assert_eq!(parse(&bytes), Err(HeaderError::Bitmaps));
@@ -255,7 +255,7 @@ fn hostile_names_and_extensions() {
         let error = parse(&bytes).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
-    // Any bytes are a name; imago is shown others, and may not write these.
+    // A name can be any bytes; imago is given another one, and may not write that to the file.
     let mut bytes = image();
     name_backing(&mut bytes, 512, b"b\xffse");
     let header = parse(&bytes).unwrap();

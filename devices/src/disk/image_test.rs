@@ -43,7 +43,7 @@ const MAGICS: [&[u8]; 13] = [
     b"KDMV",
     b"COWD",
     b"# Disk DescriptorFile",
-    // The others are told apart in the tests of `probe`.
+    // The tests of `probe` distinguish the others.
     b"version=1\n",
     b"#\n \nversion=3\r\n",
     b"vhdxfile",
@@ -69,7 +69,7 @@ fn a_guess_stays_right() {
         fs::write(&path, [0x55; 4096]).unwrap();
         let disk = open_as(&path, None).unwrap();
         let hostile = sector(magic);
-        // However it is cut up, and however much comes with it.
+        // However the write is divided, and however much is written with it.
         for parts in [
             &[&hostile[..]][..],
             &[&hostile[..2], &hostile[2..]],
@@ -83,7 +83,7 @@ fn a_guess_stays_right() {
         let now = fs::read(&path).unwrap();
         assert_eq!((&now[..2], &now[2..]), (&magic[..2], &[0x55; 4094][..]));
 
-        // Elsewhere it means nothing, and a disk may be written as before.
+        // In other places it has no meaning, and a disk may be written as before.
         write(&*disk, 512, &[&hostile]).unwrap();
         write(&*disk, 0, &[&[1; 100], &[2; 412], &[3; 600], &[4; 424]]).unwrap();
         let now = fs::read(&path).unwrap();
@@ -116,7 +116,7 @@ fn a_foreign_image_is_not_taken_for_raw() {
         assert!(matches!(open_as(&path, None), Err(OpenError::Foreign { .. })));
         assert!(info::look(&path, &OpenOptions::default()).is_err());
 
-        // The user knows better: then the guest can change it, too.
+        // If the user gives the format, the guest can also change it.
         let disk = open_as(&path, Some(Format::Raw)).unwrap();
         write(&*disk, 0, &[&sector(b"QFI\xfb")]).unwrap();
     }
@@ -164,7 +164,7 @@ fn a_vmdk_that_was_found_is_shared() {
     let found = opened_as(&path, None).unwrap();
     assert_eq!((found.format, found.disk.size()), (Format::Vmdk, 4096));
     let other = opened_as(&path, Some(Format::Vmdk)).unwrap();
-    // But nobody may write to it.
+    // But no one may write to it.
     let writer = open(&path, &OpenOptions { format: Some(Format::Raw), ..OpenOptions::default() });
     assert!(writer.unwrap_err().to_string().contains("is in use by"));
     drop((found, other));

@@ -68,7 +68,7 @@ fn names_the_holder() {
     assert!(name.ends_with(&format!(" (pid {})", process::id())), "{name}");
     assert_eq!(holder(&files[0]), None);
     drop(files);
-    // It doesn't name itself.
+    // The process doesn't name itself.
     let alone = open(path.path());
     assert!(lock(&alone, true).unwrap());
     assert_eq!(holder(&alone), None);
@@ -87,7 +87,7 @@ fn a_lock_that_nobody_has_goes_away() {
     drop(registered);
     let waiting = open(path.path());
     assert!(!lock(&waiting, true).unwrap(), "the ring still has it");
-    // A child of another test has all files, until it is the program that it shall be.
+    // A child of another test has all files open until it executes its program.
     let soon = |is_so: &dyn Fn() -> bool| iter::repeat_with(is_so).take(100).any(|so| so || pause());
     assert!(soon(&|| holder(&waiting).is_none()));
     let ring = thread::spawn(move || {

@@ -85,7 +85,7 @@ fn images_of_qemu_img_are_known() {
         let path = folder.path().join(format);
         match Command::new("qemu-img").args(["create", "-q", "-f", format]).arg(&path).arg("4M").output() {
             Err(error) => return eprintln!("skipped: qemu-img: {error}"),
-            // A build without this format.
+            // A build of qemu-img without this format.
             Ok(output) if !output.status.success() => continue,
             Ok(_) => {}
         }
@@ -119,11 +119,11 @@ fn images_raw_here_are_raw_to_qemu_img() {
     ] {
         sectors.push(text.as_bytes().to_vec());
     }
-    // A comment up to the last byte that is looked at, and one byte less and more.
+    // A comment up to the last byte that is examined, and one byte less and more.
     for len in 498..=512 {
         sectors.push([&b"#"[..], &vec![b'x'; len - 12], b"\nversion=1\n"].concat());
     }
-    // Each run of qemu-img takes a while; these are enough to see a rule that is wrong.
+    // Each run of qemu-img takes a while; these are enough to detect a wrong rule.
     let step = 1 + sectors.len() / 150;
     let texts = sectors.len() - 30..sectors.len();
     for (index, sector) in sectors.iter().enumerate() {

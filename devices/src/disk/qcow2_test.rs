@@ -9,7 +9,7 @@ use super::{super::image::OpenOptions, testing::*, *};
 #[test]
 fn reads_what_qemu_img_reads() {
     let Some(images) = Images::new() else { return };
-    // Not whole clusters of any size.
+    // Not a multiple of any cluster size.
     let wanted = contents((5 << 20) + 1536);
     fs::write(images.path("in"), &wanted).unwrap();
     for compat in ["0.10", "1.1"] {
@@ -92,7 +92,7 @@ fn reads_chains_that_end_in_a_vmdk() {
             }
         }
     }
-    // The extent of a descriptor that names it where it is not allowed.
+    // The extent of a descriptor that names it in a place that is not allowed.
     let elsewhere = TempDir::new().unwrap();
     let text = fs::read_to_string(images.path("bases/monolithicFlat.vmdk")).unwrap();
     let flat = elsewhere.path().join("monolithicFlat-flat.vmdk");
@@ -297,7 +297,7 @@ fn data_files_that_are_not_opened() {
     renamed(&outside);
     let root = Some(elsewhere.path().to_owned());
     images.open("image", &Qcow2Options { backing_root: root, ..Qcow2Options::default() });
-    // Others must not write to it, and if it is written to, not read it either.
+    // Other processes must not write to it, and if it is written to, must not read it either.
     renamed("data");
     let writing = images.open("image", &Qcow2Options::default());
     let said =
@@ -368,7 +368,7 @@ fn backing_files_that_are_not_opened() {
     create("-F raw -b file:base");
     assert_eq!(read(&images.open("image", &READ_ONLY), 0, 4096).unwrap(), [7; 4096]);
 
-    // An image of a time when no format was recorded: the same, with another type of extension in its place.
+    // An image from before the format was recorded: the same, with another type of extension in its place.
     let mut bytes = fs::read(images.path("image")).unwrap();
     let at = bytes.windows(4).position(|it| it == [0xe2, 0x79, 0x2a, 0xca]).unwrap();
     bytes[at] = 0;

@@ -72,7 +72,7 @@ fn unsuitable_files_for_disks() {
         refusal(&at("file/disk"), WRITABLE)
             .starts_with(&format!("disk {} can't be opened: ", name("file/disk")))
     );
-    // A running program can't be written to, by root neither.
+    // A running program can't be written to, not even by root.
     let running = refusal(Path::new("/proc/self/exe"), WRITABLE);
     assert!(
         running.starts_with("disk /proc/self/exe can't be written to; change that, or add readonly=on: ")
@@ -147,7 +147,7 @@ fn a_file_truncated_under_way_gives_errors() {
     assert_eq!(read(&disk, 0, 4096).unwrap(), pattern(4096));
     assert_eq!(read(&disk, 4096, 512).unwrap_err().kind(), ErrorKind::UnexpectedEof);
     assert_eq!(read(&disk, 0, 8192).unwrap_err().kind(), ErrorKind::UnexpectedEof);
-    // It can grow again by writing.
+    // It can grow again by writes.
     write(&disk, 7680, &[3; 512]).unwrap();
     assert_eq!(read(&disk, 4096, 512).unwrap(), [0; 512]);
 }

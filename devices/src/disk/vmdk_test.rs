@@ -132,7 +132,7 @@ fn children_over_parents() {
     folder.put("base-flat.vmdk", &flat);
     folder.put("base.vmdk", descriptor("vmfs", 0xabc, None, "RW 3840 VMFS \"base-flat.vmdk\""));
 
-    // Larger than its parent, with zeros that hide what the parent has.
+    // Larger than its parent, with zeros that hide the parent's data.
     let mut middle = some(20, Some((0xabc, "base.vmdk")));
     middle.grains.extend([(3, None), (10, None), (11, None)]);
     folder.put("snapshots/middle.vmdk", middle.plain());
@@ -219,7 +219,7 @@ fn chains_are_short_and_end() {
     assert_eq!(folder.refusal("9.vmdk"), "vmdk 5.vmdk (named by 0.vmdk) is in this chain already");
     folder.put("self.vmdk", some(1, Some((1, "self.vmdk"))).plain());
     assert_eq!(folder.refusal("self.vmdk"), "vmdk self.vmdk is in this chain already");
-    // An extent would be checked as often as it is named.
+    // An extent would be checked each time that it is named.
     folder.put("s.vmdk", Sparse::new(128).plain());
     let extents = "RW 128 SPARSE \"s.vmdk\"\n".repeat(2);
     folder.put("twice.vmdk", descriptor("twoGbMaxExtentSparse", 1, None, &extents));
@@ -309,7 +309,7 @@ fn damaged_grains_give_errors() {
         assert!(read(&disk, 5 * GRAIN as u64, GRAIN).unwrap() == pattern(12, GRAIN));
         error.to_string().replace(&format!("vmdk {}: ", folder.at("x.vmdk").display()), "")
     };
-    // The place of the first grain's entry, by the directory that `header` leads to.
+    // The offset of the first grain's entry, by the directory in `header`.
     let entry = |bytes: &[u8], header: usize| {
         let sector = |at: usize| 512 * usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
         sector(sector(header + 56))
@@ -320,7 +320,7 @@ fn damaged_grains_give_errors() {
         bytes
     };
 
-    // Its table entry leads past the end.
+    // Its table entry points past the end.
     let far = with(&plain, entry(&plain, 0), &u32::MAX.to_le_bytes());
     assert_eq!(error(&far, 0), "65536 bytes at byte 2199023255040 are past the end of the file");
 
@@ -349,7 +349,7 @@ fn damaged_grains_give_errors() {
         odd.grains.insert(0, Some(vec![1; len]));
         assert_eq!(error(&odd.stream(), 0), format!("grain at sector 0 has {message}"));
     }
-    // A bomb is stopped at the end of the grain.
+    // Decompression stops at the end of the grain.
     let mut bomb = sparse.clone();
     bomb.grains.insert(0, Some(vec![0; 16 << 20]));
     assert_eq!(error(&bomb.stream(), 0), "grain at sector 0 has more than its 65536 bytes");
@@ -394,7 +394,7 @@ fn a_directory_that_leads_out_of_the_file_is_refused() {
             bytes.len() / 512
         )
     );
-    // An absent table is the parent's matter.
+    // For an absent table, the parent is read.
     bytes[directory..directory + 4].fill(0);
     folder.put("x.vmdk", &bytes);
     assert!(all(&folder.open("x.vmdk").unwrap()).iter().all(|&byte| byte == 0));
@@ -440,7 +440,7 @@ proptest! {
                 text.into_bytes()
             }
         };
-        // Most of an image is padding, so every other flip goes where there is something.
+        // Most of an image is padding, so every other flip goes to a used byte.
         let used: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at] != 0).collect();
         for (n, (at, value)) in flips.iter().enumerate() {
             let at = if n % 2 == 0 { *at.get(&used) } else { at.index(bytes.len()) };

@@ -135,7 +135,7 @@ fn clearing_holds_up_nobody_who_wants_the_registers() {
                 let [first, last] = [0, last].map(|at| memory.read_obj::<u8>(at).unwrap());
                 (first, last) == (0, 0x55)
             };
-            // The other thread has the ports until it gives up.
+            // The other thread uses the ports until it gives up.
             while !is_clearing() && Arc::strong_count(&vga.adapter) > 2 {
                 thread::yield_now();
             }

@@ -13,7 +13,7 @@ impl Keys for Keyboard {
 #[test]
 fn keys_go_to_the_machine_that_is_there() {
     let (hub, a, b) = (Hub::default(), Key(0x1e), Key(0x30));
-    // Nobody is there yet.
+    // There is no machine yet.
     hub.key(a, true);
     hub.pointer(Pointer::default());
     let [first, second] = [(); 2].map(|()| Arc::new(Mutex::new(Keyboard::default())));
@@ -23,7 +23,7 @@ fn keys_go_to_the_machine_that_is_there() {
     hub.key(a, false);
     assert_eq!(first.lock().unwrap().0, [(a, true)]);
     assert_eq!(second.lock().unwrap().0, [(a, false)]);
-    // A machine that is gone is no place for keys.
+    // A machine that is gone receives no keys.
     drop(second);
     hub.key(b, true);
     assert_eq!(first.lock().unwrap().0.len(), 1);

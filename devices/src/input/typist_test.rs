@@ -62,7 +62,7 @@ fn the_next_keys_wait_for_those_before() {
     let times: Vec<_> = (0..3).map(|_| wait(&timer, &mut typist)).collect();
     assert_eq!(times, [HOLD, PAUSE, HOLD]);
     assert_eq!(keys.take(), [(A, false), (B, true), (B, false)]);
-    // Long after, the next one comes at once.
+    // Long after that, the next one comes at once.
     timer.pass(HOLD);
     typist.press(&[A], Duration::ZERO).unwrap();
     assert_eq!(keys.take(), [(A, true), (A, false)]);
@@ -74,7 +74,7 @@ fn too_many_keys_are_refused_whole() {
     for _ in 0..MOST / 2 {
         typist.press(&[A], HOLD).unwrap();
     }
-    // One of them is pressed.
+    // One of them is still pressed.
     let refused = typist.press(&[A], HOLD);
     assert_eq!(refused, Err(TypistError::TooMany { waiting: MOST - 1, more: 2 }));
     assert_eq!(keys.take(), [(A, true)]);

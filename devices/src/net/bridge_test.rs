@@ -190,7 +190,7 @@ fn qemu_s_helper_makes_a_tap() {
         ip("link add br0 type bridge
             link set dev br0 up");
         match helper::open(None, "br0".parse().unwrap(), 1) {
-            // This host's administrator allows it.
+            // This host's administrator permits it.
             Ok(_) => {}
             Err(BridgeError::Helper { text, .. }) => assert!(text.contains("acl file"), "{text}"),
             Err(error) => return eprintln!("skipped: {error}"),

@@ -194,7 +194,7 @@ fn passt_ends_with_a_process_that_was_killed() {
         holder.kill().unwrap();
         holder.wait().unwrap();
         let Some(child) = child else { return eprintln!("skipped: passt does not run") };
-        // Whoever adopts it may not be interested in its end.
+        // The process that adopts it may not wait for it.
         let is_alive = || {
             let status = fs::read_to_string(format!("/proc/{child}/status"));
             status.is_ok_and(|status| !status.contains("State:\tZ"))
@@ -241,7 +241,7 @@ fn passt_that_is_gone_is_an_error() {
 fn a_program_is_heard_for_what_it_says_last() {
     let dir = tempfile::tempdir().unwrap();
     let start = |on_signal: &str| {
-        // It reads the frame that it is tried with, and then waits.
+        // It reads the frame of the probe, and then waits.
         let script = format!(
             "trap '{on_signal}' TERM; for fd; do [ \"$last\" = --fd ] && break; last=$fd; done
              echo 'an old warning' >&2; bash -c \"head -c 64 <&$fd\" >/dev/null; while :; do sleep 0.01; done"
@@ -261,7 +261,7 @@ fn passt_without_a_way_out_says_so() {
             return eprintln!("skipped: passt is not installed");
         }
         match Passt::start(&PasstOptions::default()) {
-            // Newer versions make an address up.
+            // Newer versions choose an address.
             Ok(_) => {}
             Err(error) => {
                 let error = error.to_string();

@@ -178,7 +178,7 @@ fn only_a_bad_frame_suffers() {
             let kind = send(a.port(0), &bad).unwrap_err().kind();
             assert_eq!(kind, ErrorKind::InvalidInput, "{bad:?}");
         }
-        // Kernels differ in which of these they let through.
+        // Kernels differ in which of these they accept.
         for odd in [gso_kind(1), gso_kind(0x7f), needs_checksum(60000, 0), needs_checksum(0, 60000)] {
             if let Err(error) = send(a.port(0), &odd) {
                 assert_eq!(error.kind(), ErrorKind::InvalidInput, "{odd:?}");
@@ -303,7 +303,7 @@ fn a_header_can_be_shorter() {
             a.set_header_len(a_len).unwrap();
             b.set_header_len(b_len).unwrap();
             let [sent, expected] = [a_len, b_len].map(|len| if len == HEADER_LEN { &long } else { &short });
-            // Ports that are not used as well.
+            // Also ports that are not in use.
             for port in [0, 1] {
                 send(a.port(port), sent).unwrap();
                 assert_eq!(&wait_for(b.port(0), |frame| frame.ends_with(b"either")), expected);

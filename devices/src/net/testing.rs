@@ -68,7 +68,7 @@ pub(crate) fn has(interface: &str) -> bool {
 
 pub(crate) fn send(port: &dyn Port, bytes: &[u8]) -> std::io::Result<()> {
     let mut bytes = bytes.to_vec();
-    // In several buffers, of which one is empty.
+    // In several buffers, one of which is empty.
     let first = 5.min(bytes.len());
     let (a, rest) = bytes.split_at_mut(first);
     let second = 20.min(rest.len());
@@ -91,7 +91,7 @@ pub(crate) fn wait_for(port: &dyn Port, is_it: impl Fn(&[u8]) -> bool) -> Vec<u8
     loop {
         match receive(port) {
             Ok(frame) if is_it(&frame) => return frame,
-            // Such as the host's own, which looks for routers.
+            // For example the host's own frames, which search for routers.
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 assert!(wait(port, PollFlags::IN).contains(PollFlags::IN), "no frame came");

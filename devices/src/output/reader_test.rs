@@ -58,7 +58,7 @@ fn a_reader_that_vanishes_takes_no_waiting_byte_with_it() {
     let text: Vec<u8> = (0..253).cycle().take(CAPACITY).collect();
     output.write_all(&text).unwrap();
     let head = read(&mut first, 1000);
-    // It has some in its queue, and the thread waits for room there.
+    // Some bytes are queued in it, and the thread waits for room.
     output.disconnect();
     let mut queued = Vec::new();
     first.read_to_end(&mut queued).unwrap();

@@ -79,7 +79,7 @@ fn the_header_is_where_it_belongs() {
 #[test]
 fn a_bar_is_sized() {
     let mut config = config();
-    // As Linux does: decode off, ones, read, back, decode on.
+    // Linux's order: decode off, ones, read, back, decode on.
     assert_eq!(set_command(&mut config, false, false), Effect::Decode);
     assert_eq!(write(&mut config, 0x10, u32::MAX), Effect::None);
     assert_eq!(read(&config, 0x10), !(BAR_LEN - 1));

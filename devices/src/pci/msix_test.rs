@@ -123,7 +123,7 @@ fn the_table_reads_as_written_by_double_and_quad_words() {
     let (mut msix, _fakes) = new(2);
     msix.write_table(16, &0x1122_3344_fee0_0fff_u64.to_le_bytes());
     msix.write_table(24, &0xffff_fffe_5566_7788_u64.to_le_bytes());
-    // Neither of these is an access that the table has.
+    // The table doesn't support accesses of these sizes.
     msix.write_table(16, &[0xff]);
     msix.write_table(16, &[0xff; 2]);
     msix.write_table(18, &[0xff; 4]);
@@ -161,7 +161,7 @@ fn no_interrupt_is_lost_to_a_race_with_unmasking() {
     let (mut msix, fakes) = new(1);
     msix.set_control(ENABLED);
     let vectors = msix.vectors().clone();
-    // Odd: the signaller's turn. Spinning, for the two to meet as closely as can be.
+    // Odd values are the signaller's turn. Both spin, to meet as closely as possible.
     let turn = Arc::new(AtomicU32::new(0));
     let wait = |turn: &AtomicU32, least| {
         for spins in 0.. {

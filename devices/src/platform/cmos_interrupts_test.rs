@@ -128,11 +128,11 @@ fn setting_the_hosts_clock_loses_no_alarm() {
     pc.write(SECONDS_ALARM, 0x00);
     pc.write(B, AIE | HOURS_TO_24);
     pc.read(C);
-    // Over it, and the timer says that the clock was set.
+    // Longer than that, and the timer reports that the clock was set.
     pc.clock.pass(3600 * SECOND);
     pc.ports.on_wakeup();
     assert_eq!((pc.irq.take_edges(), pc.read(C) & AIE), (1, AIE));
-    // Back: it comes again.
+    // Set back: it comes again.
     let now = pc.clock.now();
     pc.clock.set_now(now - 3000 * SECOND);
     pc.ports.on_wakeup();

@@ -187,7 +187,7 @@ fn a_time_that_was_set_goes_on_from_there() {
     assert_eq!((pc.date(), pc.time()), ([0x20, 0x00, 1, 1], [0, 0, 0]));
     pc.clock.pass(59 * 24 * 3600 * SECOND);
     assert_eq!(pc.date(), [0x20, 0x00, 2, 0x29]);
-    // As the host's clock, it goes on through a reset.
+    // Like the host's clock, it continues through a reset.
     let mut pc = pc.reset();
     assert_eq!(pc.date(), [0x20, 0x00, 2, 0x29]);
 }
@@ -218,7 +218,7 @@ fn the_first_update_is_half_a_second_after_the_dividers_reset() {
         pc.clock.pass(NANOSECOND);
         assert_eq!((pc.read(A), pc.time()[2]), (0x26, stopped[2] + 1));
     }
-    // As Linux sets the time: both at once, SET the last to go.
+    // Linux's way to set the time: both at once, SET cleared last.
     pc.write(B, SET | HOURS_TO_24);
     pc.write(A, 0x76);
     pc.write(SECONDS, 0x07);

@@ -52,7 +52,7 @@ fn write(flash: &mut Flash, offset: usize, data: &[u8]) {
 #[test]
 fn ovmf_finds_out_that_it_is_flash() {
     let (mut flash, store, contents) = chip();
-    // QemuFlashDetected: a byte that is none of the values that it may read as below.
+    // QemuFlashDetected: a byte other than the values that it may read below.
     let at = 1;
     write(&mut flash, at, &[0x50]);
     assert_eq!(read(&mut flash, at, 1), [1], "not RAM");
@@ -81,7 +81,7 @@ fn ovmf_writes_a_variable() {
     contents[at..at + variable.len()].copy_from_slice(variable);
     assert_eq!(read(&mut flash, 0, LEN), contents);
     assert_eq!(store.take(), [contents]);
-    // Reading on changes nothing.
+    // Further reads change nothing.
     write(&mut flash, 0, &[0xff]);
     assert_eq!(store.take(), Vec::<Vec<u8>>::new());
 }
@@ -104,7 +104,7 @@ fn a_block_is_erased_once_that_is_confirmed() {
     contents[BLOCK..2 * BLOCK].fill(0xff);
     assert_eq!(read(&mut flash, 0, LEN), contents);
     assert_eq!(store.take(), [contents]);
-    // Clearing has taken the status back.
+    // Clearing has left the status mode.
     write(&mut flash, at, &[0x70]);
     assert_eq!(read(&mut flash, at, 1), [0]);
 }

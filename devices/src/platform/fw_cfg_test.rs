@@ -95,7 +95,7 @@ fn the_device_identifies_itself() {
     let mut guest = Guest::new();
     assert_eq!(guest.item(0, 6), b"QEMU\0\0");
     assert_eq!(guest.item(1, 6), [3, 0, 0, 0, 0, 0]);
-    // At any width, as the guest's driver likes.
+    // With any access width that the guest's driver may use.
     for width in [1, 2, 4, 8] {
         let mut found = [0; 8];
         for (offset, part) in (4..).step_by(width).zip(found.chunks_mut(width)) {
@@ -133,7 +133,7 @@ fn every_item_is_read_by_port_and_by_dma_with_zeros_after_its_end() {
         let mut expected = bytes(len);
         expected.resize(20, 0);
         assert_eq!(guest.item(key as u16, 20), expected, "{key:?}");
-        // The bit that older QEMUs wrote with.
+        // The bit with which older QEMUs marked writes.
         assert_eq!(guest.item(key as u16 | 0x4000, 20), expected, "{key:?}");
         guest.fill(BUFFER, 24);
         assert_eq!(guest.dma(selector(key as u16) | READ, 20, BUFFER), 0, "{key:?}");
@@ -162,7 +162,7 @@ fn a_transfer_goes_on_where_the_last_ended() {
     assert_eq!(guest.dma(READ, 3, BUFFER), 0);
     assert_eq!(guest.memory_at(BUFFER, 3), [3, 4, 5]);
     assert_eq!(guest.dma(SKIP, 2, 0), 0);
-    // Neither: nothing moves.
+    // Neither bit: nothing moves.
     assert_eq!(guest.dma(0, 100, 0), 0);
     // Reading comes before skipping.
     assert_eq!(guest.dma(READ | SKIP, 1, HIGH), 0);
@@ -200,14 +200,14 @@ fn a_transfer_that_is_not_wholly_in_memory_moves_nothing() {
         (2, u64::MAX),
         (u32::MAX, u64::MAX - 7),
         (u32::MAX, 0),
-        // It has all of the memory at 4 GiB, and more.
+        // It covers all of the memory at 4 GiB, and more.
         (u32::MAX, HIGH),
     ] {
         assert_eq!(guest.dma(selector(0x15) | READ, len, address), ERROR, "{len:#x} at {address:#x}");
     }
     assert_eq!(guest.memory_at(LOW_END - 4, 4), [0xaa; 4]);
     assert_eq!(guest.memory_at(HIGH, 4), [0xaa; 4]);
-    // The next is done.
+    // The next request succeeds.
     assert_eq!(guest.dma(READ, 4, LOW_END - 4), 0);
     assert_eq!(guest.memory_at(LOW_END - 4, 4), bytes(4));
 }
@@ -253,12 +253,12 @@ fn a_transfer_over_its_own_descriptor_is_refused() {
     {
         assert_eq!(guest.dma(READ, len, address), ERROR, "{len} at {address:#x}");
     }
-    // Beside it is well.
+    // Next to the descriptor is fine.
     assert_eq!(guest.dma(READ, 4, DESCRIPTOR + 16), 0);
     assert_eq!(guest.dma(READ, 4, DESCRIPTOR - 4), 0);
     assert_eq!(guest.memory_at(DESCRIPTOR + 16, 4), [1, 2, 3, 4]);
     assert_eq!(guest.memory_at(DESCRIPTOR - 4, 4), [5, 6, 7, 8]);
-    // Nothing is read, so that nothing is overwritten.
+    // Nothing is read, so nothing is overwritten.
     assert_eq!(guest.dma(READ, 0, DESCRIPTOR), 0);
 }
 
@@ -279,7 +279,7 @@ fn the_address_register_takes_whole_doublewords_only() {
         assert_eq!(guest.device.write(offset, &address[4..]), Effect::None);
     }
     assert_eq!(guest.memory_at(DESCRIPTOR, 4), READ.to_be_bytes());
-    // The lower half starts it, and the upper is 0 afterwards.
+    // The lower half starts the transfer, and the upper half is 0 afterwards.
     assert_eq!(guest.device.write(4, &1_u32.to_be_bytes()), Effect::None);
     guest.start(DESCRIPTOR);
     assert_eq!(guest.memory_at(DESCRIPTOR, 4), [0; 4]);
@@ -299,7 +299,7 @@ fn registers_have_the_widths_of_qemus() {
         guest.device.read(offset, &mut data[..width]);
         assert_eq!(data[..width], [0xff; 4][..width], "{width} at {offset}");
     }
-    // A byte does not select.
+    // A single byte does not select.
     guest.device.set(Key::CmdlineData, bytes(4));
     guest.select(0x15);
     for data in [&[1][..], &[1, 0, 0, 0]] {
@@ -363,7 +363,7 @@ fn a_file_is_made_when_it_is_selected_first() {
     let mut guest = Guest::new();
     let (content, count) = counted(6, Ok(bytes(4)));
     guest.device.add_file("made", content).unwrap();
-    // The directory tells its length before.
+    // The directory gives its length before that.
     assert_eq!(guest.item(0x19, 8)[4..], [0, 0, 0, 6]);
     assert_eq!(count.load(Ordering::Relaxed), 0);
     for _ in 0..2 {

@@ -93,7 +93,7 @@ fn translation_and_interrupts_are_switched_by_the_command_byte() {
     pc.controller.key(A, true);
     pc.controller.key(A, false);
     assert_eq!((pc.all(), pc.line.take_edges()), (vec![0x1c, 0xf0, 0x1c], 0));
-    // Switched on while a byte is there.
+    // Enabled while a byte is waiting.
     pc.controller.key(A, true);
     pc.command_with(0x60, 0x65);
     assert_eq!((pc.line.high(), pc.line.take_edges()), (true, 1));
@@ -109,7 +109,7 @@ fn a_keyboard_that_is_switched_off_keeps_its_keys() {
     assert_eq!(pc.ask(0x20), 0x75);
     pc.command(0xae);
     assert_eq!(pc.all(), [0x1e]);
-    // A byte for the keyboard switches it on, as it has to answer.
+    // A byte for the keyboard enables it, since it has to answer.
     pc.command(0xad);
     assert_eq!(pc.keyboard(0xee), [0xee]);
     assert_eq!(pc.ask(0x20), 0x65);
@@ -122,11 +122,11 @@ fn each_command_of_the_controller_is_answered() {
     assert_eq!(pc.ask(0xab), 0);
     assert_eq!(pc.ask(0xc0), 0x80);
     assert_eq!(pc.ask(0xd0), 0xcf);
-    // As if it were the keyboard's.
+    // As if it came from the keyboard.
     pc.line.take_edges();
     pc.command_with(0xd2, 0x5a);
     assert!(pc.line.high() && pc.status() == Status::OUTPUT_FULL | Status::UNLOCKED | Status::SYSTEM);
-    // The controller's answer comes behind.
+    // The controller's answer comes after it.
     pc.command(0xd0);
     assert_eq!(pc.all(), [0x5a, 0xdf]);
 }
@@ -143,7 +143,7 @@ fn commands_without_an_answer_leave_nothing_to_read() {
         pc.command(command);
         assert!(!pc.is_full(), "{command:#x}");
     }
-    // A command in place of a parameter takes its place.
+    // A command in place of a parameter replaces the pending one.
     pc.command(0x60);
     pc.command(0xd4);
     pc.command(0xae);
@@ -196,12 +196,12 @@ fn seabios_sets_the_keyboard_up() {
     command(0x30, &[(0xf5, &[0xfa])]);
     command(0x30, &[(0xf0, &[0xfa]), (2, &[0xfa])]);
     command(0x61, &[(0xf4, &[0xfa])]);
-    // Lights, while it is in use.
+    // Lights, while the keyboard is in use.
     command(0x61, &[(0xed, &[0xfa]), (2, &[0xfa])]);
     pc.line.take_edges();
     pc.controller.key(A, true);
     assert_eq!(pc.line.take_edges(), 1);
-    // `handle_09`: read it, and switch the keyboard on.
+    // `handle_09`: read the byte, and enable the keyboard.
     assert!(!pc.status().contains(Status::MOUSE));
     assert_eq!(pc.read(), 0x1e);
     pc.command(0xae);
@@ -245,9 +245,9 @@ fn linux_finds_no_mouse_at_once() {
     let mut pc = Pc::new();
     pc.command_with(0xd3, 0x5a);
     assert!(pc.is_full() && !pc.status().contains(Status::MOUSE), "the loop fails, without a wait");
-    // Nobody has read that.
+    // The answer has not been read.
     assert_eq!(pc.ask(0xa9), 1, "the clock line is stuck");
-    // A driver that goes by the command byte: the mouse can't be switched on.
+    // A driver that checks the command byte: the mouse can't be enabled.
     pc.command(0xa8);
     assert_eq!(pc.ask(0x20) & 0x20, 0x20);
 }
@@ -281,7 +281,7 @@ fn grub_chooses_a_set() {
 #[test]
 fn keys_wait_while_nobody_reads() {
     let mut pc = Pc::new();
-    // As in a machine that is stopped: the guest sees them once it goes on.
+    // As in a stopped machine: the guest sees them once it continues.
     for _ in 0..100 {
         pc.controller.key(A, true);
     }

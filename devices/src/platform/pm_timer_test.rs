@@ -47,7 +47,7 @@ fn each_change_of_the_top_bit_is_a_carry() {
         timer.acknowledge();
         assert!(!timer.has_carried(), "{n}");
     }
-    // Many of them are one.
+    // Several overdue carries count as one.
     clock.pass(carry(100));
     timer.acknowledge();
     assert!(!timer.has_carried());

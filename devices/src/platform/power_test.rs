@@ -67,7 +67,7 @@ fn a_press_can_wait_for_the_guest_to_enable_the_button() {
     let (mut pm, sci) = new();
     assert!(!pm.is_power_button_enabled());
     pm.press_power_button_when_enabled();
-    // As an operating system starts: all that is old goes.
+    // An operating system's start clears all old events.
     assert_eq!(write(&mut pm, STATUS, 0xffff), Effect::None);
     assert_eq!(write(&mut pm, ENABLE, GLOBAL_LOCK), Effect::None);
     assert!(!sci.high());
@@ -131,7 +131,7 @@ fn a_carry_of_the_timer_raises_sci_until_acknowledged() {
     assert!(sci.high(), "another event's");
     assert_eq!(write(&mut pm, STATUS, CARRY), Effect::None);
     assert_eq!((read(&mut pm, STATUS), sci.high()), (0, false));
-    // The next comes by the main thread.
+    // The main thread signals the next one.
     clock.set_now(clock.at().unwrap());
     assert!(!sci.high());
     pm.on_wakeup();

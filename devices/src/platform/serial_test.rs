@@ -119,7 +119,7 @@ fn a_driver_that_stops_reading_is_interrupted_again() {
         read(&mut serial, 0);
     }
     assert_eq!(irq.take_edges(), 0, "it is reading");
-    // It may have gone on until shortly before the timer rang the first time.
+    // The driver may have read until shortly before the timer expired the first time.
     for _ in 0..2 {
         assert!(awake_within(&serial, 900));
         serial.on_wakeup();
@@ -136,7 +136,7 @@ fn enabling_interrupts_shows_what_is_pending() {
     let (mut serial, irq, _sink) = new();
     assert_eq!(serial.input(b"ab"), 2);
     assert_eq!(irq.take_edges(), 0);
-    // As Linux does around each message: off and on again.
+    // Linux does this around each message: off and on again.
     for _ in 0..3 {
         assert_eq!(serial.write(IER, &[1]), Effect::None);
         assert_eq!(irq.take_edges(), 1);
@@ -144,7 +144,7 @@ fn enabling_interrupts_shows_what_is_pending() {
         assert_eq!(serial.write(IER, &[0]), Effect::None);
         assert_eq!(read(&mut serial, IIR), 0xc1);
     }
-    // Linux takes a transmitter for broken that does not say again that it is empty.
+    // Linux considers a transmitter broken that doesn't report again that it is empty.
     for _ in 0..2 {
         assert_eq!(serial.write(IER, &[2]), Effect::None);
         assert_eq!(irq.take_edges(), 1);
@@ -186,7 +186,7 @@ proptest! {
                 let _ = serial.write(IER, &[0]);
                 let _ = serial.write(IER, &[1]);
             }
-            // A handler that reads a part, and is gone until the next interrupt.
+            // A handler that reads a part, and does nothing until the next interrupt.
             while irq.take_edges() > 0 {
                 for _ in 0..at_most {
                     let ready = read(&mut serial, LSR) & 1;

@@ -24,7 +24,7 @@ fn the_timer_is_readable_when_it_expires_and_not_after_it_is_set() {
         assert!(timer.now() >= at);
         timer.set(Some(timer.now() + LONG));
         assert!(!readable(&timer, NOT_AT_ALL));
-        // What is over, the origin included, is over at once.
+        // A time in the past, including the origin, expires at once.
         for over in [Duration::ZERO, at] {
             timer.set(Some(over));
             assert!(readable(&timer, LONG));
@@ -39,6 +39,6 @@ fn utc_is_the_hosts_time_of_day() {
     let timer = HostTimer::utc().unwrap();
     let since_1970 = || SystemTime::UNIX_EPOCH.elapsed().unwrap();
     let (before, now, after) = (since_1970(), timer.now(), since_1970());
-    // Unless somebody sets the clock between them.
+    // Fails if the clock is set in between.
     assert!(before <= now && now <= after || after < before);
 }

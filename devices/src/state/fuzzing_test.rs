@@ -128,7 +128,7 @@ fn recorded_states_are_taken_up() {
     load("block", Box::new(virtio(new_block())));
     load("balloon", Box::new(virtio(new_balloon())));
     load("tablet", Box::new(virtio(Box::new(Tablet::new(Arc::new(Reports::new().unwrap()))))));
-    // Each has the fields that it has now.
+    // Each recorded state has the same fields as now.
     for (kind, state) in now {
         assert_eq!(shape(&recorded[kind].state), shape(&state.state), "{kind}: {anew}");
     }

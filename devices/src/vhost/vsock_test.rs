@@ -25,7 +25,7 @@ fn an_address_is_one_guests_or_the_way_out_is_told() {
     assert!(in_use(CID));
     drop(sockets);
     assert!(!in_use(CID));
-    // VMADDR_CID_HOST is nobody's to have.
+    // VMADDR_CID_HOST can't be used by a guest.
     assert!(matches!(VhostVsock::open(2), Err(VhostVsockError::Refused(2, _))));
 }
 

@@ -89,14 +89,14 @@ fn pages_in_the_balloon_are_the_hosts() {
     let mut guest = Guest::new();
     guest.inflate(&[0x205]);
     assert_eq!(guest.taken(), [(0x20_5000, 4096)]);
-    // In whatever order: runs are given at once, and what is named twice once.
+    // In any order: runs are given at once, and duplicates once.
     guest.inflate(&[0x303, 0x301, 0x302, 0x301, 0x180, 0x304]);
     assert_eq!(guest.taken(), [(0x18_0000, 4096), (0x30_1000, 4 * 4096)]);
-    // Over the seam of two regions, and up to the end of memory.
+    // Across the border of two regions, and up to the end of memory.
     guest.inflate(&[0x1ff, 0x200, 0x3ff, 0x400, 0x401, u32::MAX, 0x1000]);
     assert_eq!(guest.taken(), [(0x1f_f000, 4096), (SEAM, 4096), (MEMORY_SIZE - PAGE, 4096)]);
     assert_eq!(guest.control.reclaimed(), 9 * PAGE);
-    // More than are looked at together.
+    // More than are processed together.
     guest.inflate(&(0x200..0x400).collect::<Vec<_>>());
     assert_eq!(guest.taken().iter().map(|(_, len)| len).sum::<usize>(), 0x20_0000);
 

@@ -212,7 +212,7 @@ fn discards_and_writes_zeroes_in_a_file() {
     for (sector, bytes) in image.chunks(512).enumerate() {
         match sector {
             1..4 | 16..1016 => assert_eq!(bytes, [0; 512], "sector {sector}"),
-            // What was discarded may still be there.
+            // Discarded data may still be there.
             1024..1536 => assert!(bytes == [0; 512] || bytes == [0x77; 512], "sector {sector}"),
             _ => assert_eq!(bytes, [0x77; 512], "sector {sector}"),
         }
@@ -272,7 +272,7 @@ fn starts_and_stops() {
                     (VIRTIO_BLK_S_OK, 513)
                 );
             } else {
-                // Stopped at whatever point this is.
+                // Stopped at an arbitrary point.
                 for _ in 0..50 {
                     machine.start(VIRTIO_BLK_T_IN, 1, &[(DATA, 512, WRITE)]);
                 }
@@ -407,7 +407,7 @@ fn serves_every_queue_that_is_enabled() {
 fn the_engines_are_alike() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for (engine, direct) in [Engine::Threads, Engine::IoUring].into_iter().zip([false, true]) {
-        // Not whole sectors: the last one is no job for the kernel alone.
+        // Not a multiple of a sector: the kernel alone can't process the last one.
         file.as_file().set_len((64 << 10) - 100).unwrap();
         let disk = RawDisk::open(file.path(), &DiskOptions { read_only: false, direct }).unwrap();
         let mut machine = Machine::new(Arc::new(TestDisk::new(1)));
@@ -431,7 +431,7 @@ fn the_engines_are_alike() {
 
         let past_the_end = machine.request(VIRTIO_BLK_T_IN, 128, &[(DATA, 512, WRITE)]);
         assert_eq!(past_the_end, (VIRTIO_BLK_S_IOERR, 0));
-        // Somebody truncates the file: an error, and no stall.
+        // The file is truncated: this gives an error, not a stall.
         file.as_file().set_len(0).unwrap();
         assert_eq!(machine.request(VIRTIO_BLK_T_IN, 0, &[(DATA, 512, WRITE)]), (VIRTIO_BLK_S_IOERR, 0));
     }

@@ -151,7 +151,7 @@ fn a_button_is_not_pressed_for_ever_though_its_release_was_dropped() {
 fn a_pause_loses_no_events() {
     let mut guest = Guest::new();
     guest.give(20);
-    // Nothing was told before.
+    // No event was sent before.
     let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();
     for (x, buttons) in [(1, Pointer::LEFT), (1, 0), (5, 0)] {
         guest.moves(x, 1, buttons);
@@ -207,7 +207,7 @@ fn statuses_are_taken_and_given_back() {
     for len in [8, 1, 4096] {
         assert_eq!(guest.machine.request(STATUS, &[(FREE, len, 0)]), 0);
     }
-    // One that can be written to is given back as it was.
+    // A writable buffer is returned unchanged.
     guest.machine.drivers[1].write(FREE, &[0xaa; 8]);
     assert_eq!(guest.machine.request(STATUS, &[(FREE, 8, WRITE)]), 0);
     assert_eq!(guest.machine.drivers[1].read(FREE, 8), [0xaa; 8]);

@@ -160,7 +160,7 @@ fn there_are_doorbells_while_a_driver_uses_the_device() {
     guest.negotiate(FEATURES | VERSION_1);
     assert_eq!(status(&mut guest, 0xf), Effect::Decode);
     assert_eq!(guest.pci.doorbells().len(), 2);
-    // By the window as well.
+    // Also through the window.
     let window = guest.capability(VENDOR, CONFIG_ACCESS);
     assert_eq!(guest.config_write(window + 8, u32::try_from(DEVICE_STATUS).unwrap(), 4), Effect::None);
     assert_eq!(guest.config_write(window + 12, 1, 4), Effect::None);
@@ -177,7 +177,7 @@ fn configuration_space_has_a_window_to_the_bar() {
         assert_eq!(guest.config_write(window + 8, offset.try_into().unwrap(), 4), Effect::None);
         assert_eq!(guest.config_write(window + 12, length, 4), Effect::None);
     };
-    // Also while the BAR is not decoded: early firmware has none.
+    // Also while the BAR is not decoded: early firmware has assigned none.
     assert_eq!(guest.config_write(COMMAND, 0, 2), Effect::Decode);
     aim(&mut guest, 0, NUM_QUEUES, 2);
     assert_eq!(guest.config_read(window + 16, 2), 2);

@@ -34,19 +34,19 @@ fn whole_chains() {
         [(FREE, 16, 0), (FREE + 0x100, 1, 0), (FREE + 0x1000, 512, WRITE), (FREE + 0x2000, 1, WRITE)];
     assert_eq!(pop_one(|it| _ = it.chain(&buffers)).unwrap(), Some((17, 513)));
     assert_eq!(pop_one(|it| _ = it.indirect_chain(0x8000, &buffers)).unwrap(), Some((17, 513)));
-    // All of a table, and an indirect one longer than the queue.
+    // A whole table, and an indirect one longer than the queue.
     assert_eq!(pop_one(|it| _ = it.chain(&[(FREE, 1, 0); 16])).unwrap(), Some((16, 0)));
     assert_eq!(
         pop_one(|it| _ = it.indirect_chain(0x8000, &[(FREE, 1, WRITE); 100])).unwrap(),
         Some((0, 100))
     );
-    // Some descriptors, then an indirect table for the others.
+    // Some descriptors, and then an indirect table for the others.
     let prepare = |it: &mut Driver| {
         it.describe(0x8000, 0, (FREE, 5, WRITE, 0));
         it.chain(&[(FREE, 16, 0), (0x8000, 16, INDIRECT)]);
     };
     assert_eq!(pop_one(prepare).unwrap(), Some((16, 5)));
-    // A buffer over the seam of two regions is one of two pieces.
+    // A buffer across the border of two regions consists of two pieces.
     assert_eq!(pop_one(|it| _ = it.chain(&[(SEAM - 1, 2, 0)])).unwrap(), Some((2, 0)));
     assert_eq!(pop_one(|it| _ = it.chain(&[(MEMORY_SIZE - 1, 1, 0)])).unwrap(), Some((1, 0)));
 }
@@ -80,7 +80,7 @@ fn chains_without_an_end() {
     };
     assert_eq!(endless(four_gib), 0);
 
-    // Indirect tables: none, odd, outside memory, in one another, looping.
+    // Indirect tables: empty, odd, outside of memory, nested, looping.
     for (address, len) in [(0x8000, 0), (0x8000, 15), (0x8000, 24), (MEMORY_SIZE, 16), (u64::MAX - 7, 16)] {
         let result = pop_one(|it| _ = it.chain(&[(FREE, 16, 0), (address, len, INDIRECT)]));
         assert!(matches!(result, Err(QueueError::Endless(0))), "{result:?}");
@@ -176,7 +176,7 @@ fn interrupts_when_the_driver_wants_them() {
     assert!(complete(&mut driver, &mut rings));
     driver.set_avail_flags(1);
     assert!(!complete(&mut driver, &mut rings));
-    // With the event index the flag means nothing, and `used_event` is what counts.
+    // With the event index the flag is ignored, and `used_event` decides.
     let mut queue = rings.into_queue();
     queue.set_event_idx(true);
     let mut rings = Rings::new(queue, &memory).unwrap();

@@ -52,7 +52,7 @@ fn a_request_gets_no_more_than_its_share() {
         assert!(data[..expected].iter().all(|&byte| byte == 0));
         assert!(data[expected..].iter().all(|&byte| byte == 0xaa));
     }
-    // A buffer that is readable is no mistake of the rings; it has nothing for the device.
+    // A readable buffer is not an error of the rings; the device has no use for it.
     assert_eq!(machine.request(0, &[(DATA, 16, 0)]), 0);
     assert_eq!(machine.request(0, &[(DATA, 16, 0), (DATA, 1, WRITE), (DATA, 9, WRITE)]), 1);
 }

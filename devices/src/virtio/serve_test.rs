@@ -175,7 +175,7 @@ fn a_chain_that_has_to_wait_is_tried_again() {
     assert_eq!(machine.event(), Event::Used(0));
     assert_eq!(machine.drivers[0].used().unwrap().1, 5);
 
-    // Long before the time is over, where there is a kick.
+    // A kick ends the wait long before its time.
     set_mood(&machine, Mood::Waits(Duration::MAX));
     let asked = *machine.device.handling.asked.lock().unwrap();
     machine.offer(0, &[(DATA, 6, WRITE)]);
@@ -185,7 +185,7 @@ fn a_chain_that_has_to_wait_is_tried_again() {
     assert_eq!(machine.event(), Event::Used(0));
     assert_eq!([0; 2].map(|_| machine.drivers[0].used().unwrap().1), [6, 7]);
 
-    // A pause does not lose it, nor wait for it.
+    // A pause neither loses the chain, nor waits for it.
     set_mood(&machine, Mood::Waits(Duration::MAX));
     let asked = *machine.device.handling.asked.lock().unwrap();
     machine.offer(0, &[(DATA, 8, WRITE)]);

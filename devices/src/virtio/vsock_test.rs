@@ -55,7 +55,7 @@ fn a_reset_ends_connections_and_no_more() {
     guest.machine.device.reset();
     assert_eq!(read_to_end(&program), b"");
     assert_eq!(read_to_end(&asked), b"");
-    // One that comes too early waits for the next driver.
+    // A program that connects too early waits for the next driver.
     let early = guest.program(b"CONNECT 5\n");
     guest.restart(16);
     let (request, _) = guest.receive();

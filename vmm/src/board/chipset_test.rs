@@ -64,7 +64,7 @@ fn acpi_is_told_where_firmware_has_put_things() {
         (8 * GIB, 8 * GIB..128 * GIB),
         (100 * GIB, 64 * GIB..128 * GIB),
         (256 * GIB, 64 * GIB..256 * GIB + (1 << 20)),
-        // In RAM, where no window is.
+        // In RAM, where there is no window.
         (4 * GIB, 64 * GIB..128 * GIB),
     ] {
         configure(&pci, address, 0x10, at);

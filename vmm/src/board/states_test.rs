@@ -171,7 +171,7 @@ fn every_device_has_a_state_that_an_equal_machine_takes_up() {
     second.devices.load(&by_text(&states)).unwrap();
     assert_eq!(second.devices.save().unwrap().len(), states.len());
     for (place, state) in second.devices.save().unwrap() {
-        // Clocks go on.
+        // Clocks continue.
         if !matches!(place.as_str(), "port 0x600" | "port 0x70") {
             assert_eq!(Some(&state), states.get(&place), "{place}");
         }
@@ -181,7 +181,7 @@ fn every_device_has_a_state_that_an_equal_machine_takes_up() {
     assert_eq!(second.read(layout::PCI_CONFIG), 0x8000_0010_u32.to_le_bytes());
     assert_eq!(second.read(layout::CMOS + 1), [0x77]);
     second.devices.resume();
-    // A machine that goes on has its variables in its own file.
+    // A machine that continues has its variables in its own file.
     assert!(lock(&second.variables.0).is_empty());
     let variables = Arc::clone(&second.variables);
     drop(second);
@@ -203,7 +203,7 @@ fn all_mismatches_are_named_at_once() {
          port 0x70 (CMOS real-time clock): its state is not in the form of this device's: \
          invalid value: integer `300`, expected u8"
     );
-    // Nothing reaches a file.
+    // Nothing is written to a file.
     let variables = Arc::clone(&second.variables);
     drop(second);
     assert!(lock(&variables.0).is_empty());

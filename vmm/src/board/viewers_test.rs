@@ -30,7 +30,7 @@ fn a_display_that_is_taken_is_named_with_one_that_is_free() {
     let start = format!("127.0.0.1:{port}: another program listens there; vnc=127.0.0.1:");
     assert!(error.starts_with(&start), "{error}");
     assert!(error.ends_with(" is free, or add to=N to take the first that is"), "{error}");
-    // The first that is free will do where several would.
+    // The first free one is used if several are possible.
     let listener = listen(&tcp(display, 59635)).unwrap();
     assert_ne!(*listener.address(), VncPlace::address("127.0.0.1", display));
 }

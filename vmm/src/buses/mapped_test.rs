@@ -197,7 +197,7 @@ fn pages_over_other_memory_are_left_out() {
     assert_eq!([MEMORY + 0x4800, MEMORY + 0x5000].map(|at| machine.read(at)), [0x77, 2]);
     assert_eq!(machine.calls(), ["delete", "create", "create"]);
 
-    // Registers of less than a page: the page around them is there, by exits.
+    // Registers of less than a page: the page around them is accessible by exits.
     machine.configure(1, BAR0, REGISTERS);
     assert_eq!(machine.slots()[0], (MEMORY, 0..MEMORY_LEN));
     machine.configure(1, BAR2, MEMORY + 0x4700);
@@ -205,7 +205,7 @@ fn pages_over_other_memory_are_left_out() {
     let around = [MEMORY + 0x46ff, MEMORY + 0x4700, MEMORY + 0x47ff, MEMORY + 0x4800];
     assert_eq!(around.map(|at| machine.read(at)), [0, 0x77, 0x77, 1]);
 
-    // The first BAR of a function covers its others, and memory covers memory.
+    // The first BAR of a function hides its others, and memory hides memory.
     machine.configure(2, BAR2 + 4, 0);
     machine.configure(2, BAR2, MEMORY);
     let behind = (MEMORY + MEMORY_LEN, MEMORY_LEN..WIDE_LEN);
@@ -227,7 +227,7 @@ fn memory_is_not_mapped_over_what_is_not_pcis() {
     let free = layout::KVM_IDENTITY_MAP & (MEMORY_LEN - 1);
     let at = layout::KVM_IDENTITY_MAP - free;
     assert_eq!(machine.slots()[1], (at, 0..free), "up to KVM's own pages");
-    // The top of the address space, where a driver puts it that learns its size while it decodes.
+    // The top of the address space, where a driver puts a BAR that learns its size while it decodes.
     machine.configure(2, BAR2, 0xffff_ffff);
     machine.configure(2, BAR2 + 4, 0xffff_ffff);
     assert_eq!(machine.read(u64::MAX - 1), 0);
@@ -243,7 +243,7 @@ fn memory_that_kvm_does_not_map_costs_exits() {
     // There is room again.
     machine.configure(2, BAR0, 0);
     assert_eq!(machine.slots(), [(WIDE, 0..WIDE_LEN)]);
-    // Less than a page is not asked for.
+    // Less than a page is not mapped.
     machine.calls();
     machine.configure(2, BAR4, 0xd000_0000);
     assert_eq!(machine.calls(), [""; 0]);

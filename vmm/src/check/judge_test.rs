@@ -284,7 +284,7 @@ fn a_tsc_rate_that_kvm_took_too_early_is_told() {
     assert_eq!(commands(&early), "sudo modprobe -r kvm_amd\nsudo modprobe kvm_amd\n");
     let builtin = commands(&judged("intel-built-in", 2_394_240, false));
     assert!(builtin.contains("&kvm.tsc_tolerance_ppm=10000 /' /etc/default/grub"), "{builtin}");
-    // 250 millionths are tolerated, and a CPU that scales serves any rate.
+    // A difference of 250 ppm is tolerated, and a CPU with scaling supports any rate.
     for (guest_khz, scaling) in [(2_399_400, false), (2_400_600, false), (2_394_240, true)] {
         assert_eq!(wrong(&judged("amd-l0", guest_khz, scaling)), [""; 0], "{guest_khz}");
     }

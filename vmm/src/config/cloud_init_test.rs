@@ -128,7 +128,7 @@ fn a_private_key_is_given_to_no_guest() {
             assert!(error.contains("is a private key, which no guest needs"), "{error}");
         }
     }
-    // A host's own key, which cloud-init installs, is a wish as others are.
+    // A host's own key, which cloud-init installs, is treated like the others.
     let wishes =
         format!("#cloud-config\nssh_keys:\n  ed25519_private: |\n    {}", key.replace('\n', "\n    "));
     parse_words(&["--cloud-init", &format!("user-data={}", folder.file("wishes", &wishes))]).unwrap();

@@ -79,7 +79,7 @@ fn every_key() {
     assert_eq!((device.cache, device.engine), (CacheMode::Writethrough, Engine::Threads));
     assert_eq!(parse("a,overlay=temp").image.overlay, Some(Overlay::Temp));
     assert_eq!(parse("a,overlay=./temp").image.overlay, Some(Overlay::File("./temp".into())));
-    // Such values are references elsewhere.
+    // In other options such values are references.
     let disk = parse("id_a,serial=id_b,id=id_c,overlay=id_d,backing-root=id_e,format=qcow2");
     assert_eq!((disk.path.to_str(), disk.name()), (Some("id_a"), "id_c".to_owned()));
     assert_eq!(disk.device.serial, "id_b".parse().unwrap());
@@ -227,7 +227,7 @@ fn a_name_with_an_equals_sign_gets_a_hint() {
     assert!(error.ends_with("; if 'a=b.img' is a file's name, write path=a=b.img"), "{error}");
     let error = refused("my,,disk=1.img,readonly=on");
     assert!(error.ends_with("; if 'my,,disk=1.img' is a file's name, write path=my,,disk=1.img"), "{error}");
-    // It was a key, though a wrong value.
+    // It was a known key, with a wrong value.
     assert!(!refused("path=a,colour=red").contains("file's name"));
     assert!(!refused("readonly=maybe").contains("file's name"));
 }

@@ -190,7 +190,7 @@ fn invalid_values_are_named_with_valid_ones() {
 fn devices_have_names_addresses_and_places_of_their_own() {
     let names = |given| parse_all(given).unwrap().into_iter().map(|device| device.name).collect::<Vec<_>>();
     assert_eq!(names(&["tap", "user,id=lan", "bridge=b", "bridge=b"]), ["net0", "lan", "net2", "net3"]);
-    // Names that the user has given elsewhere are not taken.
+    // Names that the user has given to others are not used.
     assert_eq!(names(&["user,id=net1", "user", "user", "user,id=net0"]), ["net1", "net2", "net3", "net0"]);
     for (given, why) in [
         (["tap,id=a", "user,id=a"], "another network device is called 'a'; give each its own id"),
@@ -234,7 +234,7 @@ fn a_uuid_and_a_number_always_make_the_same_address() {
     let [NetMac::Uuid(first), NetMac::Uuid(second), NetMac::Given(third)] = macs(UUID)[..] else {
         panic!("{:?}", macs(UUID))
     };
-    // They are part of what a guest keeps, such as leases.
+    // A guest stores them, for example with leases.
     let expected = ["96:18:4f:3b:4a:b6", "3a:61:d0:cc:93:4b"];
     assert_eq!([first, second].map(|mac| mac.to_string()), expected);
     assert_eq!(third.to_string(), "52:54:00:00:00:01");

@@ -28,6 +28,6 @@ fn most_machines_reach_nothing_outside() {
     assert_eq!(Outside::of(&parse(line)), Outside::default());
     let kernels = Outside::of(&parse("--kernel k --vsock cid=3"));
     assert_eq!(kernels, Outside { vhost_vsock: true, ..Outside::default() });
-    // Words without a meaning.
+    // Invalid options.
     assert_eq!(Outside::of(&parse("--kernel k --qmp tcp:x --serial x --vsock x")), Outside::default());
 }

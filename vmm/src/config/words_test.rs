@@ -10,7 +10,7 @@ fn commas_and_other_bytes() {
     assert_eq!(separators(b"a,,,b"), 1);
     assert_eq!(separators(b"b\xe4se,\xff"), 1);
     assert_eq!(decode(&encode(OsStr::from_bytes(b"a,,b\xe4"))), OsStr::from_bytes(b"a,b\xe4"));
-    // What stands for bytes can be in a name, too.
+    // The characters that stand for bytes can also occur in a name.
     for c in ['\u{10ff00}', '\u{10ff2c}', '\u{10ffff}', '\u{10feff}'] {
         assert_eq!(decode(&encode(OsStr::new(&c.to_string()))), OsStr::new(&c.to_string()));
     }

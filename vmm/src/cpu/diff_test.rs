@@ -14,7 +14,7 @@ fn no_bit_is_overlooked() {
                 for bit in 0..u32::BITS {
                     let mut other = cpuid.clone();
                     *other.0.get_mut(&leaf).unwrap().get_mut(register) ^= 1 << bit;
-                    // The three leaves of the brand are told by the first.
+                    // The three leaves of the brand are reported under the first.
                     let brand = BRAND.contains(&leaf.function);
                     let at = if brand { Leaf::new(BRAND[0]) } else { leaf };
                     assert_eq!(leaf_rows(&cpuid, &other, at).len(), 1, "{leaf}:{register}[{bit}]");

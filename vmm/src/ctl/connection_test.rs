@@ -32,6 +32,6 @@ fn a_machine_of_another_user_is_told_of_with_that_user() {
     let told = |path: &Path| refusal("vm", path, io::ErrorKind::PermissionDenied.into()).to_string();
     let user = rustix::process::geteuid().as_raw();
     assert!(told(&socket).contains(&format!("(its user id is {user}), or root")), "{}", told(&socket));
-    // One that can't be seen either.
+    // Also a socket that can't be seen.
     assert!(told(&folder.path().join("none")).contains("may not look into its folder"));
 }

@@ -8,7 +8,7 @@ fn a_terminal_has_one_line() {
     let after = |millis| start + Duration::from_millis(millis);
     let mut bar = Bar::new(Shown::Line(80), GIB, start);
     assert_eq!(bar.draw(0, 0, start).unwrap(), "\r\x1b[K  0 % [........................]");
-    // Not as often as it could be.
+    // Not drawn as often as possible.
     assert_eq!(bar.draw(1 << 20, 1 << 20, after(50)), None);
     assert_eq!(
         bar.draw(GIB / 2, GIB / 4, after(2000)).unwrap(),

@@ -58,7 +58,7 @@ fn existing_files_are_kept_unless_they_are_to_be_replaced() {
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
     assert!(link.is_symlink());
 
-    // One that came in the meantime.
+    // A file that was created in the meantime.
     let late = folder.path().join("late");
     let target = Target::new(&late, false).unwrap();
     fs::write(&late, "theirs").unwrap();

@@ -27,7 +27,7 @@ fn each_pattern_is_looked_for_after_the_one_before() {
     assert!(!matcher.feed(b"login:"));
     assert!(matcher.feed(b" x login"));
     assert_eq!(matcher.met(), 1);
-    // It may come before the answer to the first is typed.
+    // It may arrive before the answer to the first is typed.
     assert!(matcher.feed(b": x"));
     assert_eq!(matcher.met(), 3);
     assert!(!matcher.feed(b"x"));
@@ -45,7 +45,7 @@ fn a_pause_is_an_end() {
     let mut matcher = matcher(&["[#$] $", "[#$] $"]);
     assert!(!matcher.feed(b"# "));
     assert!(matcher.pause());
-    // It is not the next one, too.
+    // It does not also match the next one.
     assert!(!matcher.pause());
     assert!(!matcher.feed(b"\x1b[m$ "));
     assert!(matcher.pause());

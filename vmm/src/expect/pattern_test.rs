@@ -39,15 +39,15 @@ fn a_match_ends_at_its_first_possible_end() {
 #[test]
 fn the_ends_of_lines_and_words_are_seen() {
     assert_eq!(regex("^done", b"not done\ndone"), Some(13));
-    // A progress bar begins its line again.
+    // A progress bar restarts its line.
     assert_eq!(regex("^20%", b"10%\r20%"), Some(7));
-    // Of the byte that follows, only its kind is known before.
+    // Only the kind of the following byte is needed.
     assert_eq!(regex(r"done$", b"done, done\nx"), Some(10));
     assert_eq!(regex(r"\bok\b", b"oks ok."), Some(6));
     assert_eq!(regex("a.b", b"a\nb a\xffb"), Some(7));
-    // Where nothing follows is an end.
+    // The end of the output counts as an end.
     assert_eq!(regex("[#$] $", b"# ls\n$ "), Some(7));
-    // What follows can't change this any more.
+    // The following bytes can't change this any more.
     assert!(matches!(
         Pattern::regex("x$|y").map(|pattern| pattern.step(pattern.start(None), b'y')),
         Ok(Step::Found)

@@ -14,7 +14,7 @@ fn escape_sequences_are_left_out() {
         (b"\x1b]3008;start=1\x1b\\# ", b"# "),
         (b"\x1bPq#0;1\x1b\\a", b"a"),
         (b"\x1b(B\x1b7\x1b=\x1b#8a", b"a"),
-        // A sequence of 8 bits would be a part of UTF-8's.
+        // An 8-bit sequence would be a part of UTF-8.
         ("\u{9b}m".as_bytes(), "\u{9b}m".as_bytes()),
         (b"\x1b[1;\x1b[2ma", b"a"),
         (b"\x1b\x1b[ma", b"a"),

@@ -145,7 +145,7 @@ fn time_that_has_run_out_ends_the_machine_once() {
     assert_eq!(test.source.deadline(), None);
     test.source.hear(&Notice::Changed(&Change::Shutdown { by: Cause::HostUi }));
     assert_eq!(test.source.verdict(UNMET), None);
-    // What has come by then is met.
+    // Output that has arrived by then is matched.
     let mut test = Test::new(&script(&[], &[("a", &[])]));
     test.uart.write_all(b"a").unwrap();
     assert_eq!(test.run_out(), [""; 0]);
@@ -164,7 +164,7 @@ fn an_orderly_end_is_judged() {
     assert_eq!(verdict("log", Cause::GuestShutdown, 33), Some(UNMET));
     assert_eq!(verdict("log", Cause::GuestReset, 0), Some(UNMET));
     assert_eq!(verdict("login: ", Cause::GuestShutdown, 0), None);
-    // It broke, or somebody else ended it.
+    // It crashed, or another process ended it.
     assert_eq!(verdict("log", Cause::GuestReset, 4), None);
     assert_eq!(verdict("log", Cause::GuestPanic, PANICKED), None);
     assert_eq!(verdict("log", Cause::HostError, 1), None);

@@ -57,7 +57,7 @@ fn firmware_for_other_machines_is_refused_by_name() {
     for name in ["OVMF_CODE.fd", "OVMF_CODE.secboot.fd", "bios-microvm.bin", "qboot.rom"] {
         fs::write(path(name), uefi(64)).unwrap();
     }
-    // As Debian's, whose name does not say it.
+    // Like Debian's, whose name does not show it.
     std::os::unix::fs::symlink("OVMF_CODE.secboot.fd", path("OVMF_CODE.ms.fd")).unwrap();
     let read = |name: &str| {
         let files = Files { code: path(name), variables: None };

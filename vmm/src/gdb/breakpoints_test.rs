@@ -19,7 +19,7 @@ fn translate(address: u64) -> Option<u64> {
     match address {
         0..0x3000 => Some(address),
         ALIAS.. => Some(address - ALIAS),
-        // No RAM.
+        // Not RAM.
         0x1_0000..0x1_1000 => Some(address),
         _ => None,
     }
@@ -160,7 +160,7 @@ fn memory_ends_where_nothing_is_mapped() {
     assert_eq!(breakpoints.read(0x2ffe, 8, &space), [0xfe, 0xff]);
     assert!(!breakpoints.write(0x2ffe, &[0; 8], &space));
     assert_eq!(byte(&ram, 0x2ffe), 0xfe);
-    // Mapped, but no RAM.
+    // Mapped, but not RAM.
     assert_eq!(breakpoints.read(0x1_0000, 1, &space), Vec::<u8>::new());
     assert!(!breakpoints.write(0x1_0000, &[1], &space));
     // The last address.
@@ -171,7 +171,7 @@ fn memory_ends_where_nothing_is_mapped() {
 #[test]
 fn a_range_crosses_pages_that_are_apart() {
     let ram = ram();
-    // The second page is behind the first one's back.
+    // The second page is not adjacent to the first one.
     let translate = |address: u64| match address >> 12 {
         0 => Some(address | 0x2000),
         1 => Some(address & 0xfff),

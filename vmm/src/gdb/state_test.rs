@@ -50,7 +50,7 @@ fn changes_go_where_they_belong() {
     assert_eq!(new.fxsave[XMM + 240..XMM + 256], [0xff; 16]);
     assert_eq!(new.registers(), registers);
     assert_eq!(new.regs.rax, 1);
-    // What is in a register of the x87 has a tag.
+    // A value in a register of the x87 has a tag.
     registers.core.st[7] = [7; 10];
     let new = state.with(&registers).unwrap();
     assert_eq!(new.fxsave[ST + 112..ST + 122], [7; 10]);

@@ -35,7 +35,7 @@ fn kvm_is_asked_in_a_nested_guest_and_nowhere_else() {
     sregs.cr3 = FIRST;
     fd.set_sregs(&sregs).unwrap();
     tables(&machine.memory, FIRST, PRESENT | WRITABLE, CODE);
-    // Memory that KVM knows nothing of, so that each shows who has followed which tables.
+    // Memory unknown to KVM, which shows which of the two has followed the tables.
     let other = GuestRam::from_ranges(&[(GuestAddress(FIRST), 0x10_0000)]).unwrap();
     tables(&other, FIRST, PRESENT | WRITABLE, 0x66_0000);
 
@@ -52,7 +52,7 @@ fn pages_of_a_process_are_found_in_spite_of_smap() {
     const FIRST: u64 = 0x60_0000;
     let Some(machine) = TestMachine::new(1) else { return };
     let fd = machine.vcpus[0].fd();
-    // Read-only, too.
+    // Also read-only.
     tables(&machine.memory, FIRST, PRESENT | USER, CODE);
     let mut sregs = fd.get_sregs().unwrap();
     (sregs.cr3, sregs.cr4) = (FIRST, sregs.cr4 | CR4_SMAP);
@@ -73,7 +73,7 @@ fn pdptes_are_those_that_kvm_has_loaded() {
     write(PDPTES, 0x60_1000);
     write(0x60_1000, 0x40_0000 | LARGE);
     write(0x60_2000, 0x20_0000 | LARGE);
-    // Out of IA-32e mode, and then into PAE paging, as the guest would go.
+    // Out of IA-32e mode, and then into PAE paging, in a guest's order.
     let mut sregs = fd.get_sregs().unwrap();
     (sregs.cr0, sregs.efer, sregs.cs.l, sregs.cs.db) = (CR0_PE, 0, 0, 1);
     fd.set_sregs(&sregs).unwrap();
@@ -88,7 +88,7 @@ fn pdptes_are_those_that_kvm_has_loaded() {
     assert_eq!(found(), physical(0x40_1234, rest));
     let loaded = ioctls::pdptes(fd).ok().flatten();
     write(PDPTES, 0x60_2000);
-    // An older KVM does not tell them, and on AMD's processors it reads them again whenever it is asked.
+    // An older KVM does not return them, and on AMD's processors it reads them again at each query.
     let is_kept = loaded.is_some() && ioctls::pdptes(fd).ok().flatten() == loaded;
     println!("PDPTE registers: {loaded:x?}, kept: {is_kept}");
     assert_eq!(found(), physical(if is_kept { 0x40_1234 } else { 0x20_1234 }, rest));

@@ -140,7 +140,7 @@ fn gdb_follows_linear_addresses_with_paging() {
     write(&machine, &path, &json!({ "paging": true }));
     let Some(told) = gdb(&path, &["x/s 0x400456", "x/s 0x123456", "x/xb 0x403000"]) else { return };
     assert_eq!(told.matches("\"a string in memory\"").count(), 2, "{told}");
-    // Not mapped, but a physical address all the same.
+    // Not mapped, but still a physical address.
     assert!(told.contains("0x403000:\t0x00"), "{told}");
 }
 

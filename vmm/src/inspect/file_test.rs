@@ -40,7 +40,7 @@ fn zeros_are_holes_and_read_as_zeros() {
     }
     MemoryFile::fill(&Taken::default(), "memsave", &path, &never, |file| file.append(&memory, 0, LEN as u64))
         .unwrap();
-    // On a file system with holes; others are as right, and larger.
+    // On a file system with holes; elsewhere the file is correct, but larger.
     let used = fs::metadata(&path).unwrap().blocks() * 512;
     assert!(used < LEN as u64 / 2 || used >= LEN as u64, "{used} bytes");
 }

@@ -15,7 +15,7 @@ fn the_modes_differ_in_ids_and_destinations() {
     let xapic = LocalApic::new(0xfee0_0800, page(&registers));
     assert_eq!((xapic.id(), xapic.logical_destination(), xapic.icr_destination()), (5, 0x20, 3));
     assert_eq!(xapic.to_json()["mode"], "xapic");
-    // As KVM has an id without 32-bit ids, and with them.
+    // KVM's form of an ID without 32-bit IDs, and with them.
     let registers = [(0x20, 5 << 24), (0xd0, 0x0001_0020), (0x310, 0x103)];
     let x2apic = LocalApic::new(0xfee0_0d00, page(&registers));
     assert_eq!((x2apic.id(), x2apic.logical_destination(), x2apic.icr_destination()), (5, 0x1_0020, 0x103));

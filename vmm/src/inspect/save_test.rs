@@ -58,14 +58,14 @@ fn a_page_that_is_not_mapped_is_named_and_nothing_is_written() {
         error.to_string()
     };
     assert_eq!(refused(json!({ "val": 0x40_2ff0, "size": 0x20 })), "vCPU 0 has nothing mapped at 0x403000");
-    // As QEMU's clients give the kernel's addresses.
+    // QEMU's clients give the kernel's addresses in this form.
     let minus = json!({ "val": -0x1000, "size": 1 });
     assert_eq!(refused(minus), "vCPU 0 has nothing mapped at 0xfffffffffffff000");
     assert_eq!(
         refused(json!({ "val": u64::MAX, "size": 2 })),
         "2 bytes from 0xffffffffffffffff on go past the last address"
     );
-    // Mapped by the tables at entry, and no RAM.
+    // Mapped by the tables at entry, but not RAM.
     let beyond = format!("there is no RAM at the physical address {RAM:#x}; RAM is 0x0 to {:#x}", RAM - 1);
     assert_eq!(refused(json!({ "val": RAM - 8, "size": 16 })), beyond);
     assert_eq!(

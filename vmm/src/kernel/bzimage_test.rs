@@ -34,7 +34,7 @@ fn no_setup_sectors_are_four() {
 fn truncated_files_are_named_so_at_every_length() {
     for syssize in [0, 4096 / 16] {
         let bytes = bzimage(4096, |header| header.syssize = syssize);
-        // A header without a word of how long the kernel is still needs the entry.
+        // A header that doesn't give the kernel's length still needs the entry.
         let whole = if syssize == 0 { 1024 + 0x201 } else { bytes.len() - 15 };
         for len in (0x206..whole).step_by(3).chain([whole - 1]) {
             let error = error(&bytes[..len]);
@@ -103,7 +103,7 @@ proptest! {
     ) {
         let mut bytes = bzimage(4096, |_| {});
         for (at, byte) in changes {
-            // A file without the magic number is none.
+            // A file without the magic number is not a bzImage.
             if !(MAGIC_AT..MAGIC_AT + 4).contains(&at) {
                 bytes[at] = byte;
             }

@@ -61,7 +61,7 @@ fn the_parts_of_a_kernel_are_items() {
     assert_eq!(bytes(Key::InitrdData), b"initramfs");
     assert_eq!((number(&items, Key::SetupAddr), number(&items, Key::SetupSize)), (0x1_0000, 1024));
 
-    // The fields that a boot loader sets, and nothing else.
+    // The fields that a boot loader sets, and no others.
     let mut setup = image[..1024].to_vec();
     setup[0x210..0x212].copy_from_slice(&[0xb0, 0x81]);
     setup[0x218..0x21c].copy_from_slice(bytes(Key::InitrdAddr));
@@ -85,7 +85,7 @@ fn without_an_initramfs_there_are_no_items_of_it() {
 
 #[test]
 fn an_initramfs_ends_where_the_header_says_or_memory_does() {
-    // In the last page below the limit, by which the option ROM knows that it is to stay there.
+    // In the last page below the limit, by which the option ROM knows to leave it there.
     for (len, at) in [(1, 0x37ff_f000), (4096, 0x37ff_e000), (4097, 0x37ff_e000), (9000, 0x37ff_d000)] {
         assert_eq!(
             initramfs_at(len, 2 << 30, |header| header.initrd_addr_max = 0x37ff_ffff),
@@ -108,7 +108,7 @@ fn an_initramfs_ends_where_the_header_says_or_memory_does() {
 
 #[test]
 fn programs_of_older_protocols_are_taken() {
-    // As memdisk and iPXE are: `syssize` and all that their version does not have means nothing.
+    // Like memdisk and iPXE: `syssize` and all fields that their version lacks are meaningless.
     let image = bzimage(600, |header| {
         (header.version, header.syssize, header.xloadflags) = (0x0203, 0x1000, 0);
         (header.cmdline_size, header.init_size, header.pref_address) = (1, u32::MAX, u64::MAX);

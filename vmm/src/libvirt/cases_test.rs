@@ -17,7 +17,7 @@ const NO_TSX: Outcome = Err("this host cannot give hle (CPUID.(EAX=07H,ECX=0):EB
 const NO_AVX512: Outcome = Err("avx512f (CPUID.(EAX=07H,ECX=0):EBX[16])");
 
 const CASES: [(&str, Outcome, Outcome); 29] = [
-    // virt-manager's, virt-install's and virsh's.
+    // From virt-manager, virt-install and virsh.
     ("<cpu mode='host-passthrough' check='none' migratable='on'/>", MIGRATABLE, MIGRATABLE),
     ("<cpu mode='maximum'/>", MIGRATABLE, MIGRATABLE),
     ("<cpu mode='maximum' migratable='off'/>", Ok(("host-passthrough", 0)), Ok(("host-passthrough", 0))),
@@ -75,7 +75,7 @@ const CASES: [(&str, Outcome, Outcome); 29] = [
         MILAN,
     ),
     ("<cpu mode='host-model'><model fallback='allow' vendor_id='GenuineIntel'/></cpu>", CASCADE_LAKE, MILAN),
-    // OpenStack's, oVirt's and Proxmox's.
+    // From OpenStack, oVirt and Proxmox.
     (
         "<cpu match='exact' mode='host-model'><topology sockets='2' cores='1' threads='1'/></cpu>",
         CASCADE_LAKE,
@@ -98,7 +98,7 @@ const CASES: [(&str, Outcome, Outcome); 29] = [
         Ok(("SandyBridge,+vmx,+pcid", 0)),
         Err("this host's processor is not made by Intel"),
     ),
-    // What a check does with a feature that the host lacks.
+    // The result of a check for a feature that the host lacks.
     ("<cpu mode='custom' match='exact'><model>Haswell</model></cpu>", NO_TSX, NO_TSX),
     (
         "<cpu mode='custom' match='exact' check='partial'><model fallback='allow'>Haswell</model></cpu>",

@@ -127,7 +127,7 @@ fn wrong_words_are_errors_here_too() {
         let error = parse(&format!("<domain>{inside}</domain>")).unwrap_err();
         assert_eq!(error.problem.to_string(), message);
     }
-    // Of another program.
+    // From another program.
     let foreign = "<domain xmlns:q='urn:q'><q:features><q:pmu state='off'/></q:features><features><q:pmu state='off'/></features></domain>";
     assert_eq!(parse(foreign).unwrap().spec.pmu, None);
 }

@@ -72,10 +72,10 @@ fn a_cpu_starts_where_libvirt_starts_it() {
     for check in ["", " check='partial'", " check='full'"] {
         assert_eq!(started(&haswell(check)), [Ok(0), refused(movbe), Ok(0)], "{check}");
     }
-    // A fallback is about names.
+    // A fallback concerns names.
     let forbid = haswell(" check='none'").replace("allow", "forbid");
     assert_eq!(started(&forbid), [Ok(0), Ok(1), Ok(0)]);
-    // The list counts as the model does, and what it forbids.
+    // The list counts like the model, and so do the features it forbids.
     let amd =
         "this host cannot give svm (CPUID.80000001H:ECX[2]); with check='none' the guest would start without";
     let feature = |policy: &str, name: &str| {
@@ -90,7 +90,7 @@ fn a_cpu_starts_where_libvirt_starts_it() {
             assert_eq!(spec(&feature(policy, dropped)).settings, [], "{policy} {dropped}");
         }
     }
-    // A vendor is compared, unless nothing is.
+    // The vendor is compared, unless the check is off.
     let vendor = |check: &str| format!("<cpu {check}><model>qemu64</model><vendor>AMD</vendor></cpu>");
     assert_eq!(
         started(&vendor("")),
@@ -101,7 +101,7 @@ fn a_cpu_starts_where_libvirt_starts_it() {
         ]
     );
     assert_eq!(started(&vendor("check='none'")), [Ok(0), Ok(0), Ok(0)]);
-    // The host's own CPU has what it has.
+    // The host's own CPU has all of its features.
     let passthrough =
         "<cpu mode='host-passthrough' migratable='off'><feature policy='require' name='movbe'/></cpu>";
     assert_eq!(started(passthrough), [Ok(0), Ok(1), Ok(0)]);

@@ -177,7 +177,7 @@ fn an_end_does_not_wait_long_for_a_machine_that_is_not_there() {
     assert_eq!(test.status(), 143);
     assert!(test.link.end_is_asked(), "and it is not to run");
 
-    // As well between two machines.
+    // The same between two machines.
     let mut test = Test::running(GRACE);
     let held = mpsc::channel().0;
     test.on(Request::News(News::Stops(held.clone())));
@@ -185,7 +185,7 @@ fn an_end_does_not_wait_long_for_a_machine_that_is_not_there() {
     test.on(Request::Quit);
     assert_eq!(test.status(), 0);
     assert_eq!(test.heard(), [RUNS, "Stops", "Quits", "Changed(Shutdown { by: HostUi })", "Leaves"]);
-    // The machine's thread may have been about to say so.
+    // The machine's thread may have been about to report that.
     test.on(Request::News(News::Changed(Change::Shutdown { by: Cause::HostUi })));
     assert!(test.heard().is_empty(), "there is one end");
 }
@@ -256,13 +256,13 @@ fn a_source_that_comes_late_is_told_what_it_missed() {
     test.on(Request::News(News::Stops(mpsc::channel().0)));
     assert_eq!(told.try_iter().collect::<Vec<_>>(), ["Stops"]);
 
-    // Nothing runs now, and then the user wants the end.
+    // Nothing runs now, and then the user requests the end.
     test.on(Request::Quit);
     let (client, told, _) = Client::new(true);
     test.on(Request::Serve(Box::new(client)));
     assert_eq!(told.try_iter().collect::<Vec<_>>(), ["Quits"]);
 
-    // The others have been told to send their last.
+    // The other sources have been told to send their remaining output.
     test.on(Request::News(News::Ended(0)));
     let end = ["Changed(Shutdown { by: HostUi })", "Leaves"];
     assert_eq!(told.try_iter().collect::<Vec<_>>(), end);

@@ -106,7 +106,7 @@ fn sources_that_are_ready_at_once_are_heard_in_order() {
         let pipes = vec![reader.try_clone().unwrap()];
         sources.add(Box::new(Pipes { pipes, seen: seen.clone(), ..Pipes::default() }));
     }
-    // The last has been ready for longest.
+    // The last one has been ready for the longest time.
     for (number, (_, writer)) in (0..8).zip(&mut pipes).rev() {
         writer.write_all(&[number]).unwrap();
     }
@@ -130,7 +130,7 @@ fn descriptors_closed_by_a_notice_are_no_longer_watched() {
     let pipes = vec![written(b"a")];
     sources.add(Box::new(Pipes { pipes, ..Pipes::default() }));
     sources.tell(&Notice::Stops);
-    // Most likely of the same number.
+    // Most likely with the same number.
     let pipes = vec![written(b"b")];
     let seen = Rc::new(RefCell::new(Vec::new()));
     sources.add(Box::new(Pipes { pipes, seen: seen.clone(), ..Pipes::default() }));
@@ -142,7 +142,7 @@ fn descriptors_closed_by_a_notice_are_no_longer_watched() {
 fn a_source_that_is_over_is_dropped() {
     let mut sources = Sources::new().unwrap();
     let seen = Rc::new(RefCell::new(Vec::new()));
-    // Also when another descriptor of the same pipe stays open.
+    // Even if another descriptor of the same pipe stays open.
     let pipe = written(b"ab");
     let pipes = vec![pipe.try_clone().unwrap()];
     sources.add(Box::new(Pipes { pipes, seen: seen.clone(), ..Pipes::default() }));
@@ -150,7 +150,7 @@ fn a_source_that_is_over_is_dropped() {
     assert_eq!(Rc::strong_count(&seen), 1);
     assert!(sources.wait(Some(Instant::now())).unwrap().is_empty());
 
-    // A notice can be the end, too.
+    // A notice can also end a source.
     let pipes = vec![written(b"c")];
     sources.add(Box::new(Pipes { pipes, seen: seen.clone(), ..Pipes::default() }));
     sources.tell(&Notice::Stops);
@@ -182,7 +182,7 @@ impl Source for Changing {
 fn watched_descriptors_stay_in_epoll_until_they_change() {
     let mut sources = Sources::new().unwrap();
     let told = |sources: &mut Sources| sources.wait(Some(Instant::now())).unwrap().len();
-    // Told once, unless epoll is told of it again.
+    // Reported once, unless it is registered with epoll again.
     let once = EventSet::IN | EventSet::EDGE_TRIGGERED;
     sources.add(Box::new(Changing(written(b"a"), once, EventSet::IN)));
     assert_eq!(told(&mut sources), 1);

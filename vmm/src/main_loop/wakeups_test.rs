@@ -41,7 +41,7 @@ fn the_device_whose_time_has_come_is_woken_while_the_machine_runs() {
     assert_eq!(wakeups.watches().iter().map(Events::fd).collect::<Vec<_>>(), fds);
     wakeups.ready(fds[1], &mut Vec::new());
     assert_eq!(sleepers.each_ref().map(|sleeper| sleeper.lock().unwrap().wakeups), [0, 1]);
-    // Nothing of a machine is held that stops.
+    // No part of a stopping machine is held.
     wakeups.hear(&Notice::Stops);
     assert!(wakeups.watches().is_empty());
     assert!(sleepers.iter().all(|sleeper| Arc::strong_count(sleeper) == 1));

@@ -86,7 +86,7 @@ fn messages_that_are_too_long_are_refused_before_they_arrive() {
 fn a_reason_is_heard() {
     let heard = receive(&sent(Kind::Refused, "no room".as_bytes()));
     assert_eq!(heard.unwrap_err().to_string(), "the other side refuses: no room");
-    // Also by one that is about to send.
+    // Also by a side that is about to send.
     let (mut connection, other) = pair();
     Connection::new(other.into()).unwrap().refuse("no room");
     let content = vec![1; 1 << 20];

@@ -31,7 +31,7 @@ fn pages_are_put_where_they_belong() {
     room.zeros(&message(1, 4, &1_u64.to_le_bytes())).unwrap();
     assert_eq!(room.ram.read_obj::<u8>(GuestAddress(0x1_0000_4000)).unwrap(), 0);
     assert_eq!(room.ram.read_obj::<u8>(GuestAddress(0x1_0000_3fff)).unwrap(), 5);
-    // The last page of a device's memory is not whole.
+    // The last page of a device's memory is incomplete.
     room.pages(&message(2, 2, &[1; 0x800])).unwrap();
     room.zeros(&message(2, 1, &1_u64.to_le_bytes())).unwrap();
     let screen = &room.others["screen"];

@@ -41,7 +41,7 @@ fn the_outcome_is_unknown_if_only_the_connection_has_ended() {
     drop(other);
     let fate = ready.go(&|| false);
     assert!(matches!(fate, Fate::Unknown(_)), "{fate:?}");
-    // Nor if the process is there, and this side is to end.
+    // Nor if the process exists, and this side must end.
     let (ready, _other, _writing) = sides(true);
     let fate = ready.go(&|| true);
     assert!(matches!(fate, Fate::Unknown(_)), "{fate:?}");

@@ -53,7 +53,7 @@ fn a_guest_that_never_stops_writing_is_stopped() {
     let sent =
         sender.run(b"{}", Duration::ZERO, &(Box::new(move || Ok(PageSet::all(&all))) as Collect)).unwrap();
     assert_eq!(sent.left, PageSet::all(&memory));
-    // The first of them leaves less than there was before it.
+    // The first of them leaves less to send than before it.
     assert_eq!(sent.sender.progress.facts().rounds, 1 + u64::from(VAIN_ROUNDS));
     drop(sent);
     reader.join().unwrap();

@@ -2,7 +2,7 @@ use super::*;
 
 fn emulator(looked: Instant) -> Emulator {
     let used = Used::default();
-    // A process id that no process has: what was used is set by the tests.
+    // A process ID that doesn't exist: the tests set the time used.
     Emulator { name: "QEMU TCG", process: u32::MAX, used, looked: (looked, used), idle: false }
 }
 
@@ -32,15 +32,15 @@ fn an_emulator_is_idle_when_it_neither_runs_nor_waits() {
         watched.idle(at(second))
     };
     assert_eq!(look(19, seconds(1, 0)), None);
-    // Little of the processor, since others have it.
+    // It got little of the processor, since others use it.
     assert_eq!(look(20, seconds(1, 19)), None);
     let idle = Some(format!("QEMU TCG (process {}) is idle", u32::MAX));
     assert_eq!(look(40, seconds(1, 19)), idle);
-    // It is said once.
+    // It is reported once.
     assert_eq!(look(60, seconds(1, 19)), None);
     assert_eq!(look(80, seconds(15, 19)), None);
     assert_eq!(look(100, seconds(15, 19)), idle);
-    // A kernel that doesn't count is told from an emulator that doesn't run.
+    // A kernel that doesn't count is distinguished from an emulator that doesn't run.
     let mut uncounted = emulator(start);
     assert_eq!([20, 40].map(|second| uncounted.idle(at(second))), [None, None]);
 }

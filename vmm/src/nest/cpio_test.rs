@@ -31,7 +31,7 @@ fn entries_of_every_length_read_back() {
     writer.directory("lib", 0o755).unwrap();
     for len in 0..9 {
         writer.file("n".repeat(len + 1), 0o755, &vec![b'x'; len]).unwrap();
-        // As many as were said, and no more.
+        // As many bytes as announced, and no more.
         writer.file_of("m".repeat(len + 1), 0o644, len as u64, io::repeat(b'y')).unwrap();
     }
     let entries = parse(&writer.finish().unwrap());

@@ -81,7 +81,7 @@ fn files_larger_than_the_level_are_refused() {
         "{refusal}"
     );
     plan.fit(&mut manifest, first, false, 2 * first).unwrap();
-    // More than the machine has, if the user says so.
+    // More than the machine has, if the user requests it.
     plan.fit(&mut manifest, 4 << 30, true, 1 << 30).unwrap();
     assert_eq!(manifest.program.unwrap().first_mib, 4096);
 }

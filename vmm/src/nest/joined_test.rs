@@ -26,7 +26,7 @@ fn a_message_in_the_midst_of_a_report_does_not_break_it() {
     let whole = report().to_string();
     for at in 1..whole.len() {
         let (begin, rest) = whole.split_at(at);
-        // A report that has not been begun is none.
+        // A report that has not begun doesn't count.
         if begin.len() < "@nest".len() {
             continue;
         }
@@ -51,7 +51,7 @@ fn a_message_behind_a_report_or_without_one_is_left_as_it_is() {
     assert_eq!(read(&[&whole, MESSAGE, &whole]), [report(), text(MESSAGE), report()]);
     let prompt = format!("login: {MESSAGE}");
     assert_eq!(read(&[&prompt, "root"]), [text(&prompt), text("root")]);
-    // Times only look like this.
+    // Other texts are not times.
     for other in ["@nest[2,\"x\"] [  12.5] a", "@nest[.123456] a", "@nest[1.1234567] a", "@nest[1.123456]"] {
         assert_eq!(read(&[other, "b"]), [text(other), text("b")]);
     }

@@ -34,10 +34,10 @@ fn the_program_s_files_have_room_at_every_level() {
     let levels = of(100, 0);
     assert_eq!(levels[3], LAST_WITH_PROGRAM_MIB + 300);
     for level in 0..3 {
-        // The next level's, its initramfs, and what there was without files.
+        // The next level's, its initramfs, and the amount without files.
         assert_eq!(levels[level], levels[level + 1] + 300 + MORE_MIB);
     }
-    // What the user gave level 1 is for the program, except for what each level needs itself.
+    // The additional memory that the user gave level 1 goes to the program, except for each level's own needs.
     let given = of(100, 8 << 10);
     assert_eq!(given[2..], [(8 << 10) - 300 - MORE_MIB, (8 << 10) - 2 * (300 + MORE_MIB)]);
     let program = Program { files_mib: 100, ..Program::default() };
@@ -141,7 +141,7 @@ fn a_level_past_its_deadline_is_ended() {
 
 #[test]
 fn a_silent_level_is_ended_whatever_its_emulator_does() {
-    // It waits, as when its guest does; it is busy; it is stopped.
+    // An emulator that waits, as when its guest does; one that is busy; one that is stopped.
     for emulator in ["exec sleep 1000", "while :; do :; done", "kill -STOP $$"] {
         let begun = r#"echo '@nest[1,"start"]'; echo '@nest[2,"start"]'; printf 'no end of line'"#;
         assert!(!supervised_emulator(&format!("{begun}; {emulator}")), "{begun}; {emulator}");

@@ -12,7 +12,7 @@ fn a_terminal_has_one_line_a_level() {
     assert_eq!(screen.draw(after(1)), "\r\x1b[K⠹    1.0 s  level 0: starting");
     let up = screen.take(Event::Level(0, "up".into()), after(2));
     assert_eq!(up, "\r\x1b[K⠸    2.0 s  level 0: up");
-    // The old one stays, and the next one has seconds of its own.
+    // The old line stays, and the next one has its own seconds.
     let next = screen.take(Event::Level(1, "starting".into()), after(3));
     assert_eq!(next, "\r\x1b[K·    3.0 s  level 0: up\n\r\x1b[K⠼    0.0 s  level 1: starting");
     assert_eq!(screen.settle(after(5)), "\r\x1b[K·    2.0 s  level 1: starting\n");

@@ -29,7 +29,7 @@ fn every_report_survives_the_console_of_a_lower_level() {
         Said::Off,
         Said::Text("[    1.0] Kernel panic | not syncing".into()),
     ] {
-        // Only level 0 says that it is off.
+        // Only level 0 reports that it is off.
         let level = if said == Said::Off { 0 } else { 3 };
         let line = Line { level, said };
         let wire = line.to_string();
@@ -105,7 +105,7 @@ fn the_last_level_alone_has_the_user_s_program() {
 
 #[test]
 fn text_that_is_passed_on_is_no_report() {
-    // As level 2's console has it, and as level 1 passes that on.
+    // The text on level 2's console, and as level 1 passes it on.
     let text = r#"x@nest[2,"done"]"#;
     let heard = of_level_2(text);
     assert_eq!(heard, Line { level: 2, said: Said::Text(text.into()) });

@@ -259,7 +259,7 @@ fn kept() -> Record {
 fn levels_that_are_kept_have_passed() {
     let record = kept();
     assert_eq!((&record.verdict, statuses(&record)), (&Verdict::Passed, vec![Status::Passed; 3]));
-    // Nobody has compared a disk yet.
+    // No disk has been compared yet.
     assert!(record.levels.iter().all(|level| level.disk.is_none_or(|disk| !disk.verified)));
 }
 

@@ -29,7 +29,7 @@ fn a_write_error_is_found_by_either_message() {
 #[test]
 fn no_other_log_tells_of_one() {
     for record in [
-        // What follows the archives need not matter.
+        // Data after the archives may be irrelevant.
         &b"0,211,1,-;Initramfs unpacking failed: junk within compressed archive\n"[..],
         // From user space.
         b"8,211,1,-;Initramfs unpacking failed: write error\n",

@@ -19,7 +19,7 @@ fn see(watches: &mut [Watch], level: u32, said: Said, now: Duration) {
 
 #[test]
 fn the_one_right_below_gives_up_first() {
-    // Those of the host, of level 1 and of level 2, by one clock.
+    // The times of the host, of level 1 and of level 2, by one clock.
     let begun = [(1, 0), (2, 10), (3, 50)];
     let mut watches = begun.map(|(own, seconds)| Watch::new(own, LAST, &pace(100), at(seconds)));
     see(&mut watches, 2, Said::Start, at(10));
@@ -29,7 +29,7 @@ fn the_one_right_below_gives_up_first() {
     assert_eq!(watches[2].verdict(), (3, "before its kernel ran /init".to_owned()));
     let silent = "it ran level 3, which gave no sign of life, and did not end it".to_owned();
     assert_eq!(watches[0].verdict(), (1, silent));
-    // Once it is said, the others wait for the level below to end.
+    // Once it is reported, the others wait for the level below to end.
     see(&mut watches, 3, Said::Fail(FailureKind::TimedOut, String::new()), at(151));
     assert_eq!(watches[1].deadline(), Some(at(251)));
     assert_eq!(watches[1].verdict(), (2, "before it powered off".to_owned()));
@@ -65,7 +65,7 @@ fn no_level_is_believed_to_start_but_the_next() {
         watch.see(&Line { level, said: Said::Done }, at(60));
         assert_eq!((watch.deadline(), watch.verdict().0), (Some(at(100)), 1), "{level}");
     }
-    // None is above the last.
+    // There is no level above the last.
     let mut last = Watch::new(LAST, LAST, &pace(100), at(0));
     last.see(&Line { level: LAST + 1, said: Said::Start }, at(50));
     assert_eq!(last.deadline(), Some(at(100)));
@@ -90,7 +90,7 @@ fn the_program_has_a_time_of_its_own() {
     let mut see = |said, now| watch.see(&Line { level: 1, said }, at(now));
     see(Said::Up(crate::nest::facts::Facts::gather()), 50);
     see(Said::Program(News::Started), 90);
-    // As often as it likes, and of a level that does not run.
+    // Repeated, and from a level that does not run.
     see(Said::Program(News::Started), 150);
     assert_eq!(watch.deadline(), Some(at(190)));
     assert!(watch.verdict().1.contains("its program did not end: it hangs"), "{:?}", watch.verdict());
@@ -106,12 +106,12 @@ fn the_program_has_a_time_of_its_own() {
 fn a_level_that_waits_for_a_program_may_do_so_for_days() {
     let mut watch = Watch::new(1, 2, &pace(100), at(0));
     watch.see(&Line { level: 2, said: Said::Start }, at(10));
-    // Not that of a level below.
+    // Not the one of a level below.
     watch.see(&Line { level: 1, said: Said::Ready }, at(20));
     assert!(watch.is_over(at(1000)));
     watch.see(&Line { level: 2, said: Said::Ready }, at(30));
     assert!(!watch.is_over(at(1_000_000)));
-    // It was saved and restored meanwhile, and whoever restored it watches.
+    // It was saved and restored meanwhile, and the restoring host watches.
     watch.see(&Line { level: 2, said: Said::Program(News::Started) }, at(1_000_000));
     assert!(!watch.is_over(at(2_000_000)));
 }

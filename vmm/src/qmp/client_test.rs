@@ -126,7 +126,7 @@ fn the_next_command_waits_for_the_answer_to_the_one_before() {
     assert_eq!(test.heard(), [refused]);
     test.serve();
     assert_eq!(test.heard(), [json!({"return": {}, "id": 4})]);
-    // An answer that nobody waits for any more.
+    // An answer that no command waits for any more.
     test.answer(Ok(json!({})));
     assert_eq!(test.heard(), [] as [Value; 0]);
 }
@@ -141,7 +141,7 @@ fn quit_is_answered_before_nvmm_ends() {
 
 #[test]
 fn a_client_that_leaves_is_removed_whatever_it_waits_for() {
-    // All that it has said is done first.
+    // All of its commands are executed first.
     let mut test = Test::begun();
     test.theirs.write_all(br#"{"execute": "query-name"}{"execute": "system_powerdown"}"#).unwrap();
     test.theirs.shutdown(Shutdown::Both).unwrap();
@@ -149,7 +149,7 @@ fn a_client_that_leaves_is_removed_whatever_it_waits_for() {
     assert!(matches!(test.asked[..], [Ask::Control(Control::PowerDown)]));
     test.serve();
     assert!(test.client.is_over());
-    // One that only has no more to say still hears the answer.
+    // A client that has only closed its sending side still gets the answer.
     let mut test = Test::begun();
     test.theirs.write_all(br#"{"execute": "stop"}"#).unwrap();
     test.theirs.shutdown(Shutdown::Write).unwrap();
@@ -181,7 +181,7 @@ fn a_client_that_never_reads_uses_limited_memory() {
     assert_eq!(test.client.gives_up_at(), None);
     test.client.tell("{}\r\n", now);
     assert!(test.client.gives_up_at().is_some_and(|at| at > now));
-    // Once it reads it gets every answer.
+    // Once it reads, it gets every answer.
     let (mut text, mut answers) = (Vec::new(), 0);
     while answers < said / (command.len() / 100) {
         let _ = test.theirs.read_to_end(&mut text);

@@ -20,7 +20,7 @@ fn paths_lead_back_to_their_vcpu() {
 fn vcpus_have_the_ids_of_their_threads_and_their_places() {
     let (end, ended) = mpsc::channel::<()>();
     let (tell, told) = mpsc::channel();
-    // Of more vCPUs than any other test's machine has.
+    // With an index that no other test's machine uses.
     let thread = threads::spawn(&Role::Vcpu(77), move || {
         tell.send(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
         let _ = ended.recv();

@@ -30,7 +30,7 @@ fn descriptors_are_kept_by_name_and_not_without_end() {
         why(descriptors.keep("b".to_owned())),
         "there are 8 descriptors already; close one with closefd"
     );
-    // In the place of another.
+    // Replacing another.
     descriptors.keep("a1".to_owned()).unwrap();
     assert!(why(descriptors.keep("1".to_owned())).contains("not starting with a digit"));
     descriptors.close("a0").unwrap();

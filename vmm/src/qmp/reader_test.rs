@@ -61,10 +61,10 @@ fn a_text_with_a_fault_is_one_fault_and_the_next_is_read() {
         "{'execute': 'stop'}",
         "{\"a\": \"\\q\"}",
         "{\"a\": \"\t\"}",
-        // Its string is left open.
+        // Its string is not closed.
         "{\"execute\": \"stop",
         "{\"execute\": \"stop\\",
-        // What a client sends to be heard again.
+        // The bytes that a client sends to resynchronize.
         "{\"execute\": [\u{1}",
     ] {
         let text = format!("{bad}\n{{\"execute\": \"cont\"}}\n");
@@ -85,7 +85,7 @@ fn a_text_without_end_is_refused_and_nothing_after_it_is_read() {
     let at_most = |depth: u32| vec![b'['; usize::try_from(depth).unwrap()];
     assert_eq!(read(&at_most(DEEPEST), &[7]), []);
     assert_eq!(last(read(&at_most(DEEPEST + 1), &[7])), Fault::TooDeep);
-    // White space is no text.
+    // White space is not a text.
     assert_eq!(read(&vec![b' '; 2 * LONGEST], &[7]), []);
     let deep = format!("{}{}", "[".repeat(64), "]".repeat(64));
     assert_eq!(good(read(deep.as_bytes(), &[1])).0.len(), 1);
@@ -131,7 +131,7 @@ proptest! {
         let text = [&noise[..], b"\xff{\"execute\": \"stop\"}"].concat();
         let texts = read(&text, &sizes);
         let last = texts.last().unwrap();
-        // Lists in each other end the conversation.
+        // Nested lists end the connection.
         prop_assert!(*last == Ok(json!({"execute": "stop"})) || *last == Err(Fault::TooDeep), "{:?}", last);
     }
 }

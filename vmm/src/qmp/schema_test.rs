@@ -37,7 +37,7 @@ fn a_type_that_comes_twice_is_told_once() {
     let letters = info(&list["element-type"]);
     assert_eq!(letters["values"], json!(["x", "y"]));
     assert_eq!(letters["members"], json!([{"name": "x"}, {"name": "y"}]));
-    // Its own form is one that it tells, too.
+    // The schema also describes its own type.
     let mut of_schemas = Schema::default();
     of_schemas.command("query", [].into_iter(), SCHEMA);
     let of_schemas = of_schemas.list();

@@ -108,7 +108,7 @@ fn the_state_is_that_of_the_news_before_and_all_hear_of_it() {
         assert_eq!(first.hear()["return"]["status"], json!(status));
         assert_eq!(second.hear()["event"], json!(event));
     }
-    // One that has not begun hears of nothing.
+    // A client that has not negotiated gets no events.
     assert!(silent.hear()["QMP"].is_object());
     silent.0.get_ref().set_nonblocking(true).unwrap();
     assert_eq!(silent.0.read_line(&mut String::new()).unwrap_err().kind(), ErrorKind::WouldBlock);

@@ -92,7 +92,7 @@ fn each_call_is_answered_as_in_the_table() {
             assert_as_in_the_table(who, &program, &Call::of(number, [0; 6]));
         }
         for rule in TABLE {
-            // The arguments of the rule, and each a bit beside.
+            // The arguments of the rule, and each with one bit changed.
             let mut args = [0; 6];
             for arg in rule.when {
                 args[usize::from(arg.index)] = u64::from(match arg.values {

@@ -47,7 +47,7 @@ fn every_host_takes_back_what_it_saved() {
 
 #[test]
 fn host_passthrough_stays_with_its_processor() {
-    // Newer, with all features of the older one's, and more.
+    // A newer processor, with all features of the older one, and more.
     let lacks = lacking("sapphire-rapids", "host-passthrough", "granite-rapids");
     assert_eq!(lacks.len(), 1, "{lacks:?}");
     assert!(
@@ -55,7 +55,7 @@ fn host_passthrough_stays_with_its_processor() {
             .contains("Intel family 6 model 143 stepping 7 (this host's is Intel family 6 model 173")),
         "{lacks:?}"
     );
-    // A processor with more than it had, as after an update of its KVM, is the same one.
+    // A processor with more features than before, as after an update of its KVM, is the same one.
     let mut older = host("milan");
     older.supported.0.get_mut(&Leaf::sub(7, 0)).unwrap().ebx &= !(1 << 18);
     assert_eq!(saved(&older, "host-passthrough").lacking_on(&host("milan")).unwrap(), [""; 0]);
@@ -77,7 +77,7 @@ fn host_model_moves_to_hosts_of_at_least_its_features() {
     for part in ["la57 (", "avx512ifma (", "vmx-page-walk-5 (MSR(48CH)[7])"] {
         assert!(lacks.iter().any(|lack| lack.starts_with(part)), "{part}: {lacks:?}");
     }
-    // Every one that lacks, at once.
+    // All missing features at once.
     assert!(lacks.len() > 10, "{lacks:?}");
 }
 

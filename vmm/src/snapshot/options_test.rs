@@ -93,7 +93,7 @@ fn networks_keep_what_the_guest_sees() {
     kept.keep_mac(2, "52:54:00:00:00:03");
     kept.keep_mac(0, "52:54:00:00:00:04");
     let given = options(&["--net", "id=net0,tap=t7", "--net", "tap=t8,id=x,vhost=on"]);
-    // As nvmm itself takes it, the place comes first.
+    // nvmm itself expects the place first.
     let words = kept.restored_by(&given).unwrap();
     assert_eq!(words[1], "--net=tap=t7,id=net0,mtu=1400,mac=52:54:00:00:00:01");
     assert_eq!(words[2], "--net=tap=t8,vhost=on,id=x,queues=2,mac=52:54:00:00:00:02");
@@ -162,7 +162,7 @@ fn a_fresh_identity_has_another_uuid_and_the_addresses_that_follow_from_it() {
 /// A new option must be added to one of the three kinds.
 #[test]
 fn every_option_is_of_one_kind() {
-    // The guest knows them.
+    // The guest sees them.
     const GUESTS: [&str; 18] = [
         "cmdline",
         "boot",

@@ -91,12 +91,12 @@ impl Machine {
             self.have_events(number, fd);
         }
         let mut pit = self.vm.fd.get_pit2().unwrap();
-        // In a mode that needs a trigger, so that no tick comes meanwhile.
+        // In a mode that needs a trigger, so that no tick occurs meanwhile.
         (pit.channels[0].count, pit.channels[0].mode) = (0x4321, 5);
         self.vm.fd.set_pit2(&pit).unwrap();
         let mut chip = kvm_irqchip { chip_id: KVM_IRQCHIP_PIC_SLAVE, ..Default::default() };
         self.vm.fd.get_irqchip(&mut chip).unwrap();
-        // The mask, behind two numbers and two bytes.
+        // The mask, after two numbers and two bytes.
         chip.as_mut_bytes()[10] = 0x5a;
         self.vm.fd.set_irqchip(&chip).unwrap();
     }
@@ -128,7 +128,7 @@ impl Machine {
             for component in (2..63).filter(|component| xcr0 >> component & 1 != 0) {
                 let place = leaf(component).unwrap();
                 let [start, len] = [place.ebx, place.eax].map(|bytes| usize::try_from(bytes).unwrap());
-                // Any bits: MPX's bounds, which have reserved ones, no KVM gives any more.
+                // Any bits: only MPX's bounds have reserved ones, and KVM no longer offers it.
                 bytes[start..start + len].fill(0x11 + u8::try_from(component).unwrap());
                 in_use |= 1 << component;
             }
@@ -218,7 +218,7 @@ fn another_machine_goes_on_with_all_of_it() {
 #[test]
 fn tscs_keep_their_distance() {
     let (Some(first), Some(second)) = (Machine::new(), Machine::new()) else { return };
-    // As if the second had been made later, and never synchronized.
+    // As if the second had been created later, and never synchronized.
     let tsc = [kvm_msr_entry { index: 0x10, data: 1 << 40, ..Default::default() }];
     first.vcpus[1].fd().set_msrs(&Msrs::from_entries(&tsc).unwrap()).unwrap();
     let saved = first.read();

@@ -77,7 +77,7 @@ fn the_kernel_sends_what_is_written_to_an_event_while_it_is_attached() {
     wait_for(&vcpu, 0x41);
     assert!(!take_requested(&vcpu, 0x51));
 
-    // Another has a route of its own, and a changed message is the one that is sent.
+    // Another interrupt has its own route, and a changed message is sent in its new form.
     let other = EventFd::new(EFD_NONBLOCK).unwrap();
     two.attach(&other).unwrap();
     one.set_message(message(0x42));
@@ -87,7 +87,7 @@ fn the_kernel_sends_what_is_written_to_an_event_while_it_is_attached() {
     other.write(1).unwrap();
     wait_for(&vcpu, 0x51);
 
-    // Detached, it keeps what is written, and nothing is lost when it is attached again.
+    // When detached, it keeps the event, and nothing is lost when it is attached again.
     one.detach(&event);
     let _left = event.read();
     event.write(1).unwrap();

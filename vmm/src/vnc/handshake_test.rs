@@ -7,7 +7,7 @@ fn told(password: Option<&Password>, answers: &[&[u8]]) -> (Vec<u8>, Result<bool
     assert_eq!(output, b"RFB 003.008\n");
     output.clear();
     for answer in answers {
-        // A response is to the challenge at the end of what was told.
+        // A response is for the challenge at the end of the output.
         let answer = match (answer.len(), password) {
             (0, Some(password)) => password.respond(output.last_chunk().unwrap()).to_vec(),
             _ => answer.to_vec(),

@@ -42,7 +42,7 @@ fn keys_are_pressed_and_let_go_by_their_places() {
     for (code, pressed) in [(0x1e, true), (0x1e, true), (0x1e, false), (0x1e, false), (0x9d, true)] {
         viewer.keyboard.code(code, pressed);
     }
-    // A key that is held repeats; one that is not held is not let go.
+    // A held key repeats; a key that is not held is not released.
     let expected = [K(0x1e, true), K(0x1e, true), K(0x1e, false), K(0x9d, true)];
     assert_eq!(viewer.input.heard(), expected);
     for code in [0, 0x100, 0xe01d, u32::MAX] {
@@ -81,13 +81,13 @@ fn caps_lock_is_all_that_capitals_need() {
 #[test]
 fn a_key_is_let_go_though_its_character_has_changed() {
     let mut viewer = Viewer::new();
-    // German again, where Shift is let go first.
+    // German again, where Shift is released first.
     viewer.keysyms(&[SHIFT_L.into(), c('/'), -i64::from(SHIFT_L)]);
     assert_eq!(viewer.keysyms(&[-c('7')]), [K(0x35, false)]);
-    // The same key has another character here, too.
+    // The same key also has another character here.
     viewer.keysyms(&[SHIFT_L.into(), c('!'), c('a'), -i64::from(SHIFT_L)]);
     assert_eq!(viewer.keysyms(&[-c('1'), -c('a')]), [K(2, false), K(0x1e, false)]);
-    // Of two, nobody knows which it is.
+    // With two held keys, it is unknown which one is meant.
     viewer.keysyms(&[c('a'), c('b')]);
     assert_eq!(viewer.keysyms(&[-c('7')]), []);
 }

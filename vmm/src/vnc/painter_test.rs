@@ -53,7 +53,7 @@ fn a_viewer_sees_all_and_then_what_changes() {
         assert_eq!(pair.paint(ALL), [[told([0, 0, 100, 70], encoding)]]);
         assert!(pair.is_seen());
         assert!(pair.paint(CHANGES).is_empty());
-        // Each stream goes on.
+        // Each stream continues.
         for change in 1..20 {
             let at = change * 3;
             pair.screen.draw((100, 70), |x, y| {
@@ -120,7 +120,7 @@ fn a_screen_of_another_size_is_told_of_before_its_pixels() {
         assert_eq!(pair.paint(CHANGES), [[size], [told([0, 0, 80, 40], 0)]]);
         assert!(pair.is_seen());
         assert!(pair.paint(CHANGES).is_empty());
-        // There and back: nothing of the picture before is left.
+        // There and back: nothing of the previous picture remains.
         pair.screen.draw((50, 50), |_, _| 1);
         pair.screen.draw((80, 40), |_, _| 2);
         assert_eq!(pair.paint(CHANGES), [[told([0, 0, 80, 40], 0)]]);
@@ -167,10 +167,10 @@ fn wishes_are_answered_by_the_next_update() {
     let [size, keys] = [EXTENDED_DESKTOP_SIZE, EXTENDED_KEYS].map(|wish| told([0, 0, 50, 50], wish));
     assert_eq!(pair.paint(CHANGES), [[size.clone()], [keys]]);
     assert!(pair.paint(CHANGES).is_empty());
-    // Nobody but the guest decides on the size.
+    // Only the guest decides on the size.
     pair.painter.refuse_size();
     assert_eq!(pair.paint(CHANGES), [[told([1, 1, 50, 50], EXTENDED_DESKTOP_SIZE)]]);
-    // As the community's document has it, whoever wants all is told the size, too.
+    // According to the community's document, a viewer that requests everything also gets the size.
     assert_eq!(pair.paint(ALL)[0], [size]);
 
     let mut pair = Pair::new((50, 50), &[DESKTOP_SIZE]);

@@ -83,7 +83,7 @@ fn a_format_that_can_not_be_is_refused() {
     ] {
         assert_eq!(PixelFormat::parse(&bytes).unwrap_err().to_string(), why, "{bytes:?}");
     }
-    // Every other byte is taken or refused, and none of them panics.
+    // Every other byte is accepted or refused, without a panic.
     for byte in 0..16 {
         for value in 0..=255 {
             let mut bytes = PixelFormat::default().to_bytes();

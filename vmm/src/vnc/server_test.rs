@@ -86,7 +86,7 @@ fn several_viewers_see_the_same() {
         }
         machine.screen.draw((200, 100), |x, _| u32::from(x) + round);
     }
-    // The next one is sent away, until there is room again.
+    // The next one is disconnected, until there is room again.
     let mut greeting = Vec::new();
     machine.connect().read_to_end(&mut greeting).unwrap();
     assert!(greeting.is_empty());
@@ -108,7 +108,7 @@ fn a_viewer_that_never_reads_costs_only_itself() {
         ask(&mut eager.0, 1);
         update(&mut eager.0, &mut eager.1);
         assert_eq!(eager.1.pixels, machine.screen.pixels((1600, 1200)));
-        // Its keys are still heard.
+        // Its keys still work.
         lazy.write_all(&[4, 1, 0, 0, 0, 0, 0, b'b']).unwrap();
     }
     let start = Instant::now();
@@ -133,7 +133,7 @@ fn a_viewer_that_sends_nonsense_is_disconnected_and_others_stay() {
         let _ = socket.read_to_end(&mut Vec::new());
         machine.until_viewers(1);
     }
-    // Half a message, and gone.
+    // Half a message, and then it disconnects.
     let mut socket = machine.viewer();
     socket.write_all(&[4, 1, 0, 0, 0, 0, 0, b'b', 4, 1]).unwrap();
     drop(socket);

@@ -93,7 +93,7 @@ fn there_is_one_update_at_a_time_and_only_when_something_changed() {
     let mut viewer = TestViewer::new((32, 32));
     machine.receive(&CHANGES);
     assert!(machine.session.update().unwrap());
-    // The viewer asks again before it has read.
+    // The viewer requests again before it has read.
     (0..100).for_each(|_| {
         machine.receive(&CHANGES);
     });

@@ -15,7 +15,7 @@ fn makes_what_qemu_img_reads() {
     let Some(images) = Images::new() else { return };
     for bits in 9..=21 {
         for size in [512, (1 << 20) + 512, 5 << 30] {
-            // QEMU takes a table of the first level of 32 MiB, and one for 5 GiB of the smallest clusters is too large.
+            // QEMU accepts a level 1 table of 32 MiB, and one for 5 GiB with the smallest clusters is too large.
             if bits == 9 && size == 5 << 30 {
                 continue;
             }

@@ -45,10 +45,10 @@ fn a_cluster_shows_nothing_of_what_was_in_memory() {
     let disk = images.open("image", &READ_ONLY);
     let mut wanted = plain();
     wanted[CLUSTER..2 * CLUSTER].fill(0);
-    // The whole of it in one buffer, a part, and with its neighbours.
+    // The whole cluster in one buffer, a part, and with its neighbours.
     for (offset, len) in [(CLUSTER, CLUSTER), (CLUSTER + 512, 1024), (512, 2 * CLUSTER)] {
         for _ in 0..4 {
-            // A cluster freed here may be the one that is inflated into.
+            // The buffer freed here may be reused for decompression.
             drop(vec![0xaa_u8; CLUSTER]);
             assert!(read(&disk, offset, len).unwrap() == wanted[offset..offset + len], "{len} at {offset}");
         }
@@ -62,7 +62,7 @@ fn nor_is_that_written_to_the_image() {
     for (offset, len) in [(CLUSTER, 512), (CLUSTER + 512, CLUSTER), (512, CLUSTER), (512, 3 * CLUSTER - 1024)]
     {
         let written = write(&disk, offset, &vec![7; len]);
-        // The cluster in the middle is written over as a whole.
+        // The whole cluster in the middle is overwritten.
         assert_eq!(written.is_ok(), len > CLUSTER, "{len} at {offset}");
         if let Err(error) = written {
             let wanted = "the compressed cluster at 0x1000 copies bytes from before its start";

@@ -29,7 +29,7 @@ fn added_space_is_zeros() {
             twin[at..at + len].fill(u8::try_from(value).unwrap());
             grown(&images, "image", &mut twin, size);
         }
-        // To the same size is nothing.
+        // Growing to the same size has no effect.
         let len = twin.len();
         grown(&images, "image", &mut twin, len);
         fs::remove_file(images.path("image")).unwrap();

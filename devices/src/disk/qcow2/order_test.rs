@@ -136,7 +136,7 @@ impl History {
         for _ in 0..crashes {
             let mut count = random.random_range(0..=self.events.len());
             if random.random() {
-                // Just before a barrier, when most can be lost.
+                // Just before a barrier, when the most data can be lost.
                 let next = self.events[count..].iter().position(|event| matches!(event, Event::Sync));
                 count = next.map_or(self.events.len(), |next| count + next);
             }
@@ -161,13 +161,13 @@ fn an_image_outlives_the_host() {
         &["create -f qcow2 -o cluster_size=512 image {len}"],
         &["create -f qcow2 -o cluster_size=512,refcount_bits=64 image {len}"],
         &["create -f qcow2 -o cluster_size=4k,refcount_bits=1 image {len}"],
-        // Clusters of which only a part is written.
+        // Clusters that are only partly written.
         &["create -f qcow2 -o cluster_size=64k -b base -F raw image"],
         &["create -f qcow2 -o cluster_size=4k,compat=0.10 -b base -F raw image"],
-        // Clusters that become free by being written.
+        // Clusters that are freed by writes.
         &["convert -f raw -O qcow2 -c -o cluster_size=4k base image"],
         &["convert -f raw -O qcow2 -c -o cluster_size=512,compat=0.10 base image"],
-        // Tables that are shared.
+        // Shared tables.
         &["convert -f raw -O qcow2 -o cluster_size=4k base image", "snapshot -c old image"],
     ]) {
         for step in how {
@@ -203,7 +203,7 @@ fn a_table_comes_after_what_made_room_for_it() {
         for table in 1..4 {
             history.changes.push(Change { after: 0, offset: table << 21, bytes: vec![2; 4096] });
         }
-        // Killed at any time, and stopped with all that is not synced.
+        // Killed at any time, and stopped with everything unsynced.
         for count in 0..=history.events.len() {
             for kept in [0.0, 1.0] {
                 let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[0; 32]);
@@ -231,7 +231,7 @@ fn writing_in_place_needs_one_barrier() {
     assert_eq!(barriers(), 1);
     disk.flush().unwrap();
     assert_eq!(barriers(), 1);
-    // Data and counts, what names them, and that is all.
+    // Data and counts, the references to them, and nothing else.
     write(&disk, 2 << 20, &[3; 4096]).unwrap();
     disk.flush().unwrap();
     assert_eq!(barriers(), 3);
@@ -245,7 +245,7 @@ fn a_failed_write_breaks_nothing() {
     let before = contents(len);
     fs::write(images.path("base"), &before).unwrap();
     for (seed, how) in (0..).zip([
-        // It grows past what its refcount table covers.
+        // It grows beyond the range of its refcount table.
         "create -f qcow2 -o cluster_size=512,refcount_bits=64 image {len}",
         "create -f qcow2 -o cluster_size=4k -b base -F raw image",
         "convert -f raw -O qcow2 -c -o cluster_size=4k base image",
@@ -333,7 +333,7 @@ fn an_image_is_sound_between_any_two_writes() {
             for number in 0..12 {
                 let (offset, len) = sectors(&mut random, size, 200);
                 write(&disk, offset, &vec![1; len]).unwrap();
-                // As a kill would leave it.
+                // The state after a kill.
                 let copied = Command::new("cp")
                     .arg("--sparse=always")
                     .args([images.path("image"), images.path("crashed")])
@@ -404,7 +404,7 @@ fn references_are_counted_before_they_are_written() {
     assert!(matches!(&order.log.events()[..], [Event::Write(offset, _), Event::Sync] if *offset == at));
     assert!(order.maps(&(0..2 << 20)) && !order.maps(&(0..4 << 20)));
 
-    // There is no block that counts so far.
+    // No refcount block covers it yet.
     let error = name(&order, layout.l1_offset + 8, 1 << 28, true).unwrap_err();
     assert_eq!(error.to_string(), "nothing counts the uses of cluster 268435456");
 }
@@ -441,17 +441,17 @@ fn failed_writes_stay_pending() {
     order.sync(|| Ok(())).unwrap();
     assert_eq!((entry(&order, layout.l1_offset), count(&order)), (CLUSTER << 12 | 1 << 63, 1));
 
-    // With the next table.
+    // It is written with the next table.
     name(&order, layout.l1_offset + 8, 8, false).unwrap_err();
     name(&order, layout.l1_offset + 16, 9, true).unwrap();
     assert_eq!(entry(&order, layout.l1_offset + 8), 8 << 12 | 1 << 63);
-    // Unless it says something else by then.
+    // Unless the entry has changed by then.
     name(&order, layout.l1_offset + 24, 10, false).unwrap_err();
     name(&order, layout.l1_offset + 24, 11, true).unwrap();
     order.flush().unwrap();
     assert_eq!(entry(&order, layout.l1_offset + 24), 11 << 12 | 1 << 63);
 
-    // For as long as it can't.
+    // As long as writing fails.
     let full = Order { file: File::open(images.path("image")).unwrap(), ..self::order(&images).0 };
     name(&full, layout.l1_offset, CLUSTER, true).unwrap_err();
     full.sync(|| Ok(())).unwrap_err();
@@ -507,7 +507,7 @@ fn data_of_a_guest_can_not_become_a_header() {
     let mut entry = [0; 8];
     file.read_exact_at(&mut entry, layout.l1_offset).unwrap();
     let l2 = u64::from_be_bytes(entry) & 0x00ff_ffff_ffff_fe00;
-    // The second cluster of the disk is said to be compressed, in a part of the header's cluster. So that becomes free.
+    // The second cluster of the disk is marked as compressed, in a part of the header's cluster, which is then freed.
     file.write_all_at(&(1_u64 << 62 | 256).to_be_bytes(), l2 + 8).unwrap();
     let before = fs::read(images.path("image")).unwrap();
 

@@ -58,7 +58,7 @@ fn a_temporary_overlay_leaves_nothing() {
         images.qemu_img(&format!("convert -t unsafe -f raw {how} in base"));
         let (names, file) = (images.names(), fs::read(images.path("base")).unwrap());
         let disk = images.disk("base", &over(Overlay::Temp));
-        // Any number of them share a base.
+        // Any number of overlays share a base.
         let other = images.disk("base", &over(Overlay::Temp));
         assert!(!disk.is_read_only());
         assert_reads(&*disk, &before);
@@ -99,12 +99,12 @@ fn a_kept_overlay_is_qemus_too() {
         );
         assert!(fs::read(images.path("base")).unwrap() == file, "{how}");
 
-        // As a disk by itself, too.
+        // Also as a standalone disk.
         assert_reads(&*images.disk("overlay", &OpenOptions::default()), &twin);
         fs::copy(images.path("overlay"), images.path("whole")).unwrap();
         images.qemu_img(&format!("rebase -f qcow2 -b base -F {format} whole"));
         images.check("whole", &twin);
-        // Other vmdks are not written by QEMU either.
+        // QEMU doesn't write other vmdks either.
         if matches!(how, "-O raw" | "-O qcow2 -c") {
             images.qemu_img("commit -f qcow2 overlay");
             assert_reads(&*images.disk("base", &OpenOptions::default()), &twin);
@@ -133,7 +133,7 @@ fn a_base_is_named_so_that_both_can_be_moved() {
         drop(images.over(base, overlay));
         let info = images.qemu_img(&format!("info -f qcow2 --output=json {overlay}"));
         assert!(info.contains(&format!(r#""backing-filename": "{name}""#)), "{info}");
-        // Above its folder or elsewhere, it was named by the user.
+        // If it is above its directory or elsewhere, the user has named it.
         images.over(base, overlay);
     }
     fs::rename(images.path("a"), images.path("d")).unwrap();

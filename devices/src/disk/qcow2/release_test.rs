@@ -84,7 +84,7 @@ fn space_comes_back() {
             assert!(found[..offset] == twin[..offset] && found[rest.clone()] == twin[rest], "{how}");
             let (new, old) = (&found[part.clone()], &twin[part.clone()]);
             assert!(!zeroes || new.iter().all(|&byte| byte == 0), "{how}");
-            // A discard leaves the data that was there, or zeros.
+            // A discard leaves the old data, or zeros.
             let is_either = |(new, old): (&u8, &u8)| new == old || *new == 0;
             assert!(round % 5 != 0 || new.iter().zip(old).all(is_either), "{how}");
             twin[part.clone()].copy_from_slice(&found[part]);

@@ -40,7 +40,7 @@ fn each_part_of_the_file() {
         (3072, 512, Touched { l2: vec![6], ..none() }),
         (3584, 1 << 20, none()),
         (u64::MAX - 511, 511, none()),
-        // As much as direct I/O writes at least.
+        // The minimum that direct I/O writes.
         (0, 4096, Touched { header: true, l1: true, refcount_table: true, l2: vec![6], refcounts: vec![5] }),
     ] {
         let touched = tables.touched(offset, len);
@@ -55,7 +55,7 @@ fn references_in_tables() {
     assert!(tables.maps(&(0..32768)) && tables.maps(&(512..1024)));
     assert!(!tables.maps(&(0..32769)) && !tables.maps(&(32768..33280)) && !tables.maps(&(1 << 60..1 << 61)));
 
-    // Only what is new, and what another block counts.
+    // Only new entries, and clusters counted by another block.
     let l1 = entries(&[COPIED | (6 * 512), COPIED | (9 * 512)]);
     assert_eq!(tables.named(&tables.touched(512, 16), 512, &l1), [9]);
     let refcounts = entries(&[5 * 512, 256 * 512, 300 * 512]);

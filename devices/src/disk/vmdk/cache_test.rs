@@ -22,7 +22,7 @@ fn loads_once_and_stays_within_its_bounds() {
         get(part, 10);
         get(part, 10);
         assert_eq!(loads.get(), part + 1);
-        // A part in use all the time is never thrown away.
+        // A part that is constantly in use is never dropped.
         get(0, 10);
     }
     // A part larger than the cache is not kept.

@@ -29,7 +29,7 @@ fn a_child_in_pieces() {
         extents: vec![sparse(4_192_256, "Child disk-s001.vmdk"), sparse(2_097_152, "Child disk-s002.vmdk")],
     };
     assert_eq!(Descriptor::parse(CHILD.as_bytes()).unwrap(), expected);
-    // Case matters in names of files alone, and what follows a zero doesn't at all.
+    // Case matters only in names of files, and text after a zero byte is ignored.
     let shouted = CHILD.replace("CID", "cid").replace("SPARSE", "Sparse").replace("RW", "rw") + "\0garbage";
     assert_eq!(Descriptor::parse(shouted.as_bytes()).unwrap(), expected);
 }
@@ -50,7 +50,7 @@ fn missing_and_empty_fields() {
     ] {
         assert_eq!(parse(&format!("{beginning}{fields}")), plain, "{beginning:?}");
     }
-    // Without a CID it is the parent's, or that of no image.
+    // Without a CID, the parent's or none is used.
     assert_eq!(parse(&fields.replace("CID=12\n", "")).cid, 0xffff_ffff);
     let child = parse("parentCID=7\nparentFileNameHint=\"p\"\ncreateType=\"custom\"\nRW 1 ZERO\n");
     assert_eq!((child.cid, child.parent.unwrap().cid), (7, 7));

@@ -63,7 +63,7 @@ fn every_field_that_matters_is_checked() {
             format!("has a bad capacity: {capacity} sectors, of 1 to 68719476736")
         );
     }
-    // As much as there may be, but this file has no directory for it.
+    // The maximum is accepted, but this file has no directory for it.
     assert_eq!(
         refusal(|it| {
             it.capacity = (1 << 36).into();
@@ -89,7 +89,7 @@ fn compression_is_deflate_with_markers() {
         header.check(SECTORS).map(|it| it.compressed).map_err(|failure| failure.0.to_string())
     };
     assert_eq!(with(0x3_0003, 1), Ok(true));
-    // A header without newlines to check may have anything there, and a reader has nothing to do with bit 31.
+    // A header without newlines to check may have anything there, and a reader can ignore bit 31.
     assert_eq!(with(0x8000_0000, 0), Ok(false));
     assert_eq!(
         with(0x1_0003, 1).unwrap_err(),

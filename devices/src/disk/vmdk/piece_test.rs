@@ -17,7 +17,7 @@ fn a_piece_belongs_to_the_descriptor_beside_it() {
     {
         assert_eq!(descriptor_of(&path(other)), None, "{other}");
     }
-    // A file of that name which describes nothing.
+    // A file of that name without a descriptor.
     fs::write(path("a disk.vmdk"), [0; 512]).unwrap();
     assert_eq!(descriptor_of(&path("a disk-flat.vmdk")), None);
 }

@@ -124,7 +124,7 @@ fn only_rows_that_change_are_drawn_again() {
     assert_eq!(machine.changes(before), []);
     machine.put(3, 10, 2, 0x0f);
     assert_eq!(machine.changes(before), [Rect { x: 80, y: 48, width: 32, height: 16 }]);
-    // The cursor goes there from the first character.
+    // The cursor moves there from the first character.
     machine.put(0, 0, 0, 0x07);
     machine.put(3, 3, 0, 0x07);
     let before = machine.stamp();
@@ -153,7 +153,7 @@ fn a_linear_mode_is_drawn_where_the_guest_has_written() {
     machine.set_pixel(1023, 767, 0x00ff_ffff);
     let corner = Rect { x: 1008, y: 752, width: 16, height: 16 };
     assert_eq!(machine.changes(before), [corner]);
-    // A page that nobody has logged is not looked for.
+    // A page that is not in the log is not read.
     machine.vga.video.as_volatile_slice().write_obj(1_u32, 0).unwrap();
     assert_eq!(machine.changes(before), [corner]);
 }

@@ -23,7 +23,7 @@ pub(in super::super) fn text_mode(registers: &mut Registers) {
     for (index, value) in [(0x10, 0x0c), (0x12, 0x0f), (0x14, 0)] {
         attribute(registers, index, value);
     }
-    // The colour of a number is red so much.
+    // The red value of each colour is its number.
     registers.write(0x3c8, 0);
     for number in 0..64 {
         [number, 0, 0].into_iter().for_each(|part| registers.write(0x3c9, part));
@@ -117,12 +117,12 @@ fn the_attribute_controllers_port_takes_index_and_value_in_turn() {
     registers.write(0x3c0, 0x21);
     registers.write(0x3c0, 0x3f);
     registers.write(0x3c0, 0x22);
-    // The status puts it back to the index.
+    // Reading the status switches back to the index.
     assert_eq!([registers.read(0x3da), registers.read(0x3da)], [9, 0]);
     registers.write(0x3c0, 0x21);
     assert_eq!([registers.read(0x3c0), registers.read(0x3c1)], [0x21, 0x3f]);
     assert_eq!(text(&registers).colors[1], 0x00ff_0000);
-    // An index without bit 5 takes the palette from the screen.
+    // An index without bit 5 disconnects the palette from the screen.
     registers.read(0x3da);
     registers.write(0x3c0, 0x01);
     assert_eq!(registers.mode(None, false), Mode::Blank);

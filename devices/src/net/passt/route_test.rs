@@ -22,6 +22,6 @@ fn a_default_route_is_one_to_everywhere_that_leads_out() {
     assert!(!has_default_in(V4, V6));
     assert!(has_default_in(&v4, V6));
     assert!(has_default_in(V4, &v6));
-    // Half of everything.
+    // Half of all addresses.
     assert!(!has_default_in(&v4.replace("\t00000000\t0\t0\t0\n", "\t00000080\t0\t0\t0\n"), V6));
 }

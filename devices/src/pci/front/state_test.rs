@@ -24,7 +24,7 @@ proptest! {
         let (mut first, mut second) = (new(), new());
         before.iter().for_each(|access| drop(access.make(&mut first)));
         carry_over(&first, &mut second);
-        // Configuration space itself is another's state.
+        // Configuration space itself belongs to another state.
         for access in after.iter().filter(|access| access.offset < 4) {
             prop_assert_eq!(access.make(&mut first), access.make(&mut second), "{:?}", access);
         }

@@ -127,7 +127,7 @@ proptest! {
             alarm.iter().all(|&(counter, byte)| byte >= 0xc0 || byte == format.encode(counter, *at))
         };
         let next = format.next_alarm(moment, |index| bytes[usize::from(index) / 2]);
-        // Where it is far away, its neighbourhood is enough.
+        // If it is far away, checking its neighbourhood is enough.
         let near = moment + 1..moment + 200;
         prop_assert_eq!(next.filter(|next| near.contains(next)), near.clone().find(matches));
         if let Some(next) = next {

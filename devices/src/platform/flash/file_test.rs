@@ -179,7 +179,7 @@ fn writes_until_it_is_killed() {
     let (mut file, _) = open(folder.as_ref()).unwrap();
     for mark in (0..=255).cycle() {
         file.replace(&contents(mark)).unwrap();
-        // Standard output is the harness's.
+        // Standard output belongs to the test harness.
         eprintln!("written");
     }
 }
@@ -217,7 +217,7 @@ fn a_folder_where_no_file_can_be_made_is_noticed() {
     file.check_folder().unwrap();
     assert!(!folder.path().join(".vars.fd.new").exists(), "nothing stays");
     assert_eq!(fs::read(&path).unwrap(), contents(0));
-    // Root can write to every folder.
+    // Root can write to every directory.
     fs::create_dir(folder.path().join(".vars.fd.new")).unwrap();
     let refused = reasons(&file.check_folder().unwrap_err());
     assert!(
@@ -235,7 +235,7 @@ fn without_a_template_the_file_has_to_be_there() {
     assert_eq!(bytes, contents(0));
     let refused = VarsFile::open(&folder.path().join("none.fd"), None).unwrap_err();
     assert!(matches!(refused, VarsError::Open(error) if error.kind() == io::ErrorKind::NotFound));
-    // Without one to compare it with, its own header tells its length.
+    // Without one for comparison, its own header gives its length.
     fs::write(folder.path().join("short.fd"), &contents(0)[..0x2000]).unwrap();
     let refused = VarsFile::open(&folder.path().join("short.fd"), None).unwrap_err();
     assert_eq!(reasons(&refused), "it has no UEFI variables: the firmware volume in it has another length");

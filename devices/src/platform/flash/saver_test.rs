@@ -43,7 +43,7 @@ fn a_file_that_cannot_be_written_is_said_once_and_tried_again() {
     let (mut file, path) = vars(&folder);
     let mut failed = false;
     for mark in [1, 4] {
-        // A folder is in the way of the new file.
+        // A directory blocks the name of the new file.
         let in_the_way = folder.path().join(".vars.fd.new");
         fs::create_dir(&in_the_way).unwrap();
         let before = fs::read(&path).unwrap();

@@ -85,7 +85,7 @@ fn the_store_gets_contents_that_it_does_not_have() {
     carry_over(&first, &mut same);
     drop(same);
     assert!(store.take().is_empty());
-    // Only once the machine runs or ends: it may still not come to be.
+    // Only once the machine runs or ends, as it may still fail to start.
     let (mut other, store) = chip(0xff);
     carry_over(&first, &mut other);
     assert!(store.take().is_empty());

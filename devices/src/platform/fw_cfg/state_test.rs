@@ -71,7 +71,7 @@ fn half_of_an_address_is_not_forgotten() {
     let _ = first.write(4, &1_u32.to_be_bytes());
     carry_over(&first, &mut second);
     assert_eq!(second.dma_high, 1);
-    // There is no memory at 4 GiB, and so the descriptor at 100H is not taken for one.
+    // There is no memory at 4 GiB, so the descriptor at 100H is not used in its place.
     for device in [&mut first, &mut second] {
         let _ = device.write(8, &0x100_u32.to_be_bytes());
         assert_eq!(device.dma_high, 0);

@@ -28,7 +28,7 @@ fn each_command_is_answered() {
         (&[0xf0, 0], &[0xfa, 0xfa, 1]),
         (&[0xf0, 3], &[0xfa, 0xfa]),
         (&[0xf0, 0], &[0xfa, 0xfa, 3]),
-        // There is no fourth set; the third stays.
+        // There is no set 4; set 3 is kept.
         (&[0xf0, 4], &[0xfa, 0xfe]),
         (&[0xf0, 0], &[0xfa, 0xfa, 3]),
         (&[0xf2], &[0xfa, 0xab, 0x83]),
@@ -39,12 +39,12 @@ fn each_command_is_answered() {
         (&[0xf6], &[0xfa]),
         (&[0xf0, 0], &[0xfa, 0xfa, 2]),
         (&[0xff], &[0xfa, 0xaa]),
-        // No commands, and those of keyboards with more lights.
+        // Unknown commands, and those of keyboards with more lights.
         (&[0x00], &[0xfe]),
         (&[0xec], &[0xfe]),
         (&[0xea], &[0xfe]),
         (&[0xfb], &[0xfe]),
-        // A command where a parameter is due is a command.
+        // A command in place of a parameter is executed as a command.
         (&[0xed, 0xf2], &[0xfa, 0xfa, 0xab, 0x83]),
         (&[0xee], &[0xee]),
     ] {
@@ -85,7 +85,7 @@ fn a_pressed_key_repeats_by_being_pressed_again() {
     keyboard.key(A, true);
     keyboard.key(A, true);
     keyboard.key(A, false);
-    // Nobody has pressed it since.
+    // It has not been pressed since.
     keyboard.key(A, false);
     assert_eq!(all(&mut keyboard), [0x1c, 0x1c, 0xf0, 0x1c]);
 }
@@ -118,7 +118,7 @@ fn a_release_is_late_but_not_lost() {
         keyboard.key(SPACE, true);
     }
     keyboard.key(SPACE, false);
-    // Comes before nothing that was pressed later.
+    // It comes before keys that are pressed later.
     keyboard.key(A, true);
     keyboard.key(A, false);
     let mut expected = vec![0x29; 16];
@@ -133,7 +133,7 @@ fn a_keyboard_that_is_disabled_says_nothing_of_keys() {
     let mut keyboard = Keyboard::default();
     keyboard.key(SPACE, true);
     keyboard.key(A, true);
-    // Those that wait are forgotten.
+    // Waiting bytes are dropped.
     assert_eq!(answers(&mut keyboard, &[0xf5]), [0xfa]);
     keyboard.key(A, false);
     keyboard.key(Key(0x30), true);

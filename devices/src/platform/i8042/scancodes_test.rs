@@ -80,7 +80,7 @@ fn no_two_keys_of_set_3_have_one_code() {
     let keys: Vec<_> =
         (0..=0xff).filter(|&key| key != PRINT.0 && !make(CodeSet::Three, key).is_empty()).collect();
     let codes: BTreeSet<_> = keys.iter().map(|&key| make(CodeSet::Three, key)).collect();
-    // RO and YEN share theirs with no other; backslash is where the US layout has it.
+    // RO and YEN share their numbers with no other key; backslash is where the US layout has it.
     let shared = keys.len() - codes.len();
     assert_eq!(shared, 0, "{keys:x?}");
     assert!(keys.len() > 100);

@@ -71,7 +71,7 @@ proptest! {
         }
         let state = carry_over(&first.0, &mut second.0);
         let mut third = new();
-        // The keys are let go.
+        // Release all keys.
         for key in 0..=255 {
             first.0.key(Key(key), false);
         }

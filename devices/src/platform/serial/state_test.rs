@@ -58,7 +58,7 @@ proptest! {
     fn a_port_goes_on_where_it_was(before in steps(), after in steps()) {
         let (mut first, mut second) = (new(), new());
         before.iter().for_each(|what| drop(step(&mut first, what)));
-        // The new one's user offers its input again by itself.
+        // The new port's back end offers its input again by itself.
         first.0.input_refused = false;
         first.0.wake_in(if first.0.left_some || first.0.reading { TIME_OUT } else { super::super::NEVER });
         carry_over(&first.0, &mut second.0);

@@ -46,7 +46,7 @@ fn a_pause_waits_for_what_was_begun() {
     assert_eq!(machine.event(), Some(Event::Used(0)), "without a kick");
     assert_eq!(machine.driver.used().map(|(_, len)| len), Some(513));
 
-    // By the kernel, where there is io_uring.
+    // By the kernel, if there is io_uring.
     if check_io_uring().is_err() {
         return;
     }

@@ -133,7 +133,7 @@ fn reads_and_writes() {
     assert_eq!(data, disk.bytes.lock().unwrap()[3 * 512..5 * 512]);
     assert_eq!(request(&executor, VIRTIO_BLK_T_OUT, 7, &[9; 512], 0), (vec![], OK, 1));
     assert_eq!(disk.bytes.lock().unwrap()[7 * 512..], [9; 512]);
-    // Room that a write doesn't need stays as it is, and isn't said to be written.
+    // Space that a write doesn't need stays unchanged, and isn't reported as written.
     assert_eq!(request(&executor, VIRTIO_BLK_T_OUT, 7, &[8; 512], 5), (vec![UNTOUCHED; 5], OK, 0));
     // Of no bytes.
     assert_eq!(request(&executor, VIRTIO_BLK_T_IN, 8, &[], 0), (vec![], OK, 1));
@@ -187,7 +187,7 @@ fn flushes() {
     assert_eq!(flushes(), 0);
     assert_eq!(request(&executor(&disk, true), VIRTIO_BLK_T_FLUSH, 0, &[], 0), (vec![], OK, 1));
     assert_eq!(flushes(), 1);
-    // A driver that doesn't know of flushes has its writes on stable storage once they are complete.
+    // Without flushes, a driver's writes are on stable storage when they are complete.
     request(&executor(&disk, false), VIRTIO_BLK_T_OUT, 0, &[1; 512], 0);
     assert_eq!(flushes(), 2);
     request(&executor(&disk, false), VIRTIO_BLK_T_IN, 0, &[], 512);
@@ -195,7 +195,7 @@ fn flushes() {
     let zeroes = segment((0, 1, 0));
     assert_eq!(request(&executor(&disk, false), VIRTIO_BLK_T_WRITE_ZEROES, 0, &zeroes, 0).1, OK);
     assert_eq!(flushes(), 3);
-    // What is discarded is not written.
+    // A discard is not a write.
     assert_eq!(request(&executor(&disk, false), VIRTIO_BLK_T_DISCARD, 0, &zeroes, 0).1, OK);
     assert_eq!(flushes(), 3);
 }
@@ -213,7 +213,7 @@ fn writes_are_stable_while_there_is_no_cache() {
         assert_eq!(request(&executor, VIRTIO_BLK_T_FLUSH, 0, &[], 0).1, OK);
         assert_eq!(flushes(), 1);
     }
-    // A write that can't be made stable has failed.
+    // A write that can't be synced has failed.
     executor.cache.set_writeback(false);
     disk.flush_errno.store(libc::EIO, Ordering::Relaxed);
     assert_eq!(request(&executor, VIRTIO_BLK_T_OUT, 0, &[1; 512], 0).1, IOERR);
@@ -329,7 +329,7 @@ fn does_not_support_everything() {
         assert_eq!(request(&executor, kind, 0, &[0; 16], 0), (vec![], UNSUPP, 1));
         assert_eq!(request(&executor, kind, 0, &[], 512), (vec![UNTOUCHED; 512], UNSUPP, 0));
     }
-    // Nor what the driver has not said it would use.
+    // Nor anything that the driver has not negotiated.
     let executor = executor_with(&Arc::new(TestDisk::new(8)), 0, &BlockOptions::default());
     for kind in [VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES] {
         assert_eq!(request(&executor, kind, 0, &segment((0, 1, 0)), 0), (vec![], UNSUPP, 1));
@@ -437,7 +437,7 @@ proptest! {
 }
 
 proptest! {
-    // One in five is good enough to be served.
+    // One in five is valid enough to be served.
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// For any rings and any memory, a queue is served to its end or to an error.
@@ -449,7 +449,7 @@ proptest! {
     ) {
         let executor = executor(&Arc::new(TestDisk::new(8)), false);
         let mut driver = Driver::new(16);
-        // Each second one is also a good segment, if it is taken for one.
+        // Every second one is also a valid segment, when read as one.
         let both = |n: u64| [header(kind.into(), n), segment((n % 8, 1, u32::from(kind) % 2))].concat();
         let headers: Vec<u8> = (0..8).flat_map(both).collect();
         driver.write(FREE, &headers.repeat(0x100));

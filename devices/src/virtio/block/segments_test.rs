@@ -9,7 +9,7 @@ fn take_of(data: &[u8], piece: usize, limits: &Limits, size: u64) -> Result<Vec<
     driver.write(FREE, data);
     let starts = (0..data.len()).step_by(piece);
     let pieces = starts.map(|at| (FREE + at as u64, u32::try_from(piece.min(data.len() - at)).unwrap(), 0));
-    // A chain has a descriptor at least.
+    // A chain has at least one descriptor.
     let pieces: Vec<_> = std::iter::once((FREE, 1, 0)).chain(pieces).collect();
     driver.chain(&pieces);
     let mut chain = driver.rings(&driver.memory).pop().unwrap().unwrap();

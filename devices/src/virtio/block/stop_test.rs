@@ -37,7 +37,7 @@ fn a_reset_cancels_what_the_kernel_waits_for() {
         for _ in 0..80 {
             machine.start(VIRTIO_BLK_T_IN, 0, &[(DATA, 512, WRITE)]);
         }
-        // Some of them are on their way, and some are not yet.
+        // Some of them have been started, and some have not.
         std::thread::yield_now();
         let queues = machine.block.stop(Halt::Reset, LONG).expect("all of them were cancelled");
         assert_eq!(queues.len(), 1);
@@ -133,7 +133,7 @@ fn slices_make_the_whole() {
             Block::new(Arc::new(disk), &BlockOptions { engine, ..BlockOptions::default() }.into());
         machine.activate(bit(VIRTIO_BLK_F_FLUSH));
         machine.driver.write(DATA, &pattern);
-        // One buffer, and several that are cut where no slice is.
+        // One buffer, and several that are divided at other places than the slices.
         let pieces = |flags| {
             [(0, 0x300), (0x300, 0xf_ff00), (0x10_0200, 0x7_fe00), (0x18_0000, 0x10_0000)]
                 .map(|(at, len)| (DATA + at, len, flags))

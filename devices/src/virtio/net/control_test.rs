@@ -170,7 +170,7 @@ fn frames_come_by_the_pairs_that_are_set() {
     assert_eq!(guest.command(4, &set(1)), ERR);
     assert_eq!(state(&guest).pairs, 2);
     guest.network.refuses.store(0, Ordering::SeqCst);
-    // Both ways of both pairs, and through a pause.
+    // In both directions of both pairs, and across a pause.
     guest.machine.pause_and_resume(VERSION_1 | ALL | MQ | MRG_RXBUF);
     for (port, queue) in [(0, 0), (1, 2)] {
         put(&guest, port, 3);
@@ -267,7 +267,7 @@ fn a_chain_without_room_for_an_answer_needs_a_reset() {
     guest.machine.offer(2, &[(FREE, 3, 0)]);
     assert_eq!(guest.machine.event(), Event::NeedsReset);
     guest.restart(ALL);
-    // One that has only that is answered, in the first byte.
+    // A buffer with only that byte is answered in it.
     assert_eq!(guest.machine.request(2, &[(FREE, 3, WRITE)]), 1);
     assert_eq!(guest.machine.drivers[2].read(FREE, 1), [ERR]);
 }
@@ -286,7 +286,7 @@ fn a_link_that_was_taken_down_is_down_in_another_machine() {
         assert_eq!(saved(&second.machine.device), state);
         assert_eq!((second.status(), second.lasting.link_is_up()), (wanted.into(), wanted));
         second.machine.activate(VERSION_1);
-        // A driver that was told of another link hears of this one.
+        // A driver that was notified of another link state is notified of this one.
         let event = second.machine.try_event();
         assert_eq!(event == Some(Event::ConfigChanged), wanted != told, "{event:?}");
     }

@@ -37,7 +37,7 @@ fn while_the_link_is_down_frames_are_dropped() {
     let mut guest = guest(1);
     guest.restart(0);
     let network = Arc::clone(&guest.network);
-    // The kernel has not come to this one yet.
+    // The kernel has not reached this one yet.
     guest.send(TX, &frame(&[], 60, 1), &[72]);
     assert_eq!(guest.by_kernel(), [[true, true]]);
     guest.pull_or_plug(false);
@@ -51,7 +51,7 @@ fn while_the_link_is_down_frames_are_dropped() {
     assert_eq!(guest.lasting.counters.total().sent.link_down, 2);
     assert_eq!((guest.try_receive(RX), network.test_port(0).take()), (None, None));
 
-    // It goes on behind them.
+    // It continues after them.
     guest.pull_or_plug(true);
     assert_eq!(guest.by_kernel(), [[true, true]]);
     assert_eq!([RX, TX].map(|queue| network.vhost[0].with(queue.into(), |queue| queue.position)), [0, 2]);

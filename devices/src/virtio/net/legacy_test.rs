@@ -108,7 +108,7 @@ fn invalid_frames_after_a_short_header_are_dropped() {
     assert_eq!(sent(&guest), shortest);
     assert_eq!((guest.totals().sent.frames, guest.totals().sent.dropped()), (1, 4));
 
-    // A buffer that a frame does not fit in is for the next one.
+    // A buffer that is too small for a frame is used for the next one.
     guest.post(RX, &[&[1523]]);
     guest.network.test_port(0).put(&legacy_frame(13, 5));
     guest.network.test_port(0).put(&legacy_frame(1514, 5));

@@ -33,7 +33,7 @@ fn frames_come_as_the_host_has_them() {
             guest.network.test_port(0).put(&sent);
             assert_eq!(guest.receive(RX), in_chains(sent, 1), "{features:#x}");
         }
-        // They are counted when they have been given.
+        // Frames are counted after they have been passed on.
         wait_until(|| guest.totals().received.frames == 4);
         let received = guest.totals().received;
         assert_eq!(received, Total { frames: 4, bytes: 14 + 60 + 1514 + 1988, ..Total::default() });
@@ -77,7 +77,7 @@ fn all_of_a_frame_is_given_at_once() {
         });
         for round in frames {
             guest.post(RX, &[&[600][..]; 16]);
-            // In a loop without a pause, so that it comes between.
+            // In a loop without a pause, so that it happens in between.
             let received = loop {
                 if let Some(received) = guest.try_receive(RX) {
                     break received;
@@ -154,7 +154,7 @@ fn a_device_without_buffers_leaves_frames_with_the_host() {
             guest.post(RX, &[&[1000]]);
             assert_eq!(guest.receive(RX), in_chains(frame(&[], 100, seed), 1));
         }
-        // A frame that is longer than what there is waits, too, and takes no time.
+        // A frame longer than the available buffers also waits, without using processor time.
         guest.network.test_port(0).put(&frame(&[], 2500, 1));
         let receives = guest.receives();
         guest.post(RX, &[&[1000]]);
@@ -195,7 +195,7 @@ fn a_frame_that_fits_no_ring_is_dropped() {
     guest.network.test_port(0).put(&frame(&[], 388, 2));
     assert_eq!(guest.receive(RX), in_chains(frame(&[], 388, 2), 4));
     assert_eq!(guest.totals().received.no_room, 1);
-    // Chains of two descriptors, of which a third has no place.
+    // Chains of two descriptors, a third of which don't fit.
     guest.restart(MRG_RXBUF);
     guest.post(RX, &[&[100, 20]]);
     guest.network.test_port(0).put(&frame(&[], 500, 1));
@@ -271,7 +271,7 @@ fn a_host_that_is_gone_takes_the_link_down() {
     assert_eq!(guest.status(), 0, "nobody can take it up");
     let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();
     assert_eq!(queues[0].1.next_avail(), 0);
-    // As a tap that was deleted does: a driver that starts anew still has a device, whose frames are dropped.
+    // As with a deleted tap: a driver that starts anew still has a device, whose frames are dropped.
     guest.network.refuses.store(libc::EBADFD, Ordering::SeqCst);
     guest.restart(0);
     guest.post(RX, &[&[1000]]);
@@ -356,11 +356,11 @@ proptest! {
         let mut guest = Guest::start(features);
         let chains: Vec<_> = chains.iter().map(|lens| &lens[..]).collect();
         guest.post(RX, &chains);
-        // As many as the host has room for.
+        // As many as the host can buffer.
         let port = guest.network.test_port(0);
         let put = (0..).zip(&lens).take_while(|&(seed, &len)| port.try_put(&frame(&[], len, seed)));
         let lens: Vec<_> = put.map(|(_, &len)| len).collect();
-        // The device takes what it can: nothing more happens without another buffer.
+        // The device takes as many as possible: without another buffer, nothing more happens.
         let expected = expect(mergeable, &chains, &lens);
         for (seed, count) in expected {
             prop_assert_eq!(guest.receive(RX), in_chains(frame(&[], lens[usize::from(seed)], seed), count));

@@ -54,7 +54,7 @@ fn frames_of_any_length_go_and_others_are_dropped() {
         let packet = frame(&[], len, 9);
         guest.send(TX, &packet, &[12, u32::try_from(len).unwrap()]);
         assert_eq!(sent(&guest), packet);
-        // In more pieces than the kernel takes.
+        // In more pieces than the kernel accepts.
         let pieces = u32::try_from(packet.len()).unwrap();
         let mut lens = vec![1; packet.len().min(1000) - 1];
         lens.push(pieces - u32::try_from(lens.len()).unwrap());

@@ -45,14 +45,14 @@ fn the_kernel_serves_the_frames_and_nvmm_the_commands() {
         assert_eq!(vhost.served(), [true, true]);
         assert_eq!(*vhost.driver_features.lock().unwrap() & KERNELS, MRG_RXBUF);
     }
-    // Kicks are the kernel's to see, and it is to look for what was made available before it came.
+    // The kernel watches kicks, and must check for chains that were made available before it started.
     network.vhost[0].with(1, |queue| assert_eq!(queue.kick.read().unwrap(), 1));
     guest.machine.kick(TX);
     network.vhost[0].with(1, |queue| assert_eq!(queue.kick.read().unwrap(), 1));
     // Promiscuous mode.
     assert_eq!(guest.command(4, &[0, 0, 1]), 0);
     assert_eq!(guest.machine.event(), Event::Used(4));
-    // Two pairs: nobody but the kernel has to know.
+    // Two pairs: only the kernel must be informed.
     assert_eq!(guest.command(4, &[4, 0, 2, 0]), 0);
     assert_eq!(*network.used_ports.lock().unwrap(), [1, 2]);
     assert_eq!(guest.receives(), 0);
@@ -75,7 +75,7 @@ fn positions_come_back_and_calls_are_not_lost() {
     guest.restart(0);
     let network = Arc::clone(&guest.network);
     let vhost = &network.vhost[0];
-    // The kernel has taken three chains, and given them back.
+    // The kernel has taken three chains, and returned them.
     guest.machine.drivers[usize::from(RX)].set_used_index(3);
     vhost.with(0, |queue| queue.position = 3);
     vhost.with(0, |queue| queue.call.write(1)).unwrap();

@@ -86,7 +86,7 @@ impl Machine {
         header[8..].copy_from_slice(&sector.to_le_bytes());
         self.driver.write(HEADER, &header);
         self.driver.write(STATUS, &[0xaa]);
-        // With the event index: interrupt for this one.
+        // With the event index: request an interrupt for this one.
         self.driver.set_used_event(self.requests);
         self.requests = self.requests.wrapping_add(1);
         self.driver.chain(&[&[(HEADER, 16, 0)], data, &[(STATUS, 1, WRITE)]].concat());
@@ -185,7 +185,7 @@ fn a_disk_that_grew_is_announced() {
     for interrupt in [Interrupt::Intx, Interrupt::Msix] {
         let mut machine = Machine::new(interrupt, BLK_FLUSH);
         let generation = |machine: &mut Machine| machine.guest.read(CONFIG_GENERATION, 1);
-        // Whether there was a configuration interrupt, and no other.
+        // Checks for a configuration interrupt, and no other.
         let told = |machine: &mut Machine| match interrupt {
             Interrupt::Intx => {
                 let (high, isr) = (machine.guest.line.high(), machine.guest.read(ISR, 1));
@@ -218,7 +218,7 @@ fn a_disk_that_grew_is_announced() {
         assert!(!machine.guest.pci.measure().unwrap());
         assert!(!told(&mut machine));
 
-        // A driver that has not started the device hears nothing, and reads the capacity anyway.
+        // A driver that has not started the device gets no notification, and reads the capacity anyway.
         machine.guest.reset();
         machine.disk.growth.store(1, Relaxed);
         assert!(machine.guest.pci.measure().unwrap());
@@ -255,7 +255,7 @@ fn a_pause_is_not_seen() {
                 assert_eq!(machine.driver.read(STATUS, 1), [0]);
                 assert_eq!(machine.driver.read(DATA, 2), [round, 0]);
             }
-            // Nothing is on its way to the driver now.
+            // No notification is pending now.
             assert!(machine.guest.pci.pause(LONG));
             machine.guest.take_signals();
             machine.guest.read(ISR, 1);
@@ -322,7 +322,7 @@ fn a_legacy_driver_reads_writes_and_flushes() {
     for features in [0, BLK_FLUSH | INDIRECT_DESC, BLK_FLUSH | EVENT_IDX] {
         machine.begin(features);
         assert_eq!(machine.guest.port_read(LEGACY_CONFIG, 8), 2048, "capacity");
-        // As Linux before 3.18 reads the partition table.
+        // Linux before 3.18 reads the partition table like this.
         assert_eq!(machine.request(IN, 7, &[(DATA, 512, WRITE)]), 0);
         assert_eq!(machine.driver.read(DATA, 2), [7, 0]);
         machine.write(LEGACY_STATUS, (ACKNOWLEDGE | DRIVER | DRIVER_OK).into(), 1);

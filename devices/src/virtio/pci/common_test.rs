@@ -133,7 +133,7 @@ fn a_queue_that_can_not_be_is_refused() {
         assert!(guest.state().active.is_none(), "{name}");
         guest.start();
     }
-    // Ends where memory ends.
+    // It ends where memory ends.
     let mut guest = Guest::new();
     guest.negotiate(VERSION_1);
     guest.set_up_queue(0, 16, [MEMORY_SIZE - 256, MEMORY_SIZE - 256 - 38, 0x3000]);
@@ -299,7 +299,7 @@ fn a_reset_that_takes_its_time_holds_nobody_up() {
     let resets = guest.state().resets;
     guest.set_status(0);
     assert_eq!(guest.status(), READY | DRIVER_OK, "not yet");
-    // Who does not wait is not heard.
+    // A driver that doesn't wait is ignored.
     guest.set_status(0);
     guest.set_status(ACKNOWLEDGE);
     guest.write(QUEUE_SELECT, 1, 2);
@@ -390,7 +390,7 @@ fn a_pause_that_takes_its_time_is_asked_for_again() {
     guest.pci.resume().unwrap();
     assert!(guest.state().active.is_some());
 
-    // The driver resets it, and it pauses before that is done.
+    // The driver resets it, and the machine is paused before that is complete.
     guest.state().hangs = true;
     guest.set_status(0);
     assert!(!guest.pci.pause(Duration::ZERO));

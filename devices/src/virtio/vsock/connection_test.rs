@@ -91,7 +91,7 @@ fn a_guest_gets_no_more_than_it_has_room_for() {
             guest.expect_nothing();
         }
     }
-    // Nonsense is no credit.
+    // Nonsense gives no credit.
     guest.fwd_cnt = 0x8000_0000;
     guest.send(ports, Operation::CreditUpdate);
     guest.expect_nothing();
@@ -106,7 +106,7 @@ fn a_program_that_never_reads_holds_up_nobody_else() {
     let (deaf, deaf_program) = guest.connect(1000, 1);
     let data = pattern(60_000, 0);
     let (mut sent, mut fwd_cnt) = (0, 0);
-    // Until the host has no room left: what it keeps itself is what it said.
+    // Until the host has no room left: its buffer has the announced size.
     loop {
         let before = guest.header(deaf, Operation::CreditRequest);
         guest.send_packet(&before, &[]);
@@ -126,12 +126,12 @@ fn a_program_that_never_reads_holds_up_nobody_else() {
         guest.send_data(deaf, &data[..part as usize]);
         sent += part;
         assert!(sent < 100 << 20, "it takes more and more");
-        // It may have told of room by itself.
+        // It may have announced room by itself.
         while guest.machine.drivers[0].used().is_some() {
             guest.post(1);
         }
     }
-    // The others go on.
+    // The other connections continue.
     let (ports, program) = guest.connect(1001, 2);
     guest.send_data(ports, b"hello");
     assert_eq!(read(&program, 5), b"hello");
@@ -151,7 +151,7 @@ fn a_guest_without_buffers_waits() {
     guest.send(ports, Operation::Request);
     let mut program = listener.accept().unwrap().0;
     program.write_all(&[7; 10_000]).unwrap();
-    // Two that the guest never hears of.
+    // Two requests that the guest never sees.
     drop(guest.program(b"CONNECT 5\n"));
     drop(guest.program(b"CONNECT 5\n"));
     let nobody = guest.header(Ports { guest: 7, host: 7 }, Operation::CreditRequest);
@@ -179,7 +179,7 @@ fn a_guest_without_buffers_waits() {
         }
     }
     assert_eq!((answers, data, responses), (taken + 100, 10_000, 1));
-    // A buffer that holds no packet is given back as it is.
+    // A buffer that is too small for a packet is returned unchanged.
     guest.machine.drivers[0].chain(&[(PACKET, 44, WRITE)]);
     program.write_all(b"x").unwrap();
     guest.machine.kick(RX);

@@ -27,7 +27,7 @@ fn a_program_of_the_host_connects() {
     guest.send_data(ports, b"answer");
     assert_eq!(read(&program, 6), b"answer");
 
-    // Another one has another port, also to another port of the guest.
+    // Another connection has another port, even to another port of the guest.
     let _other = guest.program(b"connect 1234\r\n");
     assert_eq!(guest.receive().0.src_port.get(), ports.host + 1);
 }
@@ -79,7 +79,7 @@ fn a_port_without_a_listener_does_not_answer() {
     let ports = Ports { guest: 1, host: 2 };
     guest.send(ports, Operation::Request);
     guest.expect(ports, Operation::Rst);
-    // Somebody did once.
+    // There was a listener once.
     drop(guest.listen(2));
     guest.send(ports, Operation::Request);
     guest.expect(ports, Operation::Rst);
@@ -102,7 +102,7 @@ fn lines_that_do_not_connect() {
     assert_eq!(read_to_end(&program), b"");
     guest.expect_nothing();
 
-    // One may be slow, until too many are.
+    // One may be slow, until there are too many.
     let mut slow = guest.program(b"CON");
     let _others: Vec<_> = (1..MOST_GREETINGS).map(|_| guest.program(b"C")).collect();
     slow.write_all(b"NECT 1\n").unwrap();
@@ -115,7 +115,7 @@ fn lines_that_do_not_connect() {
 /// Programs that send constantly don't delay the data of others.
 #[test]
 fn each_connection_gets_its_turn() {
-    // Buffers for three answers alone, so that all data waits until there are more.
+    // Only three receive buffers, so that all data waits until there are more.
     let mut guest = Guest::new(3);
     guest.reposts = false;
     let mut programs: Vec<_> = (0..3).map(|number| guest.connect(1000 + number, 52).1).collect();
@@ -146,7 +146,7 @@ fn there_are_only_so_many_connections() {
     guest.send(ports, Operation::Request);
     guest.expect(ports, Operation::Rst);
     assert_eq!(read_to_end(&guest.program(b"CONNECT 1\n")), b"");
-    // One that ends makes room.
+    // A connection that ends makes room.
     guest.shutdown(Ports { guest: 0, host: 1 }, BOTH);
     guest.receive();
     guest.send(ports, Operation::Request);
@@ -167,7 +167,7 @@ fn a_program_that_ends_is_read_out_first() {
         match header.operation().unwrap() {
             Operation::Rw => {}
             Operation::CreditRequest => {
-                // Nobody takes it, and that is no mistake of the guest's.
+                // No program takes it, and that is not the guest's mistake.
                 guest.send_data(ports, b"into the void");
                 guest.fwd_cnt = u32::try_from(words.len()).unwrap();
                 guest.send(ports, Operation::CreditUpdate);
@@ -190,7 +190,7 @@ fn data_sent_before_the_guest_left_arrives() {
         let (ports, program) = guest.connect(1000, 1);
         let data = pattern(64 << 10, 3);
         let mut sent: Vec<u8> = Vec::new();
-        // The kernel keeps some of it; the rest is the device's.
+        // The kernel buffers some of it; the device holds the rest.
         while sent.len() < 1 << 20 {
             guest.send(ports, Operation::CreditRequest);
             let mut header = guest.receive().0;
@@ -225,7 +225,7 @@ fn either_side_can_stop_sending_and_still_receive() {
     assert_eq!(guest.expect(ports, Operation::Shutdown).flags.get(), Shutdown::SEND.bits());
     guest.send_data(ports, b"answer");
     assert_eq!(read(&program, 6), b"answer");
-    // That is all: the guest learns that it has arrived.
+    // That is all: the guest learns that the data has arrived.
     guest.shutdown(ports, Shutdown::SEND.bits());
     assert_eq!(read_to_end(&program), b"");
     assert_eq!(guest.expect(ports, Operation::Shutdown).flags.get(), BOTH);
@@ -238,7 +238,7 @@ fn either_side_can_stop_sending_and_still_receive() {
     assert_eq!(read_to_end(&program), b"question");
     program.write_all(b"answer").unwrap();
     assert_eq!(guest.receive().1, b"answer");
-    // It said that it would not.
+    // The guest had said that it would send no more.
     guest.send_data(ports, b"more");
     guest.expect(ports, Operation::Rst);
     assert_eq!(read_to_end(&program), b"");

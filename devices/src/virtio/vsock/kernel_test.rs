@@ -163,7 +163,7 @@ fn a_reset_ends_connections_once() {
         guest.machine.device.stop(Halt::Reset, LONG).unwrap();
         guest.machine.device.reset();
         assert_eq!((guest.served(), guest.ended()), (vec![false, false], ended));
-        // There is nothing to end.
+        // There are no connections to end.
         guest.machine.device.reset();
         assert_eq!(guest.ended(), ended);
         guest.machine.activate(FEATURES);
@@ -227,7 +227,7 @@ fn a_driver_in_another_machine_hears_that_its_connections_are_gone() {
     load(&mut guest.machine.device, &state).unwrap();
     guest.machine.activate_on(queues, FEATURES);
     guest.transport_reset();
-    // Not again, and the other buffers are left.
+    // It is not sent again, and the other buffers are left.
     let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();
     assert_eq!(queues.iter().map(|(_, queue)| queue.next_avail()).collect::<Vec<_>>(), [0, 0, 1]);
     guest.machine.activate_on(queues, FEATURES);

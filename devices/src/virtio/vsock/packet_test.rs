@@ -18,24 +18,24 @@ fn packets_that_make_no_sense() {
     let ports = Ports { guest: 9, host: 9 };
     let request = guest.header(ports, Operation::Request);
 
-    // From somebody else.
+    // From another CID.
     guest.send_packet(&Header { src_cid: 3.into(), ..request }, &[]);
     guest.send_packet(&Header { src_cid: (u64::from(CID) | 1 << 32).into(), ..request }, &[]);
     guest.send(ports, Operation::Rst);
     guest.expect_nothing();
-    // Too short to be one.
+    // Too short for a packet.
     guest.machine.offer(TX, &[(PACKET, 43, 0)]);
     guest.wait_taken();
     guest.machine.offer(TX, &[(PACKET, 44, WRITE)]);
     guest.wait_taken();
     guest.expect_nothing();
 
-    // To somebody else, who answers.
+    // To another CID; it is answered.
     guest.send_packet(&Header { dst_cid: 77.into(), ..request }, &[]);
     let (rst, _) = guest.receive();
     assert_eq!((rst.operation(), rst.src_cid.get()), (Some(Operation::Rst), 77));
     guest.send_packet(&Header { dst_cid: 77.into(), ..guest.header(ports, Operation::Rst) }, &[]);
-    // Of another type: a sequence of packets, or none that there is.
+    // Of another type: SEQPACKET, or an unknown one.
     for socket_type in [0, 2, 0xffff] {
         guest.send_packet(&Header { socket_type: socket_type.into(), ..request }, &[]);
         let (rst, _) = guest.receive();
@@ -63,7 +63,7 @@ fn packets_that_make_no_sense_in_a_connection_end_it() {
         (guest.header(ports, Operation::Response), b""),
         (Header { op: 0.into(), ..rw }, b""),
         (Header { op: 9.into(), ..rw }, b""),
-        // More than there is, and more than there is room for.
+        // More data than there is, and more than there is room for.
         (rw, b"four"),
         (Header { len: u32::MAX.into(), ..rw }, b"four"),
         (Header { len: (ROOM + 1).into(), ..rw }, &[1; ROOM as usize + 1]),
@@ -75,7 +75,7 @@ fn packets_that_make_no_sense_in_a_connection_end_it() {
         assert_eq!(read_to_end(&program), b"", "{header:?}");
         guest.expect_nothing();
     }
-    // Less than there is, or nothing at all, is fine.
+    // Less data than announced, or none at all, is fine.
     let (_, program) = guest.connect(1000, 1);
     guest.send_packet(&rw, b"five and more");
     guest.send_packet(&Header { len: 0.into(), ..rw }, b"");

@@ -30,7 +30,7 @@ fn two_disks_are_two_machines_and_one_is_always_the_same() {
     assert_ne!(before, machine(&Uuid::from_u128(2), &a).unwrap(), "on another host");
     fs::write(&a, "written").unwrap();
     assert_eq!(machine(&HOST, &a).unwrap(), before);
-    // A machine that runs still has the file that was there.
+    // A running machine still uses the old file.
     fs::rename(&b, &a).unwrap();
     assert_ne!(machine(&HOST, &a).unwrap(), before);
     machine(&HOST, &b).unwrap_err();

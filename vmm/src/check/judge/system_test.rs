@@ -53,7 +53,7 @@ fn each_system_is_told_where_its_own_kernel_parameters_are() {
     ] {
         let told = nested(&facts);
         assert!(told.contains(has) && !told.contains(lacks), "{told}");
-        // A built-in module can't be loaded again, and heeds no file.
+        // A built-in module can't be reloaded, and ignores configuration files.
         assert!(!told.contains("modprobe"), "{told}");
         let overridden = nested(&Facts { parameters: vec!["kvm-intel.nested=0".into()], ..facts });
         assert!(overridden.contains("kvm-intel.nested=0") && !overridden.contains(lacks), "{overridden}");
@@ -81,7 +81,7 @@ fn a_container_is_told_that_its_kernel_is_its_host_s() {
     for line in nested(&facts).lines().filter(|line| line.contains("Load") || line.contains("Keep")) {
         assert!(line.starts_with("On the host of this container: "), "{line}");
     }
-    // Its image does not tell which system that is.
+    // Its image doesn't show which system that is.
     let nixos = Facts { container: facts.container.clone(), ..like(false, "nixos") };
     assert_eq!(nested(&nixos), nested(&facts));
 }

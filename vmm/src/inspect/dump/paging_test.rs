@@ -43,13 +43,13 @@ fn pages_of_every_size_are_found_and_merged() {
         (0x1000, 0x3000 | TABLE),
         (0x2000 + 510 * 8, 0x4000 | TABLE),
         (0x3000, LARGE),
-        // 2 MiB, one after the other, and pages.
+        // Large pages of 2 MiB in sequence, and small pages.
         (0x4000 + 8 * 8, 0x20_0000 | LARGE),
         (0x4000 + 9 * 8, 0x40_0000 | LARGE),
         (0x4000 + 10 * 8, 0x5000 | TABLE),
         (0x5000, 0x60_0000 | PRESENT),
         (0x5000 + 8, 0x70_0000 | PRESENT | 1 << 63),
-        // Not present, and no RAM.
+        // Not present, and not RAM.
         (0x5000 + 16, 0x71_0000),
         (0x5000 + 24, 0xfee0_0000 | PRESENT),
     ]);
@@ -77,7 +77,7 @@ fn five_levels_are_followed() {
 #[test]
 fn tables_in_a_circle_and_outside_of_ram_end() {
     let own = memory(&[(0x1000 + 8, 0x1000 | TABLE), (0x1000 + 16, RAM | TABLE)]);
-    // As Windows has it: the table maps itself, by each level once.
+    // Windows' way: the table maps itself, once by each level.
     let mapped = found(&[vcpu(0x1000, 0)], &own);
     assert_eq!(mapped, [((1 << 39) + (1 << 30) + (1 << 21) + 0x1000, 0x1000, 0x1000)]);
     assert_eq!(found(&[vcpu(RAM, 0)], &own), []);
@@ -100,7 +100,7 @@ fn addresses_mapped_by_several_vcpus_are_the_first_ones() {
 
 #[test]
 fn tables_of_32_bits_and_of_pae_are_followed() {
-    // Entries of 4 bytes: the table at 0x2000, and with PSE a page at 8 MiB. The table's pages are not one after the other.
+    // Entries of 4 bytes: the table at 0x2000, and with PSE a page at 8 MiB. The table's pages are not adjacent.
     let entries = [(0x1000, 0x0080_0087_0000_2007), (0x2000, 0x5007_0000_7007)];
     let of_32_bits = [(0, 0x7000, 0x1000), (0x1000, 0x5000, 0x1000), (4 << 20, 8 << 20, 4 << 20)];
     assert_eq!(found(&[protected(0x1000, 1 << 4, 0)], &memory(&entries)), of_32_bits);
@@ -113,7 +113,7 @@ fn tables_of_32_bits_and_of_pae_are_followed() {
 fn more_mappings_than_a_core_has_are_refused() {
     let whole = 0..RAM;
     let ranges = std::slice::from_ref(&whole);
-    // Pages that lie backwards can't be merged.
+    // Pages in descending order can't be merged.
     let memory = memory(&[(0x1000, 0x2000 | TABLE), (0x2000, 0x3000 | TABLE)]);
     for table in 0..512 {
         let at = 0x10_0000 + table * 0x1000;

@@ -55,7 +55,7 @@ fn the_note_is_found_at_the_start_of_a_page() {
 fn a_nested_guests_note_is_not_this_machines() {
     let memory = memory("6.1.0-1");
     let own = info("6.1.0-1");
-    // Its kernel is another, or lies elsewhere.
+    // It belongs to another kernel, or is elsewhere.
     note(&memory, BASE, NAME, &info("6.12.0"));
     note(&memory, BASE + 0x1000, NAME, &own.replace("NUMBER(phys_base)=", "NUMBER(phys_base)=-"));
     assert_eq!(find(&memory), None);

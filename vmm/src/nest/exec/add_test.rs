@@ -23,7 +23,7 @@ fn a_file_goes_into_a_folder_that_is_named_with_a_slash() {
     let guest = |text: String| add(&text).unwrap().1;
     assert_eq!(guest(format!("{}:/bin/", host.display())), "/bin/tool");
     assert_eq!(guest(format!("{}:/bin", host.display())), "/bin");
-    // A folder is put there itself.
+    // A directory itself is put there.
     assert_eq!(guest(format!("{}:/bin/", folder.path().display())), "/bin/");
 }
 

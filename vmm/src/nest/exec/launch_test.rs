@@ -8,7 +8,7 @@ use super::*;
 fn run(script: &str) -> (Vec<News>, ExitStatus) {
     let (said, news) = mpsc::channel();
     let arguments = ["-c", script, "test", "-a", "b c"].map(OsString::from).to_vec();
-    // A whole path stays what it is.
+    // An absolute path is not changed.
     let program = Program { file: "/bin/sh".into(), arguments, ..Program::default() };
     let Running { mut child, output } =
         Running::start(&program, 3, move |news| drop(said.send(news))).unwrap();

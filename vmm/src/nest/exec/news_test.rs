@@ -39,7 +39,7 @@ fn any_output_comes_through() {
     let lines: String = (0..20_000).map(|number| format!("ok {number} - a test of many\n")).collect();
     let length = through(lines.as_bytes());
     assert!(length < lines.len() / 5, "{length} bytes for {}", lines.len());
-    // As many lines as there are pieces, not as there are lines of output.
+    // As many lines as there are pieces, whatever the number of output lines.
     through("@nest[2,\"done\"]\n".repeat(10_000).as_bytes());
 }
 
@@ -69,7 +69,7 @@ fn ends_are_told_apart() {
     assert_eq!(ends.map(|end| end.to_string()), want);
     assert_eq!(ends.map(End::is_success), [true, false, false, false, false]);
     assert_eq!(ends.map(End::is_skip), [false, false, true, false, false]);
-    // A level may say anything.
+    // A level may report anything.
     for signal in [i32::MIN, -1, 0, 40, 127, 128, i32::MAX] {
         assert!(!End::Killed(signal).to_string().is_empty());
     }

@@ -58,7 +58,7 @@ fn missing_output_is_counted() {
     let told = outcome.hear(&printed(106, b"end"), 1.0);
     assert_eq!(told.doing.unwrap(), "100 bytes of the output of mytest were lost");
     assert_eq!(outcome.hear(&printed(109, b"."), 1.0).doing, None);
-    // Said twice, or never so: nothing overflows.
+    // Reported twice, or impossible: nothing overflows.
     outcome.hear(&printed(0, b"again"), 1.0);
     outcome.hear(&printed(u64::MAX, b"x"), 1.0);
     outcome.hear(&printed(u64::MAX, b"y"), 1.0);

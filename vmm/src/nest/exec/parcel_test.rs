@@ -24,7 +24,7 @@ fn a_program_arrives_with_all_its_files() {
     std::os::unix::fs::symlink("long", folder.path().join("link")).unwrap();
     let mut tree = Tree::default();
     tree.add(folder.path(), Path::new("/data")).unwrap();
-    // More than a block of words.
+    // More than a block of arguments.
     let program =
         Program { file: "it".into(), arguments: vec!["argument".into(); 2000], ..Program::default() };
     let parcel = pack(program.clone(), |disk| tree.write(disk)).unwrap();
@@ -51,7 +51,7 @@ fn a_level_waits_until_there_is_a_program() {
     let waits = thread::spawn(move || receive(&path).map(|(letter, _)| letter.program));
     let mut first = vec![0; 1 << 16];
     parcel.0.read_exact_at(&mut first, 0).unwrap();
-    // All but the first block, and then that one.
+    // All except the first block, and then that one.
     disk.as_file().write_all_at(&first[4096..], 4096).unwrap();
     assert!(!waits.is_finished());
     disk.as_file().write_all_at(&first[..4096], 0).unwrap();

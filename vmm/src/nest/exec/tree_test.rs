@@ -66,7 +66,7 @@ fn later_files_replace_earlier_ones_and_follow_links() {
     tree.add(&new, Path::new("/lib/lib.so")).unwrap();
     assert_eq!(tree.entries.len(), before);
     assert_eq!(file(&tree, "/usr/lib/lib.so").unwrap().1, 5);
-    // A link that is given itself is a file of that name.
+    // If a link itself is given, it is added as a file of that name.
     tree.add(&folder.path().join("lib/lib.so"), Path::new("/copy")).unwrap();
     assert_eq!(file(&tree, "/copy").unwrap().1, 7);
 }
@@ -154,7 +154,7 @@ fn names_that_no_file_system_takes_are_refused() {
     tree.add(&host, Path::new(&deep(4095))).unwrap();
     let refusal = tree.add(&host, Path::new(&deep(4096))).unwrap_err().to_string();
     assert!(refusal.ends_with("has 4096 bytes, and a path can have 4095; give a shorter GUEST"), "{refusal}");
-    // Of a folder, what is in it counts too.
+    // For a directory, its contents also count.
     let inside = Path::new(&deep(4090)).join("abc");
     assert!(tree.add(folder.path(), &inside).unwrap_err().to_string().contains("a path can have 4095"));
 }
@@ -166,7 +166,7 @@ fn a_file_that_an_initramfs_can_t_hold_is_refused_before_it_is_read() {
     File::create(&host).unwrap().set_len(1 << 32).unwrap();
     let refusal = Tree::default().add(&host, Path::new("/huge")).unwrap_err().to_string();
     assert!(refusal.contains("has 4294967296 bytes"), "{refusal}");
-    // One that changes after it was looked at.
+    // A file that changes after it was examined.
     File::create(&host).unwrap().set_len(10).unwrap();
     let mut tree = Tree::default();
     tree.add(&host, Path::new("/huge")).unwrap();

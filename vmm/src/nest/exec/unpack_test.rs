@@ -40,7 +40,7 @@ fn invalid_archives_are_refused() {
     let root = tempfile::tempdir().unwrap();
     let whole = archive(|archive| archive.file("a", 0o644, b"some text").unwrap());
     for end in 0..whole.len() - 1 {
-        // The last bytes only fill up.
+        // The last bytes are only padding.
         if end < whole.len() - 4 {
             assert!(unpack(&whole[..end], root.path()).is_err(), "{end} bytes");
         }

@@ -24,7 +24,7 @@ fn exits(cost: &Cost, level: u32, reason: &str) -> f64 {
 fn a_cpuid_of_level_2_is_taken_apart() {
     let cost = svm(Work::Cpuid);
     assert!((1800..=2000).contains(&cost.measured), "{cost:?}");
-    // Itself, and for the entry after it: VMLOAD twice, VMSAVE, VMRUN, and a read of DEBUGCTL.
+    // The exit itself, and for the entry after it: VMLOAD twice, VMSAVE, VMRUN, and a read of DEBUGCTL.
     let wanted =
         [(2, "cpuid", 1.0), (1, "vmload", 2.0), (1, "vmsave", 1.0), (1, "vmrun", 1.0), (1, "msr", 1.0)];
     for (level, reason, wanted) in wanted {
@@ -44,7 +44,7 @@ fn a_cpuid_of_level_2_is_taken_apart() {
 fn with_shadow_vmcs_a_cpuid_of_level_2_reads_one_field() {
     let cost = recorded(VMX, false, Work::Cpuid);
     assert!((1950..=2000).contains(&cost.measured), "{cost:?}");
-    // The VMREAD is of a field that KVM does not shadow.
+    // The VMREAD is for a field that KVM does not shadow.
     for (level, reason) in [(2, "cpuid"), (1, "vmread"), (1, "vmresume"), (1, "msr_read")] {
         let found = exits(&cost, level, reason);
         assert!((0.95..1.15).contains(&found), "{reason}: {cost:?}");
@@ -64,7 +64,7 @@ fn a_port_read_costs_more_than_a_cpuid() {
     let [cpuid, ports] = [Work::Cpuid, Work::Ports].map(svm);
     assert_eq!(ports.measured, 500);
     assert!(ports.exits > cpuid.exits, "{ports:?}");
-    // Its VMM's thread gives up what svm_prepare_switch_to_guest saves.
+    // Its VMM's thread gives up the state that svm_prepare_switch_to_guest saves.
     assert!(exits(&ports, 1, "vmsave") > exits(&cpuid, 1, "vmsave"), "{ports:?}");
 }
 
@@ -73,7 +73,7 @@ fn unseen_work_has_no_cost() {
     let names = Names::parse(SVM, true);
     let none = Cost::traced(Work::Cpuid, 0, false, &Counts::default(), &names, &Symbols::default());
     assert_eq!(none, None);
-    // The names of VMX mean other numbers.
+    // With VMX's names, the numbers have other meanings.
     let looks = looks(SVM);
     let counts = looks[2].without(&looks[1]);
     let names = Names::parse(SVM, false);

@@ -20,12 +20,12 @@ fn by_statistics(child: u32) -> Meter {
 
 #[test]
 fn statistics_are_asked_for_and_taken_once_for_each_work() {
-    // It ignores nothing: the signal that asks it ends it, and those later find nobody.
+    // It ignores no signal: the first request ends it, and later ones have no receiver.
     let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
     let mut meter = by_statistics(child.id());
     meter.hear(&text(1, "nvmm: KVM counted 7 exits"));
     for (work, exits) in Work::ALL.iter().zip([1000, 1100, 14_200, 19_300]) {
-        // Neither another level nor the same work again.
+        // Neither another level's report nor the same work again.
         meter.hear(&says(1, Said::Work(*work)));
         meter.hear(&says(2, Said::Work(*work)));
         meter.hear(&says(2, Said::Work(*work)));
@@ -40,7 +40,7 @@ fn statistics_are_asked_for_and_taken_once_for_each_work() {
     let [Said::Untraced(why), Said::Cost(cpuid), Said::Cost(ports)] = &said[..] else { panic!("{said:?}") };
     assert_eq!(why, "no tracefs");
     let found = |cost: &Cost| (cost.work, cost.measured, cost.exits, cost.reasons[0].exits);
-    // 100 exits are those of saying so.
+    // 100 exits are those of the report itself.
     assert_eq!(found(cpuid), (Work::Cpuid, 2000, 6.5, 3.3));
     assert_eq!(found(ports), (Work::Ports, 500, 10.0, 5.0));
 }

@@ -118,7 +118,7 @@ fn tests_that_ran_have_a_time() {
         &record,
         &[("level 0", "4.600"), ("level 1", "4.400"), ("level 2", "2.700"), ("my<test>", "0.500")],
     );
-    // What never ran has none.
+    // A test that never ran has no time.
     let skipped = times(&junit(&skipped()));
     assert_eq!(skipped[2], ("level 2".to_owned(), "0.000".to_owned()));
 }
@@ -150,7 +150,7 @@ fn a_program_that_passes_or_never_starts_is_a_case_too() {
     let ran = record.program.as_mut().unwrap();
     ran.status = Some(0);
     assert_eq!(outcomes(&junit(&record))[3], ("my<test>".to_owned(), "passed".to_owned()));
-    // A level failed while it ran, or before that: a failure is told once.
+    // A level failed while it ran, or before that: a failure is reported once.
     let mut record = failed();
     let mut never = program().program.unwrap();
     (never.started, never.ended, never.status) = (None, None, None);

@@ -291,7 +291,7 @@ fn the_manual_knows_every_key_of_the_json() {
     for record in [passed(), failed(), skipped(), program(), explained()] {
         paths(&serde_json::to_value(record).unwrap(), "", &mut found);
     }
-    // What has keys of its own is told by them.
+    // Objects with keys are represented by their keys.
     let is_inner = |path: &String| {
         let keys = [format!("{path}."), format!("{path}[].")];
         found.iter().any(|other| keys.iter().any(|keys| other.starts_with(keys)))

@@ -178,7 +178,7 @@ fn the_driver_uses_one_interface_until_a_reset() {
     assert!(active(&guest).is_none(), "no queue was placed");
     assert_eq!(add_status(&mut guest, DRIVER_OK), Effect::Decode);
     assert_eq!(active(&guest), Some(Vec::new()));
-    // The other interface resets it as well.
+    // A reset through the other interface also works.
     guest.start();
     kicked(&guest);
     for (offset, value, len) in [
@@ -196,7 +196,7 @@ fn the_driver_uses_one_interface_until_a_reset() {
     assert_eq!(kicked(&guest), [0, 0]);
     assert_eq!(active(&guest).unwrap()[0], (256, [0x1_0000, 0x2_0000, 0x3_0000]));
     start(&mut guest);
-    // What a modern driver has written before it sets a status is no choice of a legacy one.
+    // A modern driver's writes before it sets a status do not count as a legacy driver's choice.
     guest.reset();
     guest.set_features(u64::MAX);
     assert_eq!(guest.port_write(STATUS, 7, 1), Effect::Decode);
@@ -368,7 +368,7 @@ fn a_state_is_taken_up_with_or_without_driver_ok() {
             assert_eq!(add_status(guest, DRIVER_OK), expected);
         }
     }
-    // Nothing was placed yet.
+    // No queue was placed yet.
     let mut first = Guest::transitional();
     begin(&mut first, 1 << 5);
     let state = saved(&mut first);

@@ -76,7 +76,7 @@ fn a_state_is_taken_up_by_another_device() {
         assert!(active.queues.iter().all(|queue| queue.queue.event_idx_enabled()));
     }
     assert_eq!(seen(&mut second), seen(&mut first));
-    // The masked interrupt comes once it may, and the other once MSI-X is off.
+    // The masked interrupt is sent when it is unmasked, and the other when MSI-X is disabled.
     for guest in [&mut first, &mut second] {
         guest.write(MSIX_TABLE + 16 + 12, 0, 4);
         assert_eq!(guest.take_signals(), [0, 1, 0]);
