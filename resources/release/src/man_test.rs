@@ -87,7 +87,7 @@ fn nvmm_takes_the_examples() {
 
 #[test]
 fn pages_point_to_pages_that_are_there() {
-    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../resources/manual");
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manual");
     let names: Vec<_> = pages().into_iter().map(|page| page.name).collect();
     for (page, more) in more::PAGES {
         for see in more.see.iter().filter(|see| see.starts_with("nvmm")) {

@@ -83,7 +83,7 @@ fn files(nvmm: &Path, day: &str) -> Result<Vec<Installed>> {
 }
 
 fn repository() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// Runs a command and returns what it prints.

@@ -32,12 +32,13 @@ const DATA: u32 = 0o644;
 pub(crate) const DOC: &str = "share/doc/nvmm";
 
 /// Files and folders of the repository, and their places.
-const FROM_REPOSITORY: [(&str, &str); 8] = [
+const FROM_REPOSITORY: [(&str, &str); 9] = [
     ("README.md", "share/doc/nvmm/README.md"),
     ("SECURITY.md", "share/doc/nvmm/SECURITY.md"),
     ("CONTRIBUTING.md", "share/doc/nvmm/CONTRIBUTING.md"),
     ("resources/manual", "share/doc/nvmm/manual"),
     ("resources/ci", "share/doc/nvmm/ci"),
+    ("resources/pictures", "share/doc/nvmm/pictures"),
     ("resources/lab", "share/nvmm/lab"),
     ("resources/systemd/nvmm@.service", "lib/systemd/system/nvmm@.service"),
     // AppArmor does not load it from there: who wants it copies it to /etc/apparmor.d. It keeps nvmm out of its users' folders.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 /// The text of CHANGELOG.md.
-const TEXT: &str = include_str!("../../CHANGELOG.md");
+const TEXT: &str = include_str!("../../../CHANGELOG.md");
 
 /// The day of this version, such as 2026-11-29.
 ///
