@@ -147,7 +147,7 @@ fn release() -> Result<bool> {
     release.args(["run", "--quiet", "--package", "release", "--"]).arg(nvmm).arg(&folder);
     let made = release.status().context("starting cargo")?.success();
     if made {
-        println!("in {}", folder.display());
+        println!("lab: the files are in target/release-files");
     }
     Ok(made)
 }
