@@ -23,7 +23,7 @@ fn check(words: &[&str]) -> (i32, String) {
 }
 
 #[test]
-fn the_status_says_whether_what_is_required_is_there() {
+fn the_status_shows_whether_the_requirements_are_met() {
     for (name, kvm, nested) in [
         ("intel-l0", 0, 0),
         ("amd-l0", 0, 0),

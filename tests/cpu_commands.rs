@@ -210,7 +210,7 @@ fn features_that_cannot_be_given_are_printed_on_stderr() {
 }
 
 #[test]
-fn show_names_bits_and_who_set_them() {
+fn show_names_bits_and_the_settings_that_decided_them() {
     let host = host("bochs-haswell");
     let text = prints(&["show", "host-passthrough,-vmx-ept", "--host", &host, "--smp", "2"]);
     for part in [
@@ -227,7 +227,7 @@ fn show_names_bits_and_who_set_them() {
 }
 
 #[test]
-fn diff_tells_equal_from_different() {
+fn diff_distinguishes_equal_from_different() {
     let (intel, amd) = (host("bochs-haswell"), host("milan"));
     assert_eq!(prints(&["diff", "host", "host-passthrough", "--host", &intel]), "");
     assert_eq!(prints(&["diff", &amd, "host", "--host", &amd]), "");
@@ -246,7 +246,7 @@ fn diff_tells_equal_from_different() {
 }
 
 #[test]
-fn explain_says_where_and_who() {
+fn explain_shows_the_bit_and_its_users() {
     let text = prints(&["explain", "vmx_ept", "--host", &host("bochs-haswell")]);
     for part in ["vmx-ept: ", "MSR(48BH)[1]", "SDM 3D", "KVM offers it (Intel(R) Core(TM) i7-4770", "Haswell"]
     {
@@ -307,7 +307,7 @@ fn a_baseline_is_a_cpu_that_each_host_gives_alike() {
 }
 
 #[test]
-fn a_baseline_tells_what_is_left_out_and_why_there_is_none() {
+fn a_baseline_reports_omissions_and_why_there_is_none() {
     let [naples, genoa, ice_lake] = ["naples", "genoa", "ice-lake"].map(host);
     let json = prints(&["baseline", &genoa, "host", "--host", &naples, "--json"]);
     let report: serde_json::Value = serde_json::from_str(&json).unwrap();

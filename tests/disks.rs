@@ -93,7 +93,7 @@ fn sigusr1_prints_what_each_disk_did() {
 }
 
 #[test]
-fn sighup_tells_the_guest_which_disk_has_grown() {
+fn sighup_notifies_the_guest_of_a_disk_that_has_grown() {
     if no_kvm() {
         return;
     }
@@ -164,7 +164,7 @@ fn a_driver_from_before_virtio_1_0_uses_a_transitional_disk() {
 }
 
 #[test]
-fn unsafe_caching_is_said_aloud() {
+fn unsafe_caching_gives_a_warning() {
     if no_kvm() {
         return;
     }
@@ -181,7 +181,7 @@ fn unsafe_caching_is_said_aloud() {
 
 /// The ring needs disks whose bytes are in one file at the same offsets as for the guest.
 #[test]
-fn an_engine_that_does_not_fit_is_said() {
+fn an_unsuitable_engine_is_reported() {
     if no_kvm() {
         return;
     }
@@ -194,7 +194,7 @@ fn an_engine_that_does_not_fit_is_said() {
 }
 
 #[test]
-fn a_dry_run_says_what_the_disks_are_and_makes_nothing() {
+fn a_dry_run_describes_the_disks_and_creates_nothing() {
     if no_kvm() {
         return;
     }

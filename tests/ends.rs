@@ -51,7 +51,7 @@ fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
 }
 
 #[test]
-fn no_signal_is_missed_while_nobody_reads_the_output() {
+fn no_signal_is_missed_while_output_is_unread() {
     if no_kvm() {
         return;
     }
@@ -65,7 +65,7 @@ fn no_signal_is_missed_while_nobody_reads_the_output() {
 }
 
 #[test]
-fn no_signal_is_missed_while_nobody_reads_the_messages() {
+fn no_signal_is_missed_while_messages_are_unread() {
     if no_kvm() {
         return;
     }
@@ -82,7 +82,7 @@ fn no_signal_is_missed_while_nobody_reads_the_messages() {
 }
 
 #[test]
-fn messages_that_nobody_reads_keep_no_guest_from_powering_off() {
+fn unread_messages_keep_no_guest_from_powering_off() {
     if no_kvm() {
         return;
     }
@@ -573,7 +573,7 @@ fn nvmm_in_the_background_waits_for_its_terminal() {
 }
 
 #[test]
-fn a_hang_up_ends_no_nvmm_that_was_told_to_ignore_it() {
+fn a_hang_up_does_not_end_an_nvmm_that_ignores_it() {
     if no_kvm() {
         return;
     }

@@ -302,7 +302,7 @@ fn a_log_file_is_no_file_of_the_machines() {
 }
 
 #[test]
-fn the_service_manager_hears_that_the_machine_is_there() {
+fn the_service_manager_is_notified_that_the_machine_is_ready() {
     if no_kvm() {
         return;
     }

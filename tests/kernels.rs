@@ -98,7 +98,7 @@ fn expect_boots(stdout: &mut ChildStdout, count: usize) {
 }
 
 #[test]
-fn each_kernel_is_entered_where_it_says() {
+fn each_kernel_is_entered_at_its_entry() {
     if no_kvm() {
         return;
     }

@@ -349,7 +349,7 @@ fn no_file_is_too_long() {
 }
 
 #[test]
-fn circles_are_seen_whatever_names_are_taken_by() {
+fn circles_are_found_by_every_way_to_use_a_name() {
     let circle_of = |files: [&str; 3]| {
         let folder = tempfile::tempdir().unwrap();
         let names = ["lib.rs", "a.rs", "b.rs"];

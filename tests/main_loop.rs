@@ -104,7 +104,7 @@ fn a_terminal_is_raw_for_the_guest_and_ctrl_a_x_ends_it() {
 }
 
 #[test]
-fn ctrl_a_x_is_heard_after_a_long_paste() {
+fn ctrl_a_x_works_after_a_long_paste() {
     if no_kvm() {
         return;
     }

@@ -307,7 +307,7 @@ fn missing_interfaces_are_refused_before_the_machine_starts() {
 }
 
 #[test]
-fn a_dry_run_says_what_the_devices_are_and_makes_nothing() {
+fn a_dry_run_describes_the_devices_and_creates_nothing() {
     let Some(namespace) = namespace() else { return };
     let options =
         ["--dry-run", "--net", "tap,mac=52:54:00:00:00:01,queues=2", "--net", "bridge=br7,mtu=1400,id=lan"];

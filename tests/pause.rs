@@ -195,7 +195,7 @@ fn the_key_is_refused_while_a_debugger_has_the_machine() {
 }
 
 #[test]
-fn a_paused_machine_ends_when_it_is_told_to() {
+fn a_paused_machine_ends_on_request() {
     if no_kvm() {
         return;
     }

@@ -81,7 +81,7 @@ impl Machine {
 }
 
 #[test]
-fn output_that_nobody_takes_stops_no_other_port() {
+fn unread_output_stops_no_other_port() {
     if no_kvm() {
         return;
     }
@@ -96,7 +96,7 @@ fn output_that_nobody_takes_stops_no_other_port() {
 }
 
 #[test]
-fn signals_are_heard_through_a_flood() {
+fn signals_are_handled_during_a_flood() {
     if no_kvm() {
         return;
     }

@@ -78,7 +78,7 @@ fn a_machine_is_stopped_goes_on_and_ends_and_all_hear_of_it() {
 }
 
 #[test]
-fn the_power_button_and_a_reset_are_told_of() {
+fn the_power_button_and_a_reset_give_events() {
     if no_kvm() {
         return;
     }
@@ -96,7 +96,7 @@ fn the_power_button_and_a_reset_are_told_of() {
 }
 
 #[test]
-fn the_guests_own_end_and_its_panic_are_told_of() {
+fn the_guests_own_end_and_its_panic_are_reported() {
     if no_kvm() {
         return;
     }
@@ -171,7 +171,7 @@ fn a_machine_can_be_asked_for_its_properties() {
 }
 
 #[test]
-fn answers_are_as_the_schema_says() {
+fn answers_match_the_schema() {
     if no_kvm() {
         return;
     }
@@ -261,7 +261,7 @@ fn a_hung_guest_is_looked_into() {
 }
 
 #[test]
-fn bad_input_is_refused_and_harms_nobody_else() {
+fn bad_input_is_refused_and_harms_no_other_client() {
     if no_kvm() {
         return;
     }

@@ -158,7 +158,7 @@ fn a_taken_over_thread_has_no_way_out() {
 }
 
 #[test]
-fn nor_has_a_thread_of_a_device_or_of_whoever_looks() {
+fn threads_of_devices_and_of_inspections_are_confined() {
     if no_kvm() || no_play() {
         return;
     }
@@ -200,7 +200,7 @@ fn nor_has_a_thread_of_a_device_or_of_whoever_looks() {
 }
 
 #[test]
-fn log_tells_of_calls_and_makes_them_and_off_only_makes_them() {
+fn log_mode_reports_calls_and_makes_them_and_off_only_makes_them() {
     if no_kvm() || no_play() {
         return;
     }
@@ -226,7 +226,7 @@ fn a_panic_needs_nothing_that_is_refused() {
 }
 
 #[test]
-fn a_reader_of_stderr_that_does_not_read_holds_nobody_up() {
+fn a_reader_of_stderr_that_does_not_read_blocks_nothing() {
     if no_kvm() || no_play() {
         return;
     }
@@ -282,7 +282,7 @@ fn is_running(name: &str) -> bool {
 }
 
 #[test]
-fn a_sigsys_of_somebody_elses_is_no_refusal() {
+fn a_sigsys_from_another_process_is_no_refusal() {
     if no_kvm() {
         return;
     }

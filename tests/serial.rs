@@ -148,7 +148,7 @@ fn connect(path: &Path) -> UnixStream {
 }
 
 #[test]
-fn a_machine_that_waits_for_its_peer_hears_signals() {
+fn a_machine_that_waits_for_its_peer_handles_signals() {
     if no_kvm() {
         return;
     }

@@ -47,7 +47,7 @@ fn ends(machine: &mut Machine, client: &mut Client) {
 }
 
 #[test]
-fn a_guest_hears_of_the_pointer() {
+fn a_guest_gets_the_pointers_events() {
     if no_kvm() {
         return;
     }

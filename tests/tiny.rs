@@ -243,7 +243,7 @@ fn nested_on_is_refused_where_kvm_cannot_nest() {
 }
 
 #[test]
-fn serial_goes_where_it_is_told() {
+fn serial_goes_to_its_back_end() {
     if no_kvm() {
         return;
     }

@@ -62,7 +62,7 @@ fn the_bioss_banner_is_seen() {
 }
 
 #[test]
-fn the_server_is_told_by_the_control_socket() {
+fn the_control_socket_describes_the_server() {
     if no_kvm() {
         return;
     }
@@ -109,7 +109,7 @@ fn a_guest_reads_the_keys_of_viewers() {
 }
 
 #[test]
-fn a_guest_hears_of_the_pointers_of_viewers() {
+fn a_guest_gets_the_events_of_viewers_pointers() {
     if no_kvm() {
         return;
     }
@@ -133,7 +133,7 @@ fn a_guest_hears_of_the_pointers_of_viewers() {
 }
 
 #[test]
-fn a_display_that_is_taken_is_an_error_that_tells_another() {
+fn a_display_in_use_is_an_error_that_names_another() {
     if no_kvm() {
         return;
     }

@@ -187,7 +187,7 @@ fn the_fadt_follows_from_the_devices() {
 }
 
 #[test]
-fn the_fadt_tells_whether_there_is_a_screen() {
+fn the_fadt_reports_whether_there_is_a_screen() {
     const VGA_NOT_PRESENT: u8 = 1 << 2;
     const HEADLESS: u8 = 1 << 4;
     let flags = |vga| {

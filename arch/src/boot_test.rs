@@ -154,7 +154,7 @@ fn zero_page_keeps_the_setup_header() {
 }
 
 #[test]
-fn the_zero_page_tells_of_the_screen() {
+fn the_zero_page_describes_the_screen() {
     let memory = memory();
     let map = memory_map(2 * MIB).unwrap();
     let screen = |framebuffer| {

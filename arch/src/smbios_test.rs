@@ -69,7 +69,7 @@ fn every_structure_is_there_with_the_length_of_version_3_0() {
 }
 
 #[test]
-fn a_machine_of_which_nothing_is_said_is_a_kvm_virtual_machine_without_a_uuid() {
+fn a_machine_without_options_is_a_kvm_virtual_machine_without_a_uuid() {
     let topology = Topology::flat(1).unwrap();
     let found = structures(&tables(128 << 20, "host-passthrough", &topology, &SmbiosValues::default()));
     let version = env!("CARGO_PKG_VERSION");

@@ -79,7 +79,7 @@ fn a_driver_finds_the_controller_and_its_drives() {
 }
 
 #[test]
-fn a_disk_says_who_it_is() {
+fn a_disk_identifies_itself() {
     let mut driver = Driver::new(vec![drive(&disk())]);
     assert_eq!(driver.run(0, &order(IDENTIFY, 0, 0)), (READY, 0));
     assert_eq!(driver.moved(0, 0), 512);
@@ -162,7 +162,7 @@ fn sectors_beyond_the_disk_are_refused() {
 }
 
 #[test]
-fn a_disk_that_fails_fails_the_command_and_says_which_of_the_queued_ones() {
+fn a_failing_disk_fails_the_command_and_identifies_a_queued_one() {
     let disk = disk();
     let mut driver = Driver::new(vec![drive(&disk)]);
     disk.errno.store(libc::EIO, std::sync::atomic::Ordering::Relaxed);

@@ -148,7 +148,7 @@ fn writers_that_must_not_wait_do_not() {
 }
 
 #[test]
-fn a_broken_pipe_loses_its_output_and_holds_nobody_up() {
+fn a_broken_pipe_loses_its_output_and_blocks_nothing() {
     let (reader, mut output) = pipe();
     drop(reader);
     output.write_all(&[b'x'; 3 * BATCH]).unwrap();
@@ -164,7 +164,7 @@ fn an_output_without_data_is_finished_at_once() {
 }
 
 #[test]
-fn a_file_that_somebody_made_non_blocking_is_waited_for() {
+fn a_nonblocking_file_is_waited_for() {
     let (mut reader, writer) = io::pipe().unwrap();
     rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
     let mut output = Output::new(File::from(OwnedFd::from(writer)), options()).unwrap();

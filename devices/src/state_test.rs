@@ -66,7 +66,7 @@ fn a_state_has_its_version_and_its_form() {
 }
 
 #[test]
-fn a_device_with_nothing_to_keep_says_so() {
+fn a_device_without_state_says_so() {
     let saved = Nothing.save_state().unwrap();
     assert_eq!(saved, DeviceState { version: 1, state: Value::Null });
     Nothing.load_state(&saved).unwrap();

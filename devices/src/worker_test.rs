@@ -25,7 +25,7 @@ fn spawn<T: Send + 'static>(
 }
 
 #[test]
-fn a_worker_is_told_to_stop_and_gives_back_what_it_owned() {
+fn a_stopped_worker_returns_what_it_owned() {
     let stop = Stop::default();
     let seen = stop.clone();
     let (worker, resets) = spawn(&stop, move || {

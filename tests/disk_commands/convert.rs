@@ -129,7 +129,7 @@ fn an_interrupted_copy_leaves_nothing() {
 }
 
 #[test]
-fn progress_is_told_where_it_is_wanted() {
+fn progress_is_shown_where_it_is_wanted() {
     let images = Images(TempDir::new().unwrap());
     File::create(images.path("disk")).unwrap().write_all_at(&vec![1; 20 << 20], 0).unwrap();
     let tenths: String = (1..=10).map(|tenth| format!("{:3} %\n", tenth * 10)).collect();

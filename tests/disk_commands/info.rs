@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[test]
-fn info_says_what_an_image_is() {
+fn info_describes_an_image() {
     let Some(images) = Images::new() else { return };
     images.raw("disk", 48 * MIB);
     images.of_every_kind("disk");
@@ -41,7 +41,7 @@ fn info_says_what_an_image_is() {
 }
 
 #[test]
-fn info_says_what_is_wrong() {
+fn info_reports_faults() {
     let Some(images) = Images::new() else { return };
     images.qemu_img("create -f qcow2 base.qcow2 3M");
     images.qemu_img("create -f qcow2 -b base.qcow2 -F qcow2 guess.qcow2");
@@ -166,7 +166,7 @@ fn text_from_an_image_is_printed_safely() {
 
 /// A raw extent looks like a disk, but is only a part of one.
 #[test]
-fn a_piece_of_a_disk_is_told_whose_it_is() {
+fn a_part_of_a_disk_is_reported_with_its_disk() {
     let Some(images) = Images::new() else { return };
     images.qemu_img("create -q -f vmdk -o subformat=monolithicFlat flat.vmdk 1M");
     images.qemu_img("create -q -f vmdk -o subformat=twoGbMaxExtentSparse split.vmdk 1M");

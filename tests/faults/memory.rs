@@ -21,7 +21,7 @@ const MARK: u64 = 0x6d76_6d6e_5f74_736f ^ ADDRESS;
 
 /// A vCPU accesses it: `KVM_RUN` fails.
 #[test]
-fn nvmm_says_that_a_page_is_lost_when_the_guest_touches_it() {
+fn nvmm_reports_a_lost_page_when_the_guest_accesses_it() {
     let Some(mut lost) = Lost::new("") else { return };
     let (status, said) = lost.touch(b"t");
     assert_eq!(status, Some(1), "{said}");
@@ -31,7 +31,7 @@ fn nvmm_says_that_a_page_is_lost_when_the_guest_touches_it() {
 
 /// One of nvmm's threads accesses it: SIGBUS.
 #[test]
-fn nvmm_says_that_a_page_is_lost_when_a_device_touches_it() {
+fn nvmm_reports_a_lost_page_when_a_device_accesses_it() {
     let Some(mut lost) = Lost::new("") else { return };
     let (status, said) = lost.touch(b"h");
     assert_eq!(status, Some(1), "{said}");

@@ -44,7 +44,7 @@ fn holdings(nvmm: &Running) -> (usize, Vec<String>) {
 }
 
 #[test]
-fn peers_that_go_in_the_middle_leave_nothing_and_harm_nobody() {
+fn peers_that_go_in_the_middle_leave_nothing_and_do_no_harm() {
     if no_kvm() {
         return;
     }

@@ -54,7 +54,7 @@ fn a_place_that_can_t_be_had_is_refused_before_the_guest_runs() {
 }
 
 #[test]
-fn a_port_that_is_free_is_told() {
+fn a_free_port_is_reported() {
     if no_kvm() {
         return;
     }

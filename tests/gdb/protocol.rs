@@ -152,7 +152,7 @@ fn a_guest_is_stopped_wherever_it_is() {
 
 /// The trap flag in RFLAGS, which a KVM on hardware uses for a step, is lost when the guest loads RFLAGS or the debugger changes RIP.
 #[test]
-fn each_step_ends_whatever_became_of_the_trap_flag() {
+fn each_step_ends_even_if_the_trap_flag_is_lost() {
     /// More than the number of instructions in the guest's loop.
     const STEPS: usize = 40;
     if no_kvm() {

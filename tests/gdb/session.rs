@@ -158,7 +158,7 @@ fn a_guest_goes_on_when_gdb_dies() {
 }
 
 #[test]
-fn monitor_asks_what_qemu_s_monitor_tells() {
+fn monitor_runs_commands_of_qemu_s_monitor() {
     if cannot() {
         return;
     }

@@ -89,7 +89,7 @@ fn existing_files_are_kept() {
 }
 
 #[test]
-fn a_failed_save_at_the_end_is_told() {
+fn a_failed_save_at_the_end_is_reported() {
     if no_kvm() {
         return;
     }

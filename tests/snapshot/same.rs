@@ -128,7 +128,7 @@ fn a_machine_restored_with_paused_waits() {
 }
 
 #[test]
-fn info_tells_what_it_is() {
+fn info_describes_the_snapshot() {
     if no_kvm() {
         return;
     }

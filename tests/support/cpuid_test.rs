@@ -39,7 +39,7 @@ fn a_guest_and_nvmm_say_the_same_in_two_ways() {
 }
 
 #[test]
-fn every_difference_is_told() {
+fn every_difference_is_reported() {
     let shown = Cpu::of_raw(&format!("{RAW}MSR 0x480: 0x0000000000000002\n")).unwrap();
     let found = RAW.replace("edx=0x078bfbff", "edx=0x078bfbfe").replace("ebx=0x00000002", "ebx=0x00000004");
     let found =

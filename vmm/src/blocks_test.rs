@@ -31,7 +31,7 @@ fn disk() -> BlockFacts {
 }
 
 #[test]
-fn a_disk_is_told_of_as_qemu_tells() {
+fn a_disk_is_reported_as_by_qemu() {
     let told = info(&disk());
     assert_eq!(told["device"], json!("data"));
     let inserted = &told["inserted"];
@@ -52,7 +52,7 @@ fn a_disk_is_told_of_as_qemu_tells() {
 }
 
 #[test]
-fn a_drive_is_told_of_with_its_tray() {
+fn a_drive_is_reported_with_its_tray() {
     let tray = Some(TrayFacts { is_open: true, is_locked: false });
     let told = info(&BlockFacts { tray, inserted: None, ..disk() });
     let expected = json!({

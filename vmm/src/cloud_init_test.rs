@@ -52,7 +52,7 @@ fn tool(command: &mut Command) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn a_machine_is_told_its_name_and_keys() {
+fn a_machine_gets_its_name_and_keys() {
     let seed = Seed::new(Given::default(), &identity(Some("web1"), &["ssh-ed25519 AAAA \"me\""], None));
     let meta_data: Value = serde_json::from_slice(&seed.meta_data).unwrap();
     assert_eq!(meta_data["local-hostname"], "web1");
@@ -83,7 +83,7 @@ fn given_files_are_stored_unchanged() {
 }
 
 #[test]
-fn the_instance_id_changes_with_whatever_the_seed_says_and_not_otherwise() {
+fn the_instance_id_changes_exactly_with_the_seeds_contents() {
     let all = || identity(Some("a"), &["k"], Some(1));
     let before = id(user_data(b"#!x"), &all());
     assert!(before.starts_with("nvmm-"), "{before}");

@@ -40,7 +40,7 @@ fn refusal<T>(result: Result<T>) -> String {
 }
 
 #[test]
-fn answers_and_events_are_told_apart() {
+fn answers_and_events_are_distinguished() {
     let lines = &[
         GREETING,
         NOTHING,

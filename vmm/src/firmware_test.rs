@@ -56,7 +56,7 @@ fn chosen(order: &[&str], devices: &[Box<dyn OpenDevice>]) -> (Kind, String) {
 }
 
 #[test]
-fn the_first_disk_to_start_from_tells_which_firmware() {
+fn the_first_disk_to_start_from_decides_the_firmware() {
     let bios = (Kind::Bios, "disk a: it has no boot sector".to_owned());
     let uefi = (Kind::Uefi, "disk b: it has an EFI system partition, and no BIOS boot code".to_owned());
     let devices: [Box<dyn OpenDevice>; 4] =

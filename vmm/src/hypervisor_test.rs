@@ -49,7 +49,7 @@ fn blocks_without_a_hypervisor_have_no_signature() {
 }
 
 #[test]
-fn a_signature_counts_once_and_old_kvm_tells_no_last_leaf() {
+fn a_signature_counts_once_and_old_kvm_reports_no_last_leaf() {
     assert_eq!(found(|leaf| block(leaf, "VMwareVMware")), ["VMwareVMware"]);
     assert_eq!(found(|leaf| if leaf == 0x4000_0000 { block(0, KVM) } else { zeros() }), [KVM]);
 }

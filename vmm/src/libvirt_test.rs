@@ -310,7 +310,7 @@ fn features_that_cannot_migrate_are_removed_unless_requested() {
 }
 
 #[test]
-fn the_makers_of_hosts_are_told_apart() {
+fn the_vendors_of_hosts_are_distinguished() {
     for (name, vendor) in [("Intel", Vendor::Intel), ("AMD", Vendor::Amd), ("Hygon", Vendor::Hygon)] {
         assert_eq!(spec(&qemu64(&format!("<vendor>{name}</vendor>"))).vendor, Some(vendor));
     }

@@ -47,7 +47,7 @@ fn a_press_of_the_power_button_outlives_the_machine() {
 }
 
 #[test]
-fn a_press_that_comes_too_late_is_told() {
+fn a_press_that_comes_too_late_is_reported() {
     let (link, controls, inbox) = ends(None).unwrap();
     controls.send(Command::Control(Control::PowerDown, None));
     let (exit, inbox) = gone(&link, inbox);
@@ -56,7 +56,7 @@ fn a_press_that_comes_too_late_is_told() {
 }
 
 #[test]
-fn a_wish_for_the_end_is_heard_before_it_is_taken() {
+fn a_request_to_end_is_visible_before_it_is_taken() {
     let (link, controls, inbox) = ends(None).unwrap();
     let asker = crate::questions::Asker::new().unwrap();
     let others = [

@@ -28,7 +28,7 @@ fn a_page_is_shown_without_marks() {
 }
 
 #[test]
-fn words_are_found_whatever_their_case_and_place() {
+fn words_are_found_in_any_case_and_place() {
     let found = |words: &str| search::search(&[words.to_owned()], Paint::PLAIN);
     // In one paragraph, across lines, and with other word endings.
     assert!(found("READS permission").contains("It opens KVM instead of reading permissions"));

@@ -14,7 +14,7 @@ fn filter() -> RxFilter {
 }
 
 #[test]
-fn each_count_is_told() {
+fn each_count_is_reported() {
     let received =
         Total { frames: 1, bytes: 2, link_down: 3, unwanted: 4, no_room: 5, malformed: 6, refused: 7 };
     let mut device = NetworkFacts {

@@ -127,7 +127,7 @@ fn unused_files_are_overwritten() {
 
 /// A disk in use is refused, even if it is only read.
 #[test]
-fn a_disk_of_somebody_else_is_not_written_over() {
+fn a_disk_of_another_process_is_not_overwritten() {
     let folder = Folder::new();
     for read_only in [false, true] {
         let user = RawDisk::open(&folder.at("free"), &DiskOptions { read_only, direct: false }).unwrap();

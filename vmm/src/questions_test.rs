@@ -15,7 +15,7 @@ fn each_answer_comes_with_its_number_and_a_lost_question_is_refused() {
 }
 
 #[test]
-fn an_answer_wakes_the_one_who_asked_and_does_not_need_them() {
+fn an_answer_wakes_its_source_and_does_not_need_it() {
     let asker = Asker::new().unwrap();
     asker.reply(7).give(Ok(Value::Null));
     assert_eq!(asker.wake.read().unwrap(), 1);

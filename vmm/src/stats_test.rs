@@ -41,7 +41,7 @@ fn counters(values: &[(&str, u64)]) -> Counters {
 }
 
 #[test]
-fn values_are_found_where_the_file_says() {
+fn values_are_found_by_the_files_own_layout() {
     let stats: [(u32, &[u64], &str); 4] = [
         (0, &[12], "exits"),
         (LOG_HISTOGRAM | 0x20, &[1, 2, 3], "halt_wait_hist"),
@@ -89,7 +89,7 @@ fn vcpus_are_added_up_and_reasons_ordered() {
 }
 
 #[test]
-fn this_kvm_tells_what_it_documents() {
+fn this_kvm_has_the_documented_statistics() {
     let host = match Host::open(Path::new("/dev/kvm")) {
         Ok(host) => host,
         Err(error) => return println!("skipped: {error}"),

@@ -17,7 +17,7 @@ fn with(host: &HostCpu, model: &str, settings: &[(&str, Want)]) -> Result<CpuPro
 }
 
 #[test]
-fn no_model_nests_unless_told() {
+fn no_model_nests_unless_requested() {
     for (name, host) in testing::all() {
         for model in model::all() {
             let profile = resolve(&host, &model.name).unwrap();
@@ -62,7 +62,7 @@ fn a_hint_needs_nothing_of_kvm() {
 }
 
 #[test]
-fn topology_can_be_told_on_any_amd() {
+fn topology_can_be_reported_on_any_amd() {
     let profile = |spec: &str, threads| {
         let topology = Topology::new(1, 1, 2, threads).unwrap();
         CpuProfile::resolve(&epyc(), &spec.parse().unwrap(), &topology).unwrap()
@@ -92,7 +92,7 @@ fn dependent_features_are_removed_together() {
 }
 
 #[test]
-fn all_that_is_missing_is_said_at_once() {
+fn all_missing_features_are_named_at_once() {
     let profile = resolve(&epyc(), "Opteron_G3,+vmx,+avx512f,check").unwrap();
     let missing = unmet(&profile);
     assert!(missing.contains(&"vmx (CPUID.01H:ECX[5])".to_owned()), "{missing:?}");

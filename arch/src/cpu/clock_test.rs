@@ -28,7 +28,7 @@ fn another_rate_than_the_hosts_leaves_no_word_of_the_hosts() {
 }
 
 #[test]
-fn the_leaf_of_frequencies_tells_a_rate_that_is_known_and_stable() {
+fn the_leaf_of_frequencies_has_a_rate_that_is_known_and_stable() {
     let told = |spec: &str, khz| {
         let mut host = testing::epyc();
         host.tsc_khz = khz;

@@ -24,7 +24,7 @@ fn first_of_two_entries_counts() {
 }
 
 #[test]
-fn functions_are_told_apart() {
+fn functions_are_distinguished() {
     let mut cpuid = testing::haswell().supported;
     assert_eq!(cpuid.function(0xd).count(), 3);
     cpuid.remove(0xd);

@@ -66,7 +66,7 @@ fn state_lies_where_the_processor_puts_it() {
 }
 
 #[test]
-fn counters_and_further_bits_of_kvm_are_told() {
+fn counters_and_further_bits_of_kvm_are_reported() {
     let host = server("ice-lake");
     let mut fewer = host.clone();
     fewer.supported.0.get_mut(&Leaf::new(0xa)).unwrap().eax -= 1 << 8;

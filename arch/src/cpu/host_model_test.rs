@@ -155,7 +155,7 @@ fn makers_are_not_conflated() {
 }
 
 #[test]
-fn an_unknown_maker_is_nobody_that_is_known() {
+fn an_unknown_vendor_is_none_of_the_known_ones() {
     for (like, signature) in [("broadwell-ep", (6, 79, 1)), ("genoa", (25, 17, 1))] {
         let host = testing::made_by(testing::aged(server(like), signature), "GenuineThird");
         assert_eq!((host.vendor(), host.manual()), (Vendor::Other, server(like).manual()));

@@ -25,7 +25,7 @@ fn native_leaves_past_the_greatest_function_stay_out() {
 }
 
 #[test]
-fn vendors_are_told_apart() {
+fn vendors_are_distinguished() {
     let made_by = |host, maker| {
         let host = testing::made_by(host, maker);
         (host.vendor(), host.manual())

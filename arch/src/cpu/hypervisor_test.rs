@@ -12,7 +12,7 @@ fn resolve(spec: &str, vcpus: u32) -> Result<CpuProfile, CpuError> {
 }
 
 #[test]
-fn a_guest_that_is_not_told_of_kvm_knows_that_it_is_one() {
+fn a_guest_without_kvms_leaves_still_sees_that_it_is_one() {
     for model in ["host", "host-model", "qemu64", "Haswell,+kvm-pv-unhalt"] {
         let profile = resolve(&format!("{model},kvm=off"), 2).unwrap();
         let leaves = profile.leaves(1);
@@ -44,7 +44,7 @@ fn a_guest_that_is_not_told_of_kvm_knows_that_it_is_one() {
 }
 
 #[test]
-fn a_guest_that_is_not_told_that_it_is_one_may_find_kvms_leaves() {
+fn a_guest_without_the_hypervisor_bit_may_find_kvms_leaves() {
     let profile = resolve("host,-hypervisor", 2).unwrap();
     assert!(!profile.features().contains(FeatureId::find("hypervisor").unwrap()));
     assert_eq!(profile.leaves(0).get(Leaf::new(1)).ecx >> 31, 0);

@@ -73,7 +73,7 @@ fn family_model_and_stepping_are_encoded() {
 }
 
 #[test]
-fn the_brand_is_what_the_user_says() {
+fn the_brand_is_the_users() {
     for (name, host) in testing::all() {
         for model in ["host", "qemu64", "EPYC", "pentium3"] {
             assert_eq!(

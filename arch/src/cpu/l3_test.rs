@@ -8,7 +8,7 @@ fn levels(cpuid: &Cpuid, function: u32) -> Vec<u32> {
 }
 
 #[test]
-fn no_leaf_tells_of_an_l3_cache_and_all_tell_of_the_others() {
+fn no_leaf_reports_an_l3_cache_and_all_report_the_others() {
     for (name, host) in testing::all() {
         for spec in ["host", "host-model", "Haswell", "EPYC", "pentium3", "host,host-cache-info=off"] {
             let leaves = |words: &str| {

@@ -160,7 +160,7 @@ fn intel_msr_stays_away_from_amd() {
 }
 
 #[test]
-fn state_that_kvm_can_not_hide_is_told_apart() {
+fn state_that_kvm_can_not_hide_is_distinguished() {
     let host = haswell();
     let spec = "host-passthrough,-xsave".parse().unwrap();
     let profile = CpuProfile::resolve(&host, &spec, &Topology::flat(1).unwrap()).unwrap();
@@ -326,7 +326,7 @@ fn read_back_may_differ_in_live_bits_only() {
 }
 
 #[test]
-fn added_features_are_told_apart() {
+fn added_features_are_distinguished() {
     let profile = resolve(&epyc(), 1);
     let mismatches = |change: fn(&mut kvm_cpuid_entry2)| {
         let mut read = profile.cpuid(0);

@@ -107,7 +107,7 @@ fn properties_are_read_as_qemu_reads_them() {
 }
 
 #[test]
-fn values_out_of_range_are_told_what_is_in_it() {
+fn values_out_of_range_are_refused_with_the_range() {
     for (word, allowed) in [
         ("family=271", "a number from 0 to 270"),
         ("family=six", "a number from 0 to 270"),

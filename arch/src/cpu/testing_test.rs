@@ -40,7 +40,7 @@ fn components(cpuid: &Cpuid) -> (Vec<Component>, u64, u64) {
 }
 
 #[test]
-fn servers_are_who_they_say() {
+fn servers_have_the_processors_of_their_names() {
     let expected = [
         ("broadwell-ep", Vendor::Intel, 46, "Intel(R) Xeon(R) CPU E5-2650 v4 @ 2.20GHz"),
         ("cascade-lake", Vendor::Intel, 46, "Intel(R) Xeon(R) Silver 4214R CPU @ 2.40GHz"),

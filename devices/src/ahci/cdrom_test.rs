@@ -48,7 +48,7 @@ fn used(driver: &mut Driver) {
 }
 
 #[test]
-fn a_drive_says_who_it_is_and_what_is_in_it() {
+fn a_drive_identifies_itself_and_its_medium() {
     let (mut driver, _tray) = drive(Some(medium()));
     assert_eq!(driver.port(0, port::SIG), 0xeb14_0101);
     assert_eq!(driver.run(0, &Order { command: 0xec, ..Order::default() }), (0x51, 4));

@@ -180,7 +180,7 @@ fn messages_go_where_they_went_and_none_is_sent_twice() {
 }
 
 #[test]
-fn a_tray_is_as_the_guest_left_it_and_tells_of_a_medium_that_changed() {
+fn a_tray_is_as_the_guest_left_it_and_reports_a_changed_medium() {
     let (drives_before, before) = drives(true);
     let mut first = Driver::new(drives_before);
     // The drive was reset, and then the guest locks the tray.

@@ -62,7 +62,7 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn the_pause_grows_while_nobody_answers() {
+fn the_pause_grows_while_no_server_answers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut port = tcp(&listener);
     drop(listener);
@@ -111,7 +111,7 @@ fn connections_that_sent_nothing_keep_no_place_while_the_guest_reads_nothing() {
 }
 
 #[test]
-fn a_full_backlog_is_told_of_and_connecting_goes_on_after_it() {
+fn a_full_backlog_is_logged_and_connecting_goes_on_after_it() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let mut port = tcp(&listener);
@@ -157,7 +157,7 @@ fn a_client_does_nothing_after_the_end() {
 }
 
 #[test]
-fn a_pause_that_is_over_after_the_end_keeps_nobody_busy() {
+fn a_pause_that_is_over_after_the_end_causes_no_work() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut port = tcp(&listener);
     drop(listener);

@@ -52,7 +52,7 @@ fn a_file_of_another_owner_is_neither_replaced_nor_removed() {
 }
 
 #[test]
-fn a_file_has_its_name_only_once_somebody_listens() {
+fn a_socket_has_its_name_only_once_it_listens() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     // Bound and listening, but without its final name.

@@ -57,7 +57,7 @@ fn input_that_the_guest_does_not_take_waits() {
 }
 
 #[test]
-fn a_terminal_that_nobody_reads_holds_nobody_up() {
+fn an_unread_terminal_blocks_nothing() {
     let mut port = pty();
     port.print(&vec![b'.'; 2 << 20]);
     assert!(port.backend.output.lost() > 0);
@@ -67,7 +67,7 @@ fn a_terminal_that_nobody_reads_holds_nobody_up() {
 }
 
 #[test]
-fn the_end_waits_for_nobody_who_is_not_there() {
+fn the_end_does_not_wait_for_a_missing_reader() {
     let mut port = pty();
     port.print(&[b'.'; 100_000]);
     port.settle();
@@ -155,7 +155,7 @@ fn a_link_that_is_older_than_what_it_leads_to_is_replaced() {
 }
 
 #[test]
-fn the_link_of_somebody_else_is_left_alone() {
+fn the_link_of_another_process_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("com4");
     let missing = folder.path().join("missing");

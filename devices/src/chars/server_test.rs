@@ -186,7 +186,7 @@ fn a_peer_whose_input_was_read_keeps_no_place() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_holds_nobody_up() {
+fn a_peer_that_does_not_read_blocks_nothing() {
     let mut port = tcp();
     let mut peer = connect(&port);
     port.settle();
@@ -294,7 +294,7 @@ fn at_the_end_the_peer_gets_the_last_words() {
 }
 
 #[test]
-fn the_end_waits_for_nobody_who_is_not_there() {
+fn the_end_does_not_wait_for_a_missing_reader() {
     let port = tcp();
     port.print(b"nobody hears that");
     let mut port = port;

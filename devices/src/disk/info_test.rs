@@ -178,7 +178,7 @@ fn the_parts_of_vmdks() {
 }
 
 #[test]
-fn an_image_in_use_says_so_and_more() {
+fn an_image_in_use_is_reported_as_such() {
     let folder = TempDir::new().unwrap();
     let (path, shared) = (folder.path().join("disk"), folder.path().join("shared"));
     fs::write(&path, [1; 1024]).unwrap();

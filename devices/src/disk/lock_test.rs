@@ -75,7 +75,7 @@ fn names_the_holder() {
 }
 
 #[test]
-fn a_lock_that_nobody_has_goes_away() {
+fn a_stale_lock_goes_away() {
     let ring = match io_uring::IoUring::new(1) {
         Ok(ring) => ring,
         Err(error) => return println!("skipped: io_uring: {error}"),

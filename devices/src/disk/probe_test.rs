@@ -56,7 +56,7 @@ fn qemu_img_knows(name: &str, sector: &[u8]) -> Option<bool> {
 }
 
 #[test]
-fn each_format_is_known_as_qemu_img_knows_it() {
+fn each_format_is_detected_as_by_qemu_img() {
     for (looks, sector) in samples() {
         let text = String::from_utf8_lossy(&sector);
         assert_eq!(Looks::of(&sector), Some(looks), "{text:?}");

@@ -24,7 +24,7 @@ fn all_of_a_new_picture_has_changed() {
 }
 
 #[test]
-fn each_viewer_hears_of_changes_since_its_last_look() {
+fn each_viewer_gets_the_changes_since_its_last_look() {
     let mut picture = picture(64, 32);
     let first = picture.stamp();
     picture.begin(64, 32);

@@ -106,7 +106,7 @@ fn setting_a_mode_clears_the_screen() {
 
 /// Waits for the moment when the registers' lock is free while 16 MiB are being cleared: the first byte is clear, the last is not.
 #[test]
-fn clearing_holds_up_nobody_who_wants_the_registers() {
+fn clearing_does_not_lock_the_registers() {
     let vga = vga();
     let mut ports = vga.dispi_ports();
     let last = 2560 * 1600 * 4 - 1;

@@ -124,7 +124,7 @@ fn without_rights() {
 }
 
 #[test]
-fn an_administrator_is_told_what_to_do() {
+fn an_administrator_gets_the_remedy() {
     let user = rustix::process::geteuid().as_raw();
     let error = BridgeError::NotPermitted { bridge: "br0".parse().unwrap(), queues: 2 };
     let commands = format!(
@@ -135,7 +135,7 @@ fn an_administrator_is_told_what_to_do() {
 }
 
 #[test]
-fn the_helper_is_heard() {
+fn the_helpers_messages_are_reported() {
     const NO_RIGHTS: &str = "NVMM_TEST_NO_RIGHTS";
     in_namespace(|| {
         if env::var_os(NO_RIGHTS).is_some() {

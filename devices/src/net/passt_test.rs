@@ -31,7 +31,7 @@ fn program(dir: &tempfile::TempDir, script: &str) -> PasstOptions {
 }
 
 #[test]
-fn a_program_that_ends_is_heard() {
+fn the_end_of_a_program_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("passt");
     let name = path.display();
@@ -238,7 +238,7 @@ fn passt_that_is_gone_is_an_error() {
 }
 
 #[test]
-fn a_program_is_heard_for_what_it_says_last() {
+fn the_last_output_of_a_program_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let start = |on_signal: &str| {
         // It reads the frame of the probe, and then waits.
@@ -255,7 +255,7 @@ fn a_program_is_heard_for_what_it_says_last() {
 }
 
 #[test]
-fn passt_without_a_way_out_says_so() {
+fn passt_without_a_route_says_so() {
     in_namespace(|| {
         if Command::new("passt").arg("--version").output().is_err() {
             return eprintln!("skipped: passt is not installed");

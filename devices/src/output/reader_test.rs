@@ -79,7 +79,7 @@ fn a_reader_that_hangs_up_is_gone_and_its_error_no_loss() {
 }
 
 #[test]
-fn the_oldest_is_lost_and_counted_while_nobody_reads() {
+fn the_oldest_output_is_lost_and_counted_while_unread() {
     let mut output = output();
     let text: Vec<u8> = (0..253).cycle().take(CAPACITY + 1000).collect();
     output.write_all(&text).unwrap();
@@ -120,7 +120,7 @@ fn telnet_gets_its_command_byte_twice() {
 }
 
 #[test]
-fn a_log_gets_what_the_guest_writes_whoever_reads() {
+fn a_log_gets_the_guests_output_with_and_without_readers() {
     let mut log = tempfile::tempfile().unwrap();
     let mut output = output();
     let options = OutputOptions { name: "test log", delay: Duration::ZERO, tell: true, waits: true };
@@ -139,7 +139,7 @@ fn a_log_gets_what_the_guest_writes_whoever_reads() {
 
 /// A regular file that can't grow, as on a full disk.
 #[test]
-fn a_log_on_a_full_disk_holds_nobody_up() {
+fn a_log_on_a_full_disk_blocks_nothing() {
     let mut output = output();
     let full = memfd_create("full", MemfdFlags::ALLOW_SEALING).unwrap();
     fcntl_add_seals(&full, SealFlags::GROW).unwrap();

@@ -113,7 +113,7 @@ fn each_kind_of_bar_is_sized() {
 }
 
 #[test]
-fn the_command_register_says_what_decodes() {
+fn the_command_register_decides_what_decodes() {
     let mut config = wide();
     let (memory, io, memory64) = ((0, u64::from(BAR_ADDRESS)), (1, u64::from(IO)), (2, WIDE));
     assert_eq!(decoded(&config), [memory, io, memory64]);

@@ -66,7 +66,7 @@ fn config_address_is_one_double_word() {
 }
 
 #[test]
-fn the_reset_register_resets_when_told_to() {
+fn the_reset_register_resets_on_request() {
     let mut ports = ConfigPorts::new(root());
     assert_eq!(ports.write(1, &[0x02]), Effect::None);
     assert_eq!(read(&mut ports, 1, 1), 2);

@@ -86,7 +86,7 @@ fn an_address_is_taken_once_and_needs_its_first_function() {
 }
 
 #[test]
-fn function_0_tells_of_others() {
+fn function_0_announces_others() {
     let root = PciRoot::new();
     let multi_function = |root: &PciRoot, address| read(root, address, 0xc) >> 16 & 0xff;
     root.insert(at(3, 0), function(0x30, 0)).unwrap();

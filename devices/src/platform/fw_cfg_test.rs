@@ -375,7 +375,7 @@ fn a_file_is_made_when_it_is_selected_first() {
 }
 
 #[test]
-fn a_file_that_cannot_be_made_is_said_once_and_reads_as_zeros() {
+fn a_file_that_cannot_be_generated_is_logged_once_and_reads_as_zeros() {
     let mut guest = Guest::new();
     let (fails, _) = counted(4, Err(()));
     let (long, _) = counted(3, Ok(bytes(4)));

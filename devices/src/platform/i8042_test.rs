@@ -279,7 +279,7 @@ fn grub_chooses_a_set() {
 }
 
 #[test]
-fn keys_wait_while_nobody_reads() {
+fn keys_wait_until_they_are_read() {
     let mut pc = Pc::new();
     // As in a stopped machine: the guest sees them once it continues.
     for _ in 0..100 {

@@ -24,7 +24,7 @@ fn each_event_has_its_effect() {
 }
 
 #[test]
-fn a_crash_kernel_is_said_once_and_goes_on() {
+fn a_crash_kernel_is_logged_once_and_goes_on() {
     let mut port = PvPanic::default();
     let said = said_by(|| {
         for _ in 0..3 {

@@ -50,7 +50,7 @@ fn the_number_is_where_the_guest_wants_it() {
 
 /// A guest without a driver gets no interrupt, as nothing would serve it.
 #[test]
-fn a_guest_that_has_not_asked_is_not_told() {
+fn a_guest_that_has_not_asked_is_not_notified() {
     let mut pc = Pc::new();
     pc.0.change(NEXT);
     assert_eq!((pc.2.take_edges(), pc.seen()), (0, [0; 16]));

@@ -7,7 +7,7 @@ const CID: u32 = 0x7a5c_1d2e;
 
 /// If the kernel has no vhost-vsock, or the user may not open it, the error says so.
 #[test]
-fn an_address_is_one_guests_or_the_way_out_is_told() {
+fn an_address_belongs_to_one_guest_or_the_remedy_is_given() {
     let sockets = match VhostVsock::open(CID) {
         Ok(sockets) => sockets,
         Err(error) => {

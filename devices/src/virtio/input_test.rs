@@ -104,7 +104,7 @@ fn a_driver_finds_a_tablet() {
 }
 
 #[test]
-fn a_driver_hears_of_the_pointer() {
+fn a_driver_gets_the_pointers_events() {
     let mut guest = Guest::new();
     guest.give(20);
     guest.moves(3, 4, 0);
@@ -117,7 +117,7 @@ fn a_driver_hears_of_the_pointer() {
 }
 
 #[test]
-fn a_report_is_told_as_a_whole_and_the_newest_waits_for_buffers() {
+fn a_report_is_sent_as_a_whole_and_the_newest_waits_for_buffers() {
     let mut guest = Guest::new();
     guest.give(2);
     guest.moves(1, 1, Pointer::LEFT);
@@ -164,7 +164,7 @@ fn a_pause_loses_no_events() {
 }
 
 #[test]
-fn its_state_is_what_the_driver_asked_for_and_knows() {
+fn the_state_has_the_drivers_selection_and_its_knowledge() {
     let mut guest = Guest::new();
     guest.give(20);
     guest.moves(1, 1, Pointer::LEFT);
@@ -184,7 +184,7 @@ fn its_state_is_what_the_driver_asked_for_and_knows() {
 }
 
 #[test]
-fn a_new_driver_is_told_of_the_newest_alone() {
+fn a_new_driver_gets_only_the_newest_state() {
     let mut guest = Guest::new();
     guest.give(10);
     guest.moves(1, 1, Pointer::LEFT);

@@ -103,7 +103,7 @@ fn unsuitable_sources_are_refused() {
 
 /// Both can happen as often as the guest likes.
 #[test]
-fn troubles_are_said_once() {
+fn troubles_are_logged_once() {
     let source = Arc::new(Source::open(Path::new("/dev/null")).unwrap());
     let mut driver = Driver::new(8);
     let memory = driver.memory.clone();

@@ -133,7 +133,7 @@ fn wait_for_call(machine: &TestMachine<TestDevice>, count: u32) {
 }
 
 #[test]
-fn each_queue_is_served_and_told_of() {
+fn each_queue_is_served_and_interrupts() {
     let mut machine = machine(Mood::Works);
     for features in [0, 1 << VIRTIO_RING_F_EVENT_IDX] {
         machine.activate(features);
@@ -153,7 +153,7 @@ fn each_queue_is_served_and_told_of() {
 
 /// A chain need not be answered before the driver is notified of the ones before it.
 #[test]
-fn the_driver_hears_of_many_at_a_time() {
+fn the_driver_is_interrupted_for_many_chains_at_a_time() {
     let mut machine = machine(Mood::Works);
     machine.activate(0);
     let queues = machine.device.stop(Halt::Pause, LONG).unwrap();

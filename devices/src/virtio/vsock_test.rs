@@ -109,7 +109,7 @@ fn a_device_without_all_its_queues_does_nothing() {
 }
 
 #[test]
-fn a_driver_in_another_machine_hears_that_its_connections_are_gone() {
+fn a_driver_in_another_machine_learns_that_its_connections_are_gone() {
     let mut guest = Guest::new(16);
     guest.machine.offer(EVENT, &[(PACKET, 4, WRITE)]);
     let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();

@@ -8,7 +8,7 @@ fn a_console_is_shown_without_what_only_a_terminal_acts_on() {
 
 /// The shell that a script has reached powers the machine off if level 1 is not as expected.
 #[test]
-fn a_machine_that_tells_something_else_powers_off() {
+fn a_machine_with_other_output_powers_off() {
     for (told, is_off) in [("as it is to be", false), ("otherwise", true)] {
         let mut nvmm = Command::new("nvmm");
         look(&mut nvmm, &format!("echo first; echo {told}"), "as it is to be");

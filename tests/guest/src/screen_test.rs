@@ -41,7 +41,7 @@ fn a_screen_without_a_font_has_no_text() {
 }
 
 #[test]
-fn warnings_about_the_screen_are_told_from_other_messages() {
+fn warnings_about_the_screen_are_distinguished_from_other_messages() {
     let message = |priority, text: &str| Message { priority, text: text.to_owned() };
     let about = "WARNING: CPU: 0 PID: 1 at drivers/gpu/drm/drm_a.c:1";
     assert_eq!(warning(message(4, about)), Some(about.to_owned()));

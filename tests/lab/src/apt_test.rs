@@ -8,7 +8,7 @@ fn a_meta_package_names_the_one_it_stands_for() {
 }
 
 #[test]
-fn the_release_is_told_from_its_updates() {
+fn the_release_is_distinguished_from_its_updates() {
     let targets = "Google cloud-sdk https://packages.example/apt\n\
                    Debian bookworm-updates http://mirror.example/debian/\n\
                    Debian bookworm http://mirror.example/debian/\n\
@@ -18,7 +18,7 @@ fn the_release_is_told_from_its_updates() {
 }
 
 #[test]
-fn a_failed_command_shows_itself_and_what_it_said() {
+fn a_failed_command_is_shown_with_its_output() {
     let error = run(Command::new("sh").args(["-c", "echo why >&2; exit 3"])).unwrap_err().to_string();
     assert_eq!(error, "sh -c echo why >&2; exit 3: exit status: 3\nwhy");
 }

@@ -10,7 +10,7 @@ fn scenarios_tell_their_outcome_in_json() {
 }
 
 #[test]
-fn a_broken_level_has_to_be_told_with_its_status() {
+fn a_broken_level_must_be_reported_with_its_status() {
     let [first, ..] = &BROKEN;
     let said = format!("...\n{}: no /dev/kvm\n", first.says);
     assert!(matches!(first.judge(Some(first.status), &said), Outcome::Passed));

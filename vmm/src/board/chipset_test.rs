@@ -46,7 +46,7 @@ fn the_window_for_bars_leaves_out_ecam() {
 }
 
 #[test]
-fn acpi_is_told_where_firmware_has_put_things() {
+fn acpi_has_the_addresses_that_firmware_has_set() {
     const GIB: u64 = 1 << 30;
     let pci = Arc::new(Chipset::Q35.root().unwrap());
     let address = pci.next_address().unwrap();
@@ -77,7 +77,7 @@ fn acpi_is_told_where_firmware_has_put_things() {
 
 /// fw_cfg reports the length of the tables before they are generated.
 #[test]
-fn no_description_is_longer_than_the_one_whose_length_is_told() {
+fn no_description_is_longer_than_the_announced_length() {
     let pci = Arc::new(Chipset::Q35.root().unwrap());
     let placing = Placing { hardware: AcpiHardware::default(), pci: Arc::clone(&pci), ram_end: 1 << 32 };
     let longest = arch::acpi::files(&placing.longest());

@@ -61,7 +61,7 @@ fn an_empty_root_has_no_facts() {
 }
 
 #[test]
-fn containers_are_told_by_their_signs() {
+fn containers_are_recognized() {
     for (file, text, sign) in [
         ("run/.containerenv", "", "podman (/run/.containerenv)"),
         (".dockerenv", "", "docker (/.dockerenv)"),

@@ -242,7 +242,7 @@ fn the_parameter_is_read_in_every_spelling() {
 }
 
 #[test]
-fn contradictions_are_told() {
+fn contradictions_are_reported() {
     let mut off = facts("intel-l0");
     off.modules.get_mut("kvm_intel").unwrap().parameters.insert("nested".to_owned(), "N".to_owned());
     assert!(has(&judge(&off), "nesting.disagreement", "does not nest, and KVM offers it"));
@@ -271,7 +271,7 @@ fn missing_features_of_kvm_are_named() {
 }
 
 #[test]
-fn a_tsc_rate_that_kvm_took_too_early_is_told() {
+fn a_tsc_rate_that_kvm_took_too_early_is_reported() {
     let judged = |host: &str, guest_khz, scaling| {
         let mut facts = facts(host);
         let tsc = crate::check::facts::Tsc { guest_khz, host_khz: 2_400_000, scaling };

@@ -46,7 +46,7 @@ fn colour_changes_no_words() {
 }
 
 #[test]
-fn json_has_what_the_schema_says() {
+fn json_matches_the_schema() {
     let json = serde_json::to_value(report()).unwrap();
     assert_eq!(json["schema"], 1);
     assert_eq!((&json["kvm"], &json["nested"]), (&"yes".into(), &"unknown".into()));

@@ -47,7 +47,7 @@ fn a_fault_is_a_line_with_the_way_out() {
 }
 
 #[test]
-fn a_stray_word_is_told_with_the_way_out() {
+fn a_stray_word_is_reported_with_a_remedy() {
     for (line, expected) in [
         (
             "vmlinux",
@@ -74,7 +74,7 @@ fn a_stray_word_is_told_with_the_way_out() {
 }
 
 #[test]
-fn an_option_of_a_command_with_one_dash_is_told_with_two() {
+fn an_option_of_a_command_with_one_dash_is_named_with_two() {
     for (line, expected) in [
         ("nest -kernel x", "nest -kernel: no such option; did you mean --kernel?"),
         ("nest --levels 2 -cpu=host", "nest -cpu: no such option; did you mean --cpu?"),

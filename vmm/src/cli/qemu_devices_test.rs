@@ -81,7 +81,7 @@ fn disks() {
 }
 
 #[test]
-fn disks_that_can_not_be_had() {
+fn disks_that_are_not_supported() {
     for (line, expected) in [
         ("-drive a.img", "-drive a.img: give file=PATH"),
         ("-drive file=", "-drive file=: a disk needs an image; give file=PATH"),

@@ -287,7 +287,7 @@ fn a_screen_is_where_nvmm_has_one() {
 }
 
 #[test]
-fn all_are_told_at_once_and_each_once_in_their_order() {
+fn all_faults_are_reported_at_once_and_each_once_in_their_order() {
     let lines = refused("-fda a -m 2G -tpmdev x -hda a -kernel k --fda a -device scsi-hd -loadvm x");
     let starts: Vec<_> = lines.iter().map(|line| line.split(" is QEMU's").next().unwrap()).collect();
     assert_eq!(starts, ["-fda", "-tpmdev", "-device scsi-hd", "-loadvm"]);

@@ -36,7 +36,7 @@ fn no_time_is_for_ever() {
 }
 
 #[test]
-fn enter_follows_unless_the_text_says_its_end() {
+fn enter_follows_unless_the_text_has_its_own_end() {
     let cases: [(&str, &[u8]); 10] = [
         ("root", b"root\r"),
         ("", b"\r"),

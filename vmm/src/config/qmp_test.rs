@@ -8,7 +8,7 @@ fn path(given: &str) -> Result<String, String> {
 }
 
 #[test]
-fn a_path_can_be_said_in_qemus_words() {
+fn a_path_can_be_given_in_qemus_form() {
     for given in [
         "/run/a",
         "/run/a,server=on,wait=off",

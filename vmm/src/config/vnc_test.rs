@@ -55,7 +55,7 @@ fn errors_say_what_would_do() {
 }
 
 #[test]
-fn a_place_tells_who_can_connect() {
+fn an_address_decides_who_can_connect() {
     for (given, is_local) in [
         (":0", true),
         ("[::1]:0", true),

@@ -20,7 +20,7 @@ fn leaves() -> BTreeSet<Leaf> {
 }
 
 #[test]
-fn each_bit_is_told_once() {
+fn each_bit_is_shown_once() {
     for leaf in leaves() {
         let Decoded { facts, features, rest } = Decoded::new(&Cpuid::default(), leaf);
         for (number, register) in Register::ALL.into_iter().enumerate() {

@@ -14,7 +14,7 @@ fn every_version_is_in_one_family() {
 }
 
 #[test]
-fn models_are_told_briefly() {
+fn models_are_listed_briefly() {
     let with = |name: &str| {
         let id = arch::cpu::feature::FeatureId::find(name).unwrap();
         brief(|model| model.features.contains(id)).join(" ")

@@ -16,7 +16,7 @@ fn part<'a>(text: &'a str, title: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn each_bit_has_who_set_it() {
+fn each_bit_has_the_setting_that_decided_it() {
     let text = text(&haswell(), "Haswell,+vmx,-avx2", 3);
     assert_eq!(
         part(&text, "CPUID.01H "),
@@ -55,7 +55,7 @@ fn each_bit_has_who_set_it() {
 }
 
 #[test]
-fn the_head_says_what_was_asked_and_what_was_not_given() {
+fn the_head_shows_the_request_and_what_was_not_given() {
     let text = text(&haswell(), "Haswell,+vmx,-avx2", 0);
     let head = text.split("\n\n").next().unwrap();
     for line in [

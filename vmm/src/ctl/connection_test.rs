@@ -25,7 +25,7 @@ fn a_failed_connection_gives_one_line_with_a_remedy() {
 }
 
 #[test]
-fn a_machine_of_another_user_is_told_of_with_that_user() {
+fn a_machine_of_another_user_is_reported_with_that_user() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     let _listener = UnixListener::bind(&socket).unwrap();

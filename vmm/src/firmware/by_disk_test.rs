@@ -75,7 +75,7 @@ fn disks_with_a_gpt() {
 }
 
 #[test]
-fn the_reason_is_told() {
+fn the_reason_is_given() {
     let why = |bytes| look(&MemoryDisk::new("d".to_owned(), bytes)).unwrap().1;
     assert_eq!(why(vec![]), "it is too small for partitions");
     assert_eq!(why(vec![0; 512]), "it has no boot sector");

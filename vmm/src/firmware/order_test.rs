@@ -23,7 +23,7 @@ fn a_bios_tries_one_disk_and_the_cd() {
 }
 
 #[test]
-fn uefi_tries_all_and_is_told_what_was_asked_for() {
+fn uefi_tries_all_and_gets_the_requested_order() {
     use BootKind::{Cdrom, Disk, Net};
     let devices = [Disk, Cdrom, Net, Disk];
     let expected = Order { told: vec![], tried: vec![0, 3, 1, 2] };

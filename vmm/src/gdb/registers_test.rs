@@ -55,7 +55,7 @@ fn the_description_has_the_registers_at_their_places() {
 }
 
 #[test]
-fn each_register_is_where_its_number_says() {
+fn each_register_is_at_the_place_of_its_number() {
     let mut registers = Registers::default();
     registers.core.regs[7] = 0x7fff_0000;
     registers.core.rip = 0x1000;

@@ -32,7 +32,7 @@ fn registers_have_their_own_values() {
 }
 
 #[test]
-fn a_state_that_nobody_changes_stays() {
+fn an_unchanged_state_stays() {
     let state = state();
     assert_eq!(state.with(&state.registers()), Some(state));
 }

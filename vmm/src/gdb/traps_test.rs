@@ -16,7 +16,7 @@ fn exit(exception: u32, dr6: u64) -> kvm_debug_exit_arch {
 }
 
 #[test]
-fn without_traps_kvm_is_told_of_no_debugger() {
+fn without_traps_kvm_has_no_guest_debugging() {
     assert_eq!(Traps::default().control(true), kvm_guest_debug::default());
 }
 

@@ -35,7 +35,7 @@ fn the_timer_divides_by_powers_of_two() {
 }
 
 #[test]
-fn an_entry_is_told_in_words() {
+fn an_entry_is_shown_as_text() {
     let json = LocalApic::new(0, page(&[(0x320, 0x4_00ec), (0x360, 0x1_0400), (0x380, 9)])).to_json();
     assert_eq!(json["timer"]["mode"], "tsc-deadline");
     assert_eq!(json["timer"]["initial-count"], 9);

@@ -5,7 +5,7 @@ use super::*;
 
 /// VMXON's address is in the header, which is the only part outside of a nested guest.
 #[test]
-fn a_header_alone_tells_of_vmx_operation() {
+fn a_header_alone_shows_vmx_operation() {
     let mut state = KvmNestedStateBuffer::empty();
     state.hdr.vmx = kvm_vmx_nested_state_hdr { vmxon_pa: 0x1000, vmcs12_pa: u64::MAX, ..Default::default() };
     let nested = Nested::of(&state);
@@ -16,7 +16,7 @@ fn a_header_alone_tells_of_vmx_operation() {
 }
 
 #[test]
-fn a_nested_guest_that_runs_is_told() {
+fn a_running_nested_guest_is_recognized() {
     let mut state = KvmNestedStateBuffer::empty();
     state.flags = 0x101;
     state.format = 1;

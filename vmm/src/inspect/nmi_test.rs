@@ -37,7 +37,7 @@ fn vcpus_that_accept_lint1_get_the_nmi() {
 }
 
 #[test]
-fn an_nmi_that_nobody_takes_is_an_error() {
+fn an_nmi_that_no_vcpu_accepts_is_an_error() {
     let Some(machine) = TestMachine::new(2) else { return };
     assert!(matches!(inject(&machine.halted()), Err(InspectError::NmiMasked)));
     assert_eq!(pending(&machine), [0; 0]);

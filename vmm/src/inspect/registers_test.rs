@@ -76,7 +76,7 @@ fn registers_are_as_they_were_set() {
 }
 
 #[test]
-fn the_events_that_wait_are_told() {
+fn pending_events_are_shown() {
     let Some(machine) = TestMachine::new(1) else { return };
     let fd = machine.vcpus[0].fd();
     let mut set = fd.get_vcpu_events().unwrap();

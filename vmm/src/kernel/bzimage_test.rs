@@ -47,7 +47,7 @@ fn truncated_files_are_named_so_at_every_length() {
 }
 
 #[test]
-fn other_kernels_are_told_what_they_are() {
+fn other_kernels_are_refused_by_their_kind() {
     let cases = [
         (bzimage(4096, |header| header.xloadflags = 0), "32-bit"),
         (bzimage(4096, |header| header.version = 0x020b), "older than boot protocol 2.12"),
@@ -60,7 +60,7 @@ fn other_kernels_are_told_what_they_are() {
 }
 
 #[test]
-fn the_header_ends_where_it_says() {
+fn the_header_ends_at_its_own_length() {
     let fill = |header: &mut setup_header| (header.handover_offset, header.kernel_info_offset) = (0x11, 0x22);
     let header = read(&bzimage(4096, fill)).unwrap().header.unwrap();
     assert_eq!((header.handover_offset, header.kernel_info_offset), (0x11, 0x22));

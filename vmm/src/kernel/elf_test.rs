@@ -138,7 +138,7 @@ fn contradictory_headers_are_damaged() {
 }
 
 #[test]
-fn other_elf_files_are_told_what_they_are() {
+fn other_elf_files_are_refused_by_their_kind() {
     let cases = [
         (Elf { machine: 183, ..Elf::new() }, "not for x86"),
         (Elf { data: 2, ..Elf::new() }, "not for x86"),

@@ -142,7 +142,7 @@ fn a_strict_match_is_of_the_processor_and_not_of_kvm() {
 }
 
 #[test]
-fn a_guest_is_told_of_the_maker_that_the_element_names() {
+fn a_guest_sees_the_vendor_that_the_element_names() {
     let milan = host(include_str!("../../../resources/hosts/milan.json"));
     for (text, model) in [
         ("<cpu mode='host-model'><model fallback='allow' vendor_id='GenuineIntel'/></cpu>", "host-model"),

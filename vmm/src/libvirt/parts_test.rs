@@ -164,7 +164,7 @@ fn a_file_has_one_cpu_and_an_element_one_of_each() {
 }
 
 #[test]
-fn broken_xml_says_where() {
+fn broken_xml_is_reported_with_its_place() {
     for (text, start) in [
         ("", "line 1, column 1: no XML: "),
         ("host,+vmx", "line 1, column 1: no XML: "),

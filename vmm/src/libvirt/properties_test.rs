@@ -31,7 +31,7 @@ fn nearly_good() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_text_gives_a_cpu_or_says_where_not(text in prop_oneof![".{0,200}", words(), nearly_good()]) {
+    fn any_text_gives_a_cpu_or_the_place_of_its_fault(text in prop_oneof![".{0,200}", words(), nearly_good()]) {
         if let Err(error) = parse(&text) {
             let lines = text.split('\n').count();
             prop_assert!((1..=lines).contains(&usize::try_from(error.line).unwrap()), "{error}");

@@ -159,7 +159,7 @@ fn a_guest_that_does_not_listen_is_ended() {
 }
 
 #[test]
-fn a_second_wish_ends_nvmm_whatever_keeps_the_machine() {
+fn a_second_request_ends_nvmm_even_if_the_machine_hangs() {
     let mut test = Test::running(GRACE);
     test.on(Request::Signal(libc::SIGINT));
     assert!(matches!(test.asked(), Command::Quit(Exit::Signal(libc::SIGINT))));
@@ -248,7 +248,7 @@ fn requests_to_the_machine_are_passed_on() {
 }
 
 #[test]
-fn a_source_that_comes_late_is_told_what_it_missed() {
+fn a_source_that_comes_late_gets_the_notices_it_missed() {
     let mut test = Test::running(GRACE);
     let (client, told, _) = Client::new(true);
     test.on(Request::Serve(Box::new(client)));

@@ -98,7 +98,7 @@ fn no_source_starves_another() {
 }
 
 #[test]
-fn sources_that_are_ready_at_once_are_heard_in_order() {
+fn sources_that_are_ready_at_once_are_served_in_order() {
     let mut sources = Sources::new().unwrap();
     let seen = Rc::new(RefCell::new(Vec::new()));
     let mut pipes: Vec<_> = (0..8).map(|_| io::pipe().unwrap()).collect();

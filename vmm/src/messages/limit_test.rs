@@ -25,7 +25,7 @@ fn a_message_comes_a_thousand_times_at_once_and_then_ten_times_a_second() {
 }
 
 #[test]
-fn each_message_has_its_own_and_tells_what_was_left_out() {
+fn each_message_has_its_own_limit_and_counts_omissions() {
     let (limit, start) = (Limit::default(), Instant::now());
     assert_eq!(said(&limit, HERE, 1007, start), 1000);
     assert_eq!(limit.take(THERE, start), Some(0));

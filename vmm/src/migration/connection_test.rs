@@ -83,7 +83,7 @@ fn messages_that_are_too_long_are_refused_before_they_arrive() {
 }
 
 #[test]
-fn a_reason_is_heard() {
+fn a_reason_is_received() {
     let heard = receive(&sent(Kind::Refused, "no room".as_bytes()));
     assert_eq!(heard.unwrap_err().to_string(), "the other side refuses: no room");
     // Also by a side that is about to send.

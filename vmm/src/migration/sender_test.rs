@@ -13,7 +13,7 @@ fn sides(memory: &GuestRam) -> (Sender, Connection) {
 }
 
 #[test]
-fn zeros_are_told_and_not_sent() {
+fn zeros_are_announced_and_not_sent() {
     let memory =
         GuestRam::from_ranges(&[(GuestAddress(0), 0x6000), (GuestAddress(0x10_0000), 0x3000)]).unwrap();
     memory.write_slice(&[1; 0x2000], GuestAddress(0x1000)).unwrap();

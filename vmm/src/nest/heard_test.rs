@@ -21,7 +21,7 @@ fn disk_check() -> Line {
 }
 
 #[test]
-fn a_level_whose_disk_is_as_it_says_is_done() {
+fn a_level_whose_disk_matches_its_report_is_done() {
     judge(&[up(), disk_check()], 0, (1, 2)).unwrap();
     let (kind, why) = judge(&[up(), disk_check()], 0, (1, 3)).unwrap_err();
     assert_eq!(kind, FailureKind::Disk);
@@ -29,7 +29,7 @@ fn a_level_whose_disk_is_as_it_says_is_done() {
 }
 
 #[test]
-fn each_way_to_end_early_is_told_apart() {
+fn the_ways_to_end_early_are_distinguished() {
     let kind = |console: &[Line], status| judge(console, status, (1, 2)).unwrap_err().0;
     assert_eq!(kind(&[], 0), FailureKind::KernelDidNotStart);
     assert_eq!(kind(&[up()], 0), FailureKind::Ended);
@@ -44,7 +44,7 @@ fn each_way_to_end_early_is_told_apart() {
 }
 
 #[test]
-fn the_first_entry_is_heard_and_numbers_are_not_said_twice() {
+fn the_first_entry_is_noticed_and_numbers_are_not_repeated() {
     let mut heard = Heard::default();
     let mut listen = |text: &str| heard.listen(1, &Line { level: 1, said: Said::Text(text.into()) });
     assert_eq!(listen(&format!("nvmm: {ENTERED}")).unwrap().said, Said::Entered);

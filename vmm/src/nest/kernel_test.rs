@@ -10,7 +10,7 @@ fn bzimage(version: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_bzimage_tells_its_release() {
+fn a_bzimage_contains_its_release() {
     let image = bzimage(b"6.1.0-56-cloud-amd64 (debian-kernel@lists.debian.org) #1 SMP");
     assert_eq!(release(&image), Some("6.1.0-56-cloud-amd64"));
     assert_eq!(release(&bzimage(b"6.6.0")), Some("6.6.0"));

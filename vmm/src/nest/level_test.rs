@@ -63,7 +63,7 @@ fn the_program_s_files_fit_into_half_of_what_their_archive_leaves() {
 }
 
 #[test]
-fn each_level_is_told_its_number() {
+fn each_level_gets_its_number() {
     assert_eq!(kernel_parameters(2, &manifest()), "console=ttyS0 quiet panic=-1 nvmm.level=2");
     assert!(kernel_parameters(1, &manifest()).ends_with(" nvmm.level=1 first"));
     let manifest = Manifest { cmdline: "a=b".into(), ..manifest() };
@@ -140,7 +140,7 @@ fn a_level_past_its_deadline_is_ended() {
 }
 
 #[test]
-fn a_silent_level_is_ended_whatever_its_emulator_does() {
+fn a_silent_level_is_ended_in_any_state_of_its_emulator() {
     // An emulator that waits, as when its guest does; one that is busy; one that is stopped.
     for emulator in ["exec sleep 1000", "while :; do :; done", "kill -STOP $$"] {
         let begun = r#"echo '@nest[1,"start"]'; echo '@nest[2,"start"]'; printf 'no end of line'"#;
@@ -155,6 +155,6 @@ fn a_level_that_never_stops_talking_is_ended_too() {
 }
 
 #[test]
-fn a_level_of_nvmm_s_is_not_off_because_it_says_so() {
+fn a_level_of_nvmm_s_is_not_off_because_it_reports_that() {
     assert!(!supervised("sh", &["-c", r#"echo '@nest[1,"off"]'; exec sleep 1000"#], 2));
 }

@@ -7,7 +7,7 @@ fn parameters_are_found_by_their_whole_name() {
 }
 
 #[test]
-fn a_module_that_does_not_load_says_what_the_cpu_lacks() {
+fn a_module_that_does_not_load_names_the_cpus_missing_feature() {
     let error = load_error("kvm_amd", Errno::OPNOTSUPP);
     assert_eq!(
         error,
@@ -17,7 +17,7 @@ fn a_module_that_does_not_load_says_what_the_cpu_lacks() {
 }
 
 #[test]
-fn an_error_says_what_kind_of_failure_it_is() {
+fn an_error_has_its_kind_of_failure() {
     let error = anyhow!("no such file").context("opening kvm.ko").context(FailureKind::KvmDidNotLoad);
     assert_eq!(explain(&error), (FailureKind::KvmDidNotLoad, "opening kvm.ko: no such file".into()));
     assert_eq!(explain(&anyhow!("oops")), (FailureKind::Vmm, "oops".into()));

@@ -111,7 +111,7 @@ fn the_program_s_status_is_the_verdict() {
 }
 
 #[test]
-fn a_program_that_was_not_heard_of_has_not_passed() {
+fn a_program_without_a_report_has_not_passed() {
     let record = run_program(|run| drop(take(run, 2, Said::Done)));
     assert_eq!(failure(record), (2, FailureKind::Program, "it is not known how mytest ended".to_owned()));
     // Its skip hides no failure.
@@ -149,7 +149,7 @@ fn features_are_made_whole_from_the_level_below() {
 }
 
 #[test]
-fn the_first_failure_is_told_with_its_console() {
+fn the_first_failure_is_reported_with_its_console() {
     let record = run(|run| {
         work(run, 1);
         take(run, 2, Said::Start);
@@ -167,7 +167,7 @@ fn the_first_failure_is_told_with_its_console() {
 }
 
 #[test]
-fn ending_without_a_word_says_where() {
+fn an_end_without_a_report_has_its_place() {
     let kernel = |level| (level, FailureKind::KernelDidNotStart, "it ended before it ran /init".to_owned());
     assert_eq!(failure(run(|run| drop(take(run, 1, Said::Start)))), kernel(1));
     assert_eq!(

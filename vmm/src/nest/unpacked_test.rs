@@ -27,7 +27,7 @@ fn a_write_error_is_found_by_either_message() {
 }
 
 #[test]
-fn no_other_log_tells_of_one() {
+fn no_other_log_reports_one() {
     for record in [
         // Data after the archives may be irrelevant.
         &b"0,211,1,-;Initramfs unpacking failed: junk within compressed archive\n"[..],

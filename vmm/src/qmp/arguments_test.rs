@@ -14,7 +14,7 @@ fn check(given: &Value) -> Result<Arguments, Refusal> {
 }
 
 #[test]
-fn faults_are_told_in_qemus_words() {
+fn faults_are_reported_in_qemus_words() {
     for (given, why) in [
         (json!({}), "Parameter 'path' is missing"),
         (json!({"path": "a", "more": 1}), "Parameter 'more' is unexpected"),

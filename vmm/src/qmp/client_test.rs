@@ -92,7 +92,7 @@ fn the_first_command_is_the_one_that_begins() {
 }
 
 #[test]
-fn bad_commands_are_refused_and_the_next_is_heard() {
+fn bad_commands_are_refused_and_the_next_is_executed() {
     let mut test = Test::begun();
     test.say("{\"execute\": \"query-status\", \"id\": 1, \"x\": 2}\n[]\n{]\n\"stop\n{\"execute\": \"drive-mirror\", \"id\": {\"a\": 3}}\n");
     let heard = test.heard();
@@ -217,7 +217,7 @@ fn a_command_without_end_ends_the_connection() {
 }
 
 #[test]
-fn at_the_end_one_that_waits_is_told() {
+fn at_the_end_a_waiting_client_is_refused() {
     let mut test = Test::begun();
     test.say(r#"{"execute": "stop", "id": 5}"#);
     test.client.finish();

@@ -36,7 +36,7 @@ fn value(next: Next) -> Value {
 }
 
 #[test]
-fn every_command_is_listed_and_says_what_it_does() {
+fn every_command_is_listed_with_its_description() {
     let list = value(run("query-commands", json!({})));
     let names: BTreeSet<_> = list.as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert_eq!(names.len(), TABLE.len(), "each has a name of its own");
@@ -139,7 +139,7 @@ fn the_schema_has_every_command_and_every_type_that_it_names() {
 }
 
 #[test]
-fn answers_are_as_the_schema_says() {
+fn answers_match_the_schema() {
     let schema = value(run("query-qmp-schema", json!({})));
     for command in TABLE {
         // The answers of others are checked with a machine.

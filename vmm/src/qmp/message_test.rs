@@ -43,7 +43,7 @@ fn answers_have_the_id_of_their_call() {
 }
 
 #[test]
-fn the_greeting_tells_the_version_and_no_capability() {
+fn the_greeting_has_the_version_and_no_capability() {
     let greeting = parsed(&greeting());
     assert_eq!(greeting["QMP"]["capabilities"], json!([]));
     let qemu = &greeting["QMP"]["version"]["qemu"];

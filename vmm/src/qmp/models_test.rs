@@ -19,7 +19,7 @@ fn expand(host: &HostCpu, kind: &str, model: &Value) -> Value {
 }
 
 #[test]
-fn every_model_is_defined_and_says_what_a_host_lacks() {
+fn every_model_is_defined_with_the_features_a_host_lacks() {
     let [intel, amd] = hosts().map(|host| ModelQuestion::Definitions.answer_for(&host).unwrap());
     let find = |list: &Value, name: &str| {
         let found = list.as_array().unwrap().iter().find(|model| model["name"] == name);

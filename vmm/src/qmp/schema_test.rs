@@ -16,7 +16,7 @@ const ONE: Type = Type::Object(&[
 ]);
 
 #[test]
-fn a_type_that_comes_twice_is_told_once() {
+fn a_repeated_type_is_described_once() {
     let mut schema = Schema::default();
     schema.command("one", [Member::optional("size", Type::Uint64)].into_iter(), ONE);
     schema.command("two", [].into_iter(), Type::Array(&ONE));
@@ -49,7 +49,7 @@ fn a_type_that_comes_twice_is_told_once() {
 }
 
 #[test]
-fn events_tell_what_the_schema_says() {
+fn events_match_the_schema() {
     let mut schema = Schema::default();
     EVENTS.iter().for_each(|&(name, data)| schema.event(name, data));
     let schema = schema.list();

@@ -9,7 +9,7 @@ fn parsed(given: &Value) -> Result<Screendump, String> {
 }
 
 #[test]
-fn the_form_is_the_one_that_is_given_or_that_the_name_tells() {
+fn the_format_is_the_given_one_or_follows_from_the_name() {
     for (name, format, expected) in [
         ("a.png", None, ImageFormat::Png),
         ("a.PNG", None, ImageFormat::Png),

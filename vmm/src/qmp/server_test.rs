@@ -115,7 +115,7 @@ fn the_state_is_that_of_the_news_before_and_all_hear_of_it() {
 }
 
 #[test]
-fn each_answer_goes_to_the_one_who_asked() {
+fn each_answer_goes_to_the_client_that_asked() {
     let mut test = Test::new();
     let [mut first, mut second] = [test.begun(), test.begun()];
     first.say("stop");
@@ -152,7 +152,7 @@ fn an_answer_does_not_overtake_the_event_before_it() {
 }
 
 #[test]
-fn an_answer_for_one_that_has_gone_is_nobodys() {
+fn an_answer_for_a_client_that_has_gone_is_dropped() {
     let mut test = Test::new();
     let mut gone = test.begun();
     gone.say("stop");
@@ -170,7 +170,7 @@ fn an_answer_for_one_that_has_gone_is_nobodys() {
 }
 
 #[test]
-fn one_client_too_many_is_told_so() {
+fn one_client_too_many_is_refused() {
     let mut test = Test::new();
     let mut peers: Vec<_> = (0..MOST).map(|_| test.begun()).collect();
     let mut refused = test.connect();
@@ -183,7 +183,7 @@ fn one_client_too_many_is_told_so() {
 }
 
 #[test]
-fn at_the_end_the_last_words_are_heard_and_the_file_is_gone() {
+fn at_the_end_the_last_commands_are_executed_and_the_file_is_gone() {
     let mut test = Test::new();
     let mut peer = test.begun();
     peer.say("quit");

@@ -67,7 +67,7 @@ fn only_a_snapshot_is_replaced_and_only_if_that_is_wanted() {
 }
 
 #[test]
-fn places_that_are_not_there_are_told() {
+fn missing_directories_are_reported() {
     let folder = TempDir::new().unwrap();
     let error = NewDirectory::create(&folder.path().join("missing/snap"), false).unwrap_err();
     assert!(format!("{error:#}").contains("no directory can be made there"), "{error:#}");

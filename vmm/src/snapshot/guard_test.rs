@@ -108,7 +108,7 @@ fn no_cpu_moves_between_makers() {
 }
 
 #[test]
-fn a_bit_of_a_vmx_msr_without_a_name_is_told() {
+fn an_unnamed_bit_of_a_vmx_msr_is_reported() {
     let mut narrow = host("ice-lake");
     // IA32_VMX_EPT_VPID_CAP: the write-back memory type.
     *narrow.feature_msrs.get_mut(&0x48c).unwrap() &= !(1 << 14);

@@ -122,7 +122,7 @@ fn absurd_layouts_are_refused() {
 
 /// `nvmm snapshot info` prints them before it checks them.
 #[test]
-fn absurd_sizes_are_told_without_harm() {
+fn absurd_sizes_are_shown_without_harm() {
     let region = Region { name: RAM.to_owned(), address: None, len: u64::MAX, offset: 0, crc32: vec![] };
     assert_eq!(MemoryLayout { regions: vec![region.clone(), region] }.sizes().0, u64::MAX);
 }

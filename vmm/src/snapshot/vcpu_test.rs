@@ -12,7 +12,7 @@ fn header(flags: u16, format: u16, first: u64) -> Vec<u8> {
 
 /// The parts that a KVM without nested virtualization may leave out.
 #[test]
-fn only_a_header_that_tells_of_nothing_is_idle() {
+fn only_an_empty_header_is_idle() {
     assert_eq!(NESTED_HEADER, 128);
     assert!(is_idle(&header(0, 0, u64::MAX)));
     assert!(!is_idle(&header(0, 0, 0x1000)), "after VMXON");

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_server_and_its_viewers_are_told_as_qemu_tells_them() {
+fn a_server_and_its_viewers_are_reported_as_by_qemu() {
     let at = |address: &str| Endpoint::tcp(address.parse().unwrap());
     let info = VncInfo::new(at("127.0.0.1:5901"), true, vec![at("[::1]:40000")]);
     assert_eq!(

@@ -109,7 +109,7 @@ fn tiles_below_each_other_are_one_rectangle() {
 }
 
 #[test]
-fn a_screen_of_another_size_is_told_of_before_its_pixels() {
+fn a_new_size_of_the_screen_is_sent_before_its_pixels() {
     for (wishes, size) in [
         (&[0, DESKTOP_SIZE][..], told([0, 0, 80, 40], DESKTOP_SIZE)),
         (&[0, EXTENDED_DESKTOP_SIZE], told([0, 0, 80, 40], EXTENDED_DESKTOP_SIZE)),

@@ -45,7 +45,7 @@ impl Machine {
 const CHANGES: [u8; 10] = [3, 1, 0, 0, 0, 0, 0, 32, 0, 32];
 
 #[test]
-fn a_viewer_is_told_about_the_screen_once_it_is_in() {
+fn a_viewer_gets_the_screens_description_once_it_is_admitted() {
     let mut machine = Machine::new();
     assert!(machine.session.patience().is_some());
     assert!(!machine.session.update().unwrap());

@@ -178,7 +178,7 @@ const UNNAMED: [&str; 8] = [
 ];
 
 #[test]
-fn features_need_what_linux_says() {
+fn features_have_linuxs_dependencies() {
     for (feature, need) in LINUX {
         if UNNAMED.contains(&feature) {
             assert_eq!(FeatureId::find(feature), None, "{feature} has a name by now, and needs {need}");

@@ -101,7 +101,7 @@ fn text_modes_differ_by_the_crt_controllers_registers() {
 }
 
 #[test]
-fn fonts_are_where_the_character_map_select_says() {
+fn fonts_are_selected_by_the_character_map_select() {
     let mut registers = registers();
     for (select, fonts) in
         [(0x00, [0, 0]), (0x04, [0, 0x4000]), (0x01, [0x4000, 0]), (0x10, [0x2000, 0]), (0x3f, [0xe000; 2])]

@@ -81,7 +81,7 @@ proptest! {
 }
 
 #[test]
-fn time_goes_on_while_nobody_runs_and_the_alarm_that_came_interrupts() {
+fn time_goes_on_while_no_machine_runs_and_a_due_alarm_interrupts() {
     let mut first = Pc::new();
     // Binary, hours to 24, the alarm's interrupt; each minute at the 30th second.
     first.write(0xb, 0x26);

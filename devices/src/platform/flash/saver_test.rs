@@ -38,7 +38,7 @@ fn a_dropped_saver_writes_pending_data() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_said_once_and_tried_again() {
+fn a_file_that_cannot_be_written_is_logged_once_and_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let (mut file, path) = vars(&folder);
     let mut failed = false;

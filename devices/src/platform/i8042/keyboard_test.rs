@@ -91,7 +91,7 @@ fn a_pressed_key_repeats_by_being_pressed_again() {
 }
 
 #[test]
-fn the_fifo_is_bounded_and_tells_of_lost_keys_once() {
+fn the_fifo_is_bounded_and_reports_lost_keys_once() {
     let mut keyboard = Keyboard::default();
     for _ in 0..100 {
         keyboard.key(A, true);
@@ -129,7 +129,7 @@ fn a_release_is_late_but_not_lost() {
 }
 
 #[test]
-fn a_keyboard_that_is_disabled_says_nothing_of_keys() {
+fn a_disabled_keyboard_reports_no_keys() {
     let mut keyboard = Keyboard::default();
     keyboard.key(SPACE, true);
     keyboard.key(A, true);

@@ -140,7 +140,7 @@ fn has_as_many_queues_as_asked() {
 }
 
 #[test]
-fn tells_the_blocks_of_its_disk() {
+fn the_configuration_has_the_disks_block_sizes() {
     for (block_size, expected) in [
         (BlockSize { logical: 512, physical: 512, optimal: 0, discard: 512 }, (512, 0, 1, 0)),
         (BlockSize { logical: 512, physical: 4096, optimal: 65536, discard: 4096 }, (512, 3, 8, 128)),

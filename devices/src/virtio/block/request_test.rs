@@ -314,7 +314,7 @@ fn keeps_its_space_if_so_wished() {
 }
 
 #[test]
-fn tells_its_serial_number() {
+fn the_device_returns_its_serial_number() {
     let executor = executor(&Arc::new(TestDisk::new(8)), true);
     assert_eq!(request(&executor, VIRTIO_BLK_T_GET_ID, 0, &[], 20), (SERIAL.to_vec(), OK, 21));
     assert_eq!(request(&executor, VIRTIO_BLK_T_GET_ID, 0, &[], 3), (SERIAL[..3].to_vec(), OK, 4));
@@ -504,7 +504,7 @@ fn counts_what_was_done() {
 
 /// A guest that reboots forever, and fails in the same way each time, doesn't flood the log.
 #[test]
-fn an_error_is_said_once_however_often_the_machine_is_reset() {
+fn an_error_is_logged_once_however_often_the_machine_is_reset() {
     let disk = Arc::new(TestDisk::new(8));
     disk.errno.store(libc::EIO, Ordering::Relaxed);
     let lasting = Lasting::from(BlockOptions::default());

@@ -7,7 +7,7 @@ fn pointer(x: u16, y: u16, buttons: u8) -> Pointer {
 }
 
 #[test]
-fn the_first_report_says_all() {
+fn the_first_report_is_complete() {
     let events = report(None, pointer(0, 0x1234, 0));
     assert_eq!(events[..], [[3, 0, 0, 0, 0, 0, 0, 0], [3, 0, 1, 0, 0x34, 0x12, 0, 0], SYN]);
 }

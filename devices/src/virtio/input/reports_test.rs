@@ -5,7 +5,7 @@ fn at(x: u16) -> Pointer {
 }
 
 #[test]
-fn they_come_in_order_and_are_told_one_after_the_other() {
+fn reports_come_in_order_and_one_after_the_other() {
     let reports = Reports::new().unwrap();
     assert_eq!(reports.next(), None);
     (1..=3).for_each(|x| reports.pointer(at(x)));
@@ -20,7 +20,7 @@ fn they_come_in_order_and_are_told_one_after_the_other() {
 }
 
 #[test]
-fn no_more_wait_than_there_is_room_for_and_the_newest_is_among_them() {
+fn waiting_events_are_bounded_and_include_the_newest() {
     let reports = Reports::new().unwrap();
     (0..1000).for_each(|x| reports.pointer(at(x)));
     let mut all = Vec::new();

@@ -56,7 +56,7 @@ fn a_table_that_is_full_lets_all_of_its_sort_through() {
 }
 
 #[test]
-fn a_filter_tells_what_it_lets_through() {
+fn a_filter_describes_the_frames_it_accepts() {
     let told = Filter::default().tell(OWN);
     assert!(told.promiscuous && told.broadcast_allowed);
     assert_eq!((told.unicast, told.multicast), (RxState::Normal, RxState::Normal));

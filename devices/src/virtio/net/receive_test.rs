@@ -206,7 +206,7 @@ fn a_frame_that_fits_no_ring_is_dropped() {
 }
 
 #[test]
-fn the_driver_hears_of_frames_when_it_wants_to() {
+fn the_driver_is_interrupted_for_frames_on_request() {
     let mut guest = Guest::start(MRG_RXBUF);
     guest.post(RX, &[&[1000][..]; 3]);
     guest.network.test_port(0).put(&frame(&[], 100, 0));

@@ -118,7 +118,7 @@ fn frames_that_the_host_refuses_are_dropped() {
 }
 
 #[test]
-fn refusals_are_said_once() {
+fn refusals_are_logged_once() {
     let guest = Guest::new(options(), crate::net::Offloads::all());
     let transmit = Transmit::new(0, Arc::clone(&guest.network) as _, guest.lasting.clone(), HEADER_LEN);
     let driver = crate::virtio::queue::test_driver::Driver::new(8);
@@ -149,7 +149,7 @@ fn frames_are_dropped_while_the_link_is_down() {
 }
 
 #[test]
-fn the_driver_hears_of_frames_that_are_gone_when_it_wants_to() {
+fn the_driver_is_interrupted_for_sent_frames_on_request() {
     let mut guest = Guest::start(0);
     guest.send(TX, &frame(&[], 100, 0), &[112]);
     assert_eq!(guest.machine.event(), Event::Used(TX));

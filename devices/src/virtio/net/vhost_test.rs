@@ -27,7 +27,7 @@ fn guest(pairs: u16, vhost_features: u64) -> Guest {
 }
 
 #[test]
-fn features_of_queues_are_offered_as_far_as_the_kernel_knows_them() {
+fn features_of_queues_are_offered_if_the_kernel_supports_them() {
     let features = |known| guest(1, known).machine.device.features();
     let all = features(KERNELS);
     assert_eq!(all & KERNELS, KERNELS);

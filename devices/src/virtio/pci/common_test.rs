@@ -291,7 +291,7 @@ fn the_device_reaches_its_driver() {
 
 /// virtio 1.3, "Device Reset": the driver waits until the status reads 0. Nothing else happens meanwhile.
 #[test]
-fn a_reset_that_takes_its_time_holds_nobody_up() {
+fn a_slow_reset_blocks_nothing() {
     let mut guest = Guest::new();
     guest.enable_msix();
     guest.start();

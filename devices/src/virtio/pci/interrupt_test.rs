@@ -82,7 +82,7 @@ fn msix_has_a_vector_for_each_event() {
 }
 
 #[test]
-fn needing_a_reset_is_said_once_and_to_a_driver_that_listens() {
+fn a_needed_reset_is_signalled_once_and_only_to_a_running_driver() {
     let (interrupts, _msix, _fakes, line) = new();
     interrupts.needs_reset();
     assert_eq!(interrupts.status(), Status::DEVICE_NEEDS_RESET);

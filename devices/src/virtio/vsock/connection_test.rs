@@ -101,7 +101,7 @@ fn a_guest_gets_no_more_than_it_has_room_for() {
 }
 
 #[test]
-fn a_program_that_never_reads_holds_up_nobody_else() {
+fn a_program_that_never_reads_blocks_no_other() {
     let mut guest = Guest::new(16);
     let (deaf, deaf_program) = guest.connect(1000, 1);
     let data = pattern(60_000, 0);

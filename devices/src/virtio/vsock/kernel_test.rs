@@ -114,7 +114,7 @@ impl Guest {
 }
 
 #[test]
-fn a_driver_finds_its_address_and_what_the_kernel_knows() {
+fn a_driver_finds_its_address_and_the_kernels_features() {
     let features = |known| Guest::new(known).machine.device.features();
     assert_eq!(features(u64::MAX), FEATURES);
     for missing in [SEQPACKET, RING_FEATURES] {
@@ -217,7 +217,7 @@ fn the_kernel_serves_both_queues_or_none() {
 }
 
 #[test]
-fn a_driver_in_another_machine_hears_that_its_connections_are_gone() {
+fn a_driver_in_another_machine_learns_that_its_connections_are_gone() {
     let mut guest = Guest::running();
     guest.post_events(8);
     let queues = guest.machine.device.stop(Halt::Pause, LONG).unwrap();

@@ -35,7 +35,7 @@ fn nested(facts: &Facts) -> String {
 }
 
 #[test]
-fn each_system_is_told_where_its_own_kernel_parameters_are() {
+fn each_system_gets_the_place_of_its_own_kernel_parameters() {
     let ostree = Facts { ostree: true, ..like(true, "fedora") };
     let like_rhel = Facts { os: [("ID_LIKE".to_owned(), "rhel centos".to_owned())].into(), ..host(true) };
     for (facts, has, lacks) in [
@@ -76,7 +76,7 @@ fn modules_are_loaded_again_and_their_parameter_is_kept_where_the_system_keeps_i
 }
 
 #[test]
-fn a_container_is_told_that_its_kernel_is_its_host_s() {
+fn a_container_is_reminded_that_its_kernel_is_the_hosts() {
     let facts = Facts { container: Some("docker (/.dockerenv)".into()), ..host(false) };
     for line in nested(&facts).lines().filter(|line| line.contains("Load") || line.contains("Keep")) {
         assert!(line.starts_with("On the host of this container: "), "{line}");

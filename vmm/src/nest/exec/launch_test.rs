@@ -63,7 +63,7 @@ fn a_program_that_can_not_be_started_is_an_error() {
 }
 
 #[test]
-fn output_is_heard_while_the_program_runs() {
+fn output_is_passed_on_while_the_program_runs() {
     let (said, news) = mpsc::channel();
     let program = Program {
         file: "/bin/sh".into(),

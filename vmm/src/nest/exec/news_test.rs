@@ -56,7 +56,7 @@ fn a_hostile_piece_stays_small() {
 }
 
 #[test]
-fn ends_are_told_apart() {
+fn ends_are_distinguished() {
     let end = |script: &str| End::of(Command::new("sh").args(["-c", script]).status().unwrap());
     let ends = [end("exit 0"), end("exit 3"), end("exit 77"), end("kill -SEGV $$"), end("kill -9 $$")];
     let want = [

@@ -13,7 +13,7 @@ fn printed(at: u64, text: &[u8]) -> News {
 }
 
 #[test]
-fn a_program_s_life_is_told() {
+fn a_program_s_life_is_reported() {
     let mut outcome = outcome();
     assert_eq!(outcome.sentence(), "it is not known how mytest ended");
     assert_eq!(outcome.hear(&News::Started, 1.5).doing.unwrap(), "runs mytest");

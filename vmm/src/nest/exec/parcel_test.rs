@@ -59,7 +59,7 @@ fn a_level_waits_until_there_is_a_program() {
 }
 
 #[test]
-fn another_form_is_told() {
+fn another_format_is_reported() {
     let parcel = pack(Program::default(), |disk| Tree::default().write(disk)).unwrap();
     let Some(disk) = on_a_disk(&parcel) else { return };
     disk.as_file().write_all_at(&[9], 16).unwrap();

@@ -35,7 +35,7 @@ fn texts(cost: &Cost, features: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_cpu_without_shadow_vmcs_is_told_from_a_kvm_that_does_not_use_it() {
+fn a_cpu_without_shadow_vmcs_differs_from_a_kvm_that_does_not_use_it() {
     let cost = cost(&[(1, "vmread", 4.0), (1, "vmwrite", 3.0), (1, "vmresume", 1.0), (2, "vmread", 5.0)]);
     let [text] = &texts(&cost, &[])[..] else { panic!("one piece of advice") };
     assert!(text.starts_with("7.0 level 0's CPU has no shadow VMCS"), "{text}");

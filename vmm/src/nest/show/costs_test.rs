@@ -2,7 +2,7 @@ use super::super::tests::{explained, passed};
 use super::*;
 
 #[test]
-fn a_cost_is_told_in_lines() {
+fn a_cost_is_shown_in_lines() {
     let lines = lines(&explained(), None);
     let wanted = [
         "one CPUID of level 2 became 6.2 exits to level 0 (1,932 measured)",
@@ -30,7 +30,7 @@ fn lines_fit_the_terminal() {
 }
 
 #[test]
-fn levels_that_can_not_be_told_apart_are_told_together() {
+fn levels_that_can_not_be_distinguished_are_shown_together() {
     let mut record = explained();
     record.wanted = 3;
     let lines = lines(&record, None);

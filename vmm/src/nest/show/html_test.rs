@@ -61,7 +61,7 @@ fn a_run_that_passed_shows_times_and_differences() {
 }
 
 #[test]
-fn a_failure_shows_its_console_and_who_is_to_blame() {
+fn a_failure_shows_its_console_and_the_failed_level() {
     let page = html(&failed());
     assert_eq!((bars(&page, "stuck"), bars(&page, "cut")), (1, 2));
     let text = text(&page);
@@ -76,7 +76,7 @@ fn a_failure_shows_its_console_and_who_is_to_blame() {
 }
 
 #[test]
-fn a_skip_says_why() {
+fn a_skip_has_a_reason() {
     let page = html(&skipped());
     assert!(text(&page).contains("2 levels skipped: kvm_intel.nested is N"));
     assert_eq!(bars(&page, "boot"), 0);

@@ -87,7 +87,7 @@ fn only_the_level_to_blame_fails() {
 }
 
 #[test]
-fn a_level_that_nothing_was_heard_of_still_fails() {
+fn a_level_without_any_report_still_fails() {
     let mut record = failed();
     record.levels.truncate(1);
     let outcomes = outcomes(&junit(&record));

@@ -208,7 +208,7 @@ fn a_program_may_skip_itself() {
 }
 
 #[test]
-fn rates_are_told_only_where_the_clock_is_real() {
+fn rates_are_shown_only_where_the_clock_is_real() {
     let mut record = passed();
     let check = DiskRecord { bytes: 8_000_000, read_seconds: 0.01, write_seconds: 0.02, verified: true };
     assert_eq!(disk(&record, 1, &check), "800/400 MB/s");
@@ -281,7 +281,7 @@ fn paths(value: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn the_manual_knows_every_key_of_the_json() {
+fn the_manual_has_every_key_of_the_json() {
     let page = include_str!("../../../../resources/manual/nest.md");
     let (_, table) = page.split_once("| key of a run | value |\n").unwrap();
     let rows = table.lines().take_while(|line| line.starts_with('|')).skip(1);
