@@ -295,7 +295,8 @@ impl Options {
         let found = values.into_iter().zip(&names).find(|(_, name)| *name == id);
         found.map(|((_, value), _)| value).ok_or_else(|| {
             let shown = words::decode(id);
-            format!("the guest has no '{}'; it has {}", shown.as_os_str().printable(), names.join(", "))
+            let all = if names.is_empty() { format!("no --{name} at all") } else { names.join(", ") };
+            format!("the guest has no '{}'; it has {all}", shown.as_os_str().printable())
         })
     }
 }

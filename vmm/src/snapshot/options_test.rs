@@ -80,6 +80,8 @@ fn disks_are_found_by_their_names() {
     let refused = |given| words(given).unwrap_err().join("\n");
     assert!(refused("c.raw").contains("give id=NAME too"));
     assert!(refused("id=disk2,path=c").contains("the guest has no 'disk2'; it has disk1, data"));
+    let alone = restored(&["--kernel=k"], &["--disk", "id=disk1,path=c"]).unwrap_err().join("\n");
+    assert!(alone.contains("the guest has no 'disk1'; it has no --disk at all"), "{alone}");
     assert!(refused("id=data,serial=T").contains("'serial' is not about the host"));
 }
 
