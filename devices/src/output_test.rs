@@ -50,7 +50,12 @@ fn unread_output_holds_nothing_up() {
     let (mut reader, mut output) = pipe();
     let line = |n: usize| format!("{n:015}\n").into_bytes();
     let lines = 2 * CAPACITY / 16;
-    for n in 0..lines {
+    output.write_all(&line(0)).unwrap();
+    // The writing thread may start late, and the oldest line would then be lost before it reached the pipe.
+    while !poll_in(&reader) {
+        thread::yield_now();
+    }
+    for n in 1..lines {
         output.write_all(&line(n)).unwrap();
     }
     assert!(!output.is_gone());
