@@ -31,9 +31,7 @@ fn code(text: &str) -> Vec<String> {
 
 /// The arguments of each nvmm in a line of shell, without those of other programs and synopses.
 fn commands(line: &str) -> Vec<Vec<OsString>> {
-    // A remark comes after a mark, or in a column of its own.
-    let ends = [" #", "  "].into_iter().filter_map(|end| line.find(end));
-    let line = &line[..ends.min().unwrap_or(line.len())];
+    let line = line.split(" #").next().unwrap_or_default();
     // A command's output can be used in place of a file.
     let line = line.replace("<(", "FILE (");
     let mut commands = Vec::new();
@@ -71,6 +69,13 @@ fn commands_of_readme_and_manual_are_right() {
                 wrong.push_str(&format!("\n{page}: {words:?}: {error}"));
             }
             count += 1;
+        }
+        // Pasted into a shell, a remark without a mark would be words of the command.
+        let of_nvmm = code(&text).into_iter().filter(|line| line.starts_with("nvmm "));
+        for line in
+            of_nvmm.filter(|line| line.split(" #").next().unwrap_or_default().trim_end().contains("  "))
+        {
+            wrong.push_str(&format!("\n{page}: a remark without # in front: {line}"));
         }
     }
     assert_eq!(wrong, "");
