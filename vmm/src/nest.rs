@@ -59,7 +59,7 @@ use arch::cpu::{
 use devices::printable::ToPrintable;
 
 use crate::args::seconds;
-use crate::host::{self, Host};
+use crate::host::{self, Host, HostError};
 use crate::one_of::one_of;
 use crate::output::Taken;
 use clock::Clock;
@@ -85,7 +85,8 @@ Exit status:
   0     every level passed
   1     nvmm could not do it: no kernel, no modules, no emulator
   2     the command line is wrong
-  10+N  level N failed, or the program of --exec in it; 10 is the host
+  10+N  level N failed, or the program of --exec in it; 10 is the host, also
+        if this user may not open its /dev/kvm
   77    this host can't nest, or the program of --exec ended with 77: skipped";
 
 /// The groups of options in the help.
@@ -228,7 +229,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
         None => match nesting_host(args.levels) {
             Ok(host) => Some(host),
             Err(why) => {
-                run.skip(why);
+                why.end(&mut run);
                 return args.reports.tell(&run.record(start.elapsed()));
             }
         },
@@ -308,7 +309,7 @@ fn run_kept(args: &NestArgs, plan: &Plan, kept: &Kept, start: Instant) -> anyhow
     let mut run = Run::of_kept(kept.record());
     run.expect(&program);
     if let Err(why) = nesting_host(kept.record().wanted) {
-        run.skip(why);
+        why.end(&mut run);
         return args.reports.tell(&run.record(start.elapsed()));
     }
     let parcel = plan.parcel()?;
@@ -340,17 +341,43 @@ fn hear(args: &NestArgs, run: &mut Run, progress: &Progress, line: &Line, at: Du
     }
 }
 
+/// The reasons for which this machine does not run the levels.
+#[derive(Debug, PartialEq, Eq)]
+enum Unfit {
+    /// It has no KVM, or one that can't nest: there is nothing to test here.
+    CanNot(String),
+    /// It has KVM, which this user may not open: it could perhaps nest, and a job that takes this for a skip would never test anything.
+    NoAccess(String),
+}
+
+impl Unfit {
+    /// Ends the run for this reason.
+    fn end(self, run: &mut Run) {
+        match self {
+            Self::CanNot(why) => run.skip(why),
+            Self::NoAccess(why) => run.fail(0, FailureKind::NoAccess, why),
+        }
+    }
+}
+
+impl From<HostError> for Unfit {
+    fn from(error: HostError) -> Self {
+        let kind = if matches!(error, HostError::NoAccess(..)) { Self::NoAccess } else { Self::CanNot };
+        kind(format!("{:#}", anyhow::Error::from(error)))
+    }
+}
+
 /// This machine's KVM, if it gives guests what `levels` need; otherwise what is missing.
-fn nesting_host(levels: u32) -> Result<Host, String> {
-    let error = |error: anyhow::Error| format!("{error:#}");
-    let host = Host::open(Path::new("/dev/kvm")).map_err(|cause| error(cause.into()))?;
+fn nesting_host(levels: u32) -> Result<Host, Unfit> {
+    let host = Host::open(Path::new("/dev/kvm"))?;
     let all = Topology::flat(1).and_then(|one| CpuProfile::resolve(&host.cpu, &CpuSpec::default(), &one));
-    let nesting = *all.map_err(|cause| error(cause.into()))?.nesting();
+    let all = all.map_err(|cause| Unfit::CanNot(format!("{:#}", anyhow::Error::from(cause))))?;
+    let nesting = *all.nesting();
     if levels > 1 && nesting == Nesting::None {
-        return Err(format!(
+        return Err(Unfit::CanNot(format!(
             "this machine's KVM can't nest: {}; --emulated svm, or vmx, makes a machine that can",
             host::describe_nesting(&nesting)
-        ));
+        )));
     }
     Ok(host)
 }

@@ -60,6 +60,8 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
+    /// This user may not open the host's KVM.
+    NoAccess,
     /// /init did not run.
     KernelDidNotStart,
     /// KVM's modules failed to load, or /dev/kvm can't be used after that.
@@ -88,6 +90,7 @@ pub enum FailureKind {
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NoAccess => "no access to KVM",
             Self::KernelDidNotStart => "the kernel did not start",
             Self::KvmDidNotLoad => "KVM did not load",
             Self::NoNesting => "no nesting",

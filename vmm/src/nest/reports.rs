@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::plain::printable;
-use super::record::{Record, Verdict};
+use super::record::{FailureKind, Record, Verdict};
 use super::show;
 use crate::cpu::text;
 use crate::output::Taken;
@@ -100,7 +100,11 @@ fn told(record: &Record, to: &(impl IsTerminal + AsFd)) -> String {
     let width = terminal.then(|| rustix::termios::tcgetwinsize(to).ok()).flatten();
     let width = width.map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0);
     let table = match record.verdict {
-        Verdict::Skipped { .. } if record.levels.iter().all(|level| level.up.is_none()) => String::new(),
+        Verdict::Skipped { .. } | Verdict::Failed { kind: FailureKind::NoAccess, .. }
+            if record.levels.iter().all(|level| level.up.is_none()) =>
+        {
+            String::new()
+        }
         _ => show::table(record, width, text::has_colour(to)),
     };
     let told = format!("{table}nest: {}\n", show::summary(record));

@@ -301,6 +301,7 @@ fn the_manual_has_every_key_of_the_json() {
 
     for kind in [
         FailureKind::KernelDidNotStart,
+        FailureKind::NoAccess,
         FailureKind::KvmDidNotLoad,
         FailureKind::NoNesting,
         FailureKind::EntryFailed,
