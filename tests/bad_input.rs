@@ -185,7 +185,11 @@ fn disks() {
         let disk = disk.to_str().unwrap();
         refused(&with_kernel(&kernel, &["--disk", disk]), COULD_NOT, &[disk, part]);
     }
-    let good = good.to_str().unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&good, &link).unwrap();
+    let (good, link) = (good.to_str().unwrap(), link.to_str().unwrap());
+    let parts = [link, "is in use by this nvmm itself: another disk", "give each its own"];
+    refused(&with_kernel(&kernel, &["--disk", good, "--disk", link]), COULD_NOT, &parts);
     let mut command = nvmm();
     command.args(with_kernel(&kernel, &["--disk", good])).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut first = Running::start(&mut command);

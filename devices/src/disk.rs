@@ -21,7 +21,7 @@ pub mod raw;
 mod unnamed;
 pub mod vmdk;
 
-pub use lock::user;
+pub use lock::{is_own, user};
 pub(crate) use lock::{lock_or_blame, unlock};
 pub use unnamed::unnamed_file;
 

@@ -117,6 +117,12 @@ pub(super) fn holder(file: &File) -> Option<String> {
     Some(format!("{} (pid {pid})", name.trim_end()))
 }
 
+/// Returns whether this process itself is the `holder` of a lock.
+#[must_use]
+pub fn is_own(holder: &str) -> bool {
+    holder.ends_with(&format!("(pid {})", process::id()))
+}
+
 /// The entries of `dir` whose names are numbers.
 fn numbers<T: FromStr>(dir: &Path) -> impl Iterator<Item = T> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();

@@ -8,10 +8,9 @@ use std::{
         unix::fs::{MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
-    process,
 };
 
-use devices::disk::{unnamed_file, user};
+use devices::disk::{is_own, unnamed_file, user};
 use devices::printable::ToPrintable;
 use rustix::fs::{AtFlags, CWD, linkat};
 use tempfile::{Builder, NamedTempFile};
@@ -203,8 +202,7 @@ pub(super) fn folder(path: &Path) -> &Path {
 fn check_unused(path: &Path) -> Result<(), TargetError> {
     let Some(holder) = File::open(path).and_then(|file| user(&file)).ok().flatten() else { return Ok(()) };
     let path = path.to_owned();
-    let is_own = holder.ends_with(&format!("(pid {})", process::id()));
-    Err(if is_own { TargetError::Needed(path) } else { TargetError::InUse { path, holder } })
+    Err(if is_own(&holder) { TargetError::Needed(path) } else { TargetError::InUse { path, holder } })
 }
 
 #[cfg(test)]

@@ -40,6 +40,11 @@ pub enum Problem {
     /// Another program uses it.
     #[error("is in use by {0}; end that, or use readonly=on on both sides")]
     InUse(String),
+    /// This process uses it, for another disk, or for one that is based on it.
+    #[error(
+        "is in use by this nvmm itself: another disk or overlay is the same file, or is based on it; give each its own, or use readonly=on on both sides"
+    )]
+    Twice,
     /// Its file system has no direct I/O.
     #[error("can't be used past the page cache; use direct=off")]
     NoDirect,

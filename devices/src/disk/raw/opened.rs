@@ -95,6 +95,7 @@ impl Opened {
 /// Locks `file` for `writing` or only for reading.
 fn lock(file: &File, writing: bool) -> Result<(), Failure> {
     match lock::lock_or_blame(file, writing).map_err(Problem::Lock.because())? {
+        Some(holder) if lock::is_own(&holder) => Err(Problem::Twice.into()),
         Some(holder) => Err(Problem::InUse(holder).into()),
         None => Ok(()),
     }

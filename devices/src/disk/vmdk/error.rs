@@ -43,6 +43,9 @@ pub enum Problem {
     /// Another program writes to it.
     #[error("is in use by {0}; end that")]
     InUse(String),
+    /// This process uses it, for another disk.
+    #[error("is in use by this nvmm itself, for another disk; give each its own")]
+    Twice,
     /// A part of it can't be read.
     #[error("can't be read: its {0}")]
     Read(&'static str),

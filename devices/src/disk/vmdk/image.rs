@@ -26,8 +26,10 @@ impl Image {
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         let image = Self::look(path)?;
         if !lock::lock(&image.file, false).map_err(Problem::Lock.because())? {
-            let holder = lock::holder(&image.file).unwrap_or_else(|| "another program".into());
-            return Err(Problem::InUse(holder).into());
+            return Err(match lock::holder(&image.file) {
+                Some(holder) if lock::is_own(&holder) => Problem::Twice.into(),
+                holder => Problem::InUse(holder.unwrap_or_else(|| "another program".into())).into(),
+            });
         }
         Ok(image)
     }
