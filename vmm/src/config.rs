@@ -126,7 +126,11 @@ impl VmConfig {
         let names = [cloud_init.as_ref().map(|_| SEED_DISK), cdrom.as_ref().map(|_| CdromConfig::NAME)];
         disk::check_several(&disks, &args.disk, &names.into_iter().flatten().collect::<Vec<_>>())?;
         let disks = disks.into_iter().map(|disk| DeviceConfig::Disk(Box::new(disk)));
-        let nets = net::devices(&args.net, smbios.system.uuid)?.into_iter().map(DeviceConfig::Net);
+        let nets = net::devices(&args.net, smbios.system.uuid)?;
+        if let Some(warning) = cloud_init::warning(&args.cloud, !nets.is_empty() || args.vsock.is_some()) {
+            log::warn!("{warning}");
+        }
+        let nets = nets.into_iter().map(DeviceConfig::Net);
         let rng = (args.rng != "off").then(|| DeviceConfig::Rng(args.rng.clone().into()));
         let memory = memory::memory(&args.memory)?;
         if args.balloon && memory.hugepages {

@@ -28,6 +28,9 @@ const HOSTNAME: &str = "--hostname";
 /// The files that `--cloud-init` takes.
 const KEYS: &str = "user-data=FILE, meta-data=FILE or network-config=FILE";
 
+const NO_NETWORK: &str =
+    "--ssh-key: the guest has no network to log in by; --net user,hostfwd=tcp::2222-:22 adds one";
+
 /// The longest host name: RFC 1123, "Host Names and Numbers".
 const LONGEST_NAME: usize = 253;
 const LONGEST_LABEL: usize = 63;
@@ -89,6 +92,11 @@ pub(super) fn parse(
     let bus = if all_sata { DiskBus::Sata } else { DiskBus::Virtio };
     let legacy = disks.first().is_some_and(|disk| disk.device.legacy);
     Ok((Some(CloudInitConfig { seed, user_data: files.user_data, bus, legacy }), read))
+}
+
+/// The warning about keys that can't be used, since the guest has neither a network nor a vsock device, by which some guests take ssh, too.
+pub(super) fn warning(args: &CloudArgs, is_reachable: bool) -> Option<&'static str> {
+    (!args.ssh_key.is_empty() && !is_reachable).then_some(NO_NETWORK)
 }
 
 /// The files of `--cloud-init`.

@@ -133,3 +133,16 @@ fn a_private_key_is_given_to_no_guest() {
         format!("#cloud-config\nssh_keys:\n  ed25519_private: |\n    {}", key.replace('\n', "\n    "));
     parse_words(&["--cloud-init", &format!("user-data={}", folder.file("wishes", &wishes))]).unwrap();
 }
+
+#[test]
+fn keys_without_a_network_are_warned_of() {
+    let said = |words: &str, is_reachable| {
+        let words = ["nvmm"].into_iter().chain(words.split_whitespace());
+        warning(&Options::try_parse_from(words).unwrap().cloud, is_reachable)
+    };
+    let expected = Some(NO_NETWORK);
+    assert_eq!(said("--ssh-key k", false), expected);
+    assert_eq!(said("--ssh-key k --hostname h", false), expected);
+    assert_eq!(said("--ssh-key k", true), None);
+    assert_eq!(said("--hostname h --cloud-init user-data=u", false), None);
+}
