@@ -1,5 +1,6 @@
 //! Parses options with `key=value` parts: with serde if they have only these, and by hand if they begin with a word.
 
+use arch::suggest::nearest;
 use devices::printable::ToPrintable;
 use serde::Deserialize;
 use serde_aco::Error;
@@ -17,7 +18,7 @@ pub(super) fn keys<'a, T: Deserialize<'a>>(
     let themselves = values.filter(|value| value.starts_with("id_")).map(|value| (value, value)).collect();
     serde_aco::from_args(text, &themselves).map_err(|error| {
         let why = match error {
-            Error::Message(message) => message,
+            Error::Message(message) => unknown_key(&message).unwrap_or(message),
             Error::ExpectedInteger => "give a whole number".to_owned(),
             Error::Overflow => "the number is too large".to_owned(),
             Error::ExpectedBool => "give on or off".to_owned(),
@@ -33,14 +34,27 @@ pub(super) fn keys<'a, T: Deserialize<'a>>(
     })
 }
 
+/// Rewrites serde's message about an unknown key, if it is one: it lists all keys there are, even if one of them is meant.
+fn unknown_key(message: &str) -> Option<String> {
+    let (key, known) = message.strip_prefix("unknown field `")?.rsplit_once("`, expected ")?;
+    let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+    let advice = match (nearest(key, known.iter().copied()).first(), &known[..]) {
+        (Some(near), _) => format!("did you mean {near}?"),
+        (None, [others @ .., last]) if !others.is_empty() => format!("give {} or {last}", others.join(", ")),
+        (None, known) => format!("give {}", known.concat()),
+    };
+    Some(format!("no such key '{key}'; {advice}"))
+}
+
 /// Adds a hint to an error about an unknown key: the option's first part, which contains it, may be meant as a file name.
 pub(super) fn with_hint(error: ConfigError, first: &str) -> ConfigError {
     let shown = words::decode(first).printable().to_string();
     let key = shown.split('=').next().unwrap_or_default();
     match error {
-        ConfigError::Keys { option, given, why } if why.contains(&format!("unknown field `{key}`")) => {
+        ConfigError::Keys { option, given, why } if why.starts_with(&format!("no such key '{key}';")) => {
             let name = shown.replace(',', ",,");
-            let why = format!("{why}; if '{name}' is a file's name, write path={name}");
+            let or = if why.ends_with('?') { " Or" } else { ";" };
+            let why = format!("{why}{or} if '{name}' is a file's name, write path={name}");
             ConfigError::Keys { option, given, why }
         }
         other => other,
