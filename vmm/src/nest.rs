@@ -89,9 +89,18 @@ Exit status:
         if this user may not open its /dev/kvm
   77    this host can't nest, or the program of --exec ended with 77: skipped";
 
+/// The most levels.
+const MOST: u32 = 8;
+
 /// The groups of options in the help.
 const FIRST: &str = "Level 1";
 const KEPT: &str = "Levels that are kept";
+
+/// Reads `--levels`.
+fn levels(text: &str) -> Result<u32, String> {
+    let levels = text.parse().ok().filter(|levels| (1..=MOST).contains(levels));
+    levels.ok_or_else(|| format!("give 1 to {MOST}"))
+}
 
 /// Boot Linux in Linux under nvmm, and check every level
 #[derive(Debug, clap::Args)]
@@ -100,7 +109,7 @@ pub struct NestArgs {
     /// Levels, each in the one before
     ///
     /// Levels of guests to boot, each in the one before
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = levels)]
     levels: u32,
 
     /// Kernel of all levels [default: the running one]
