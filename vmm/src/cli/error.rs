@@ -206,7 +206,7 @@ fn unknown_option(
             format!("; {}", tips[0].to_string().replace('\'', ""))
         }
         // clap looked for a letter only, or for a command's.
-        _ if written.len() > 2 => qemu::nearest_of(written, &longs),
+        _ if written.len() > 2 => qemu::nearest_of(written, &longs, names.is_empty()),
         _ => String::new(),
     };
     format!("{names}{written}: no such option{tip}")

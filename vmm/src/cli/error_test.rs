@@ -20,6 +20,9 @@ fn a_fault_is_a_line_with_the_way_out() {
         ("-memroy 1G", "-memroy: no such option; did you mean --memory?"),
         ("-kernel k -mmory=1G", "-mmory: no such option; did you mean --memory?"),
         ("-Z", "-Z: no such option"),
+        ("-kernel k -nographics", "-nographics: no such option; did you mean -nographic?"),
+        ("-drve file=d,if=virtio -m 1G", "-drve: no such option; did you mean -drive?"),
+        ("-mem-pth /dev/shm -hda d", "-mem-pth: no such option; did you mean -mem-path?"),
         ("nest --levls 2", "nest --levls: no such option; did you mean --levels?"),
         ("cpu show --jsn x", "cpu show --jsn: no such option; did you mean --json?"),
         ("disk convert a b c", "disk convert c is not expected here"),
@@ -94,7 +97,7 @@ fn an_option_of_a_command_with_one_dash_is_named_with_two() {
 fn the_help_is_not_for_words_that_begin_like_it() {
     for (line, expected) in [
         ("-hostfwd x", "-hostfwd: no such option"),
-        ("-kernel k -hdz x", "-hdz: no such option"),
+        ("-kernel k -hdz x", "-hdz: no such option; did you mean -hda?"),
         ("nest -hda x", "nest -hda: no such option"),
         ("check -Verbose", "check -Verbose: no such option"),
         ("-Verbose", "-Verbose: no such option; did you mean --verbose?"),

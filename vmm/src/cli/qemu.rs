@@ -202,7 +202,7 @@ fn read(words: &[OsString], own: &Own, is_qemus: bool) -> Read {
                 });
             }
             _ if is_no_memory(bytes, name) => {
-                read.faults.push((at, format!("-{name}: no such option{}", nearest_of(name, own))));
+                read.faults.push((at, format!("-{name}: no such option{}", nearest_of(name, own, true))));
             }
             _ => read.pieces.push(Piece { at, words: vec![word.clone()], from: None }),
         }
@@ -216,10 +216,12 @@ fn is_no_memory(word: &[u8], name: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_lowercase()) && rest != "size")
 }
 
-/// `; did you mean --memory?`, if an option of `own` is like `name`.
-pub(super) fn nearest_of(name: &str, own: &Own) -> String {
-    let near = nearest(name, own.keys().map(String::as_str));
-    near.first().map(|near| format!("; did you mean --{near}?")).unwrap_or_default()
+/// `; did you mean --memory?`, if an option of `own` is like `name`, or one of QEMU's if those are taken `too`.
+pub(super) fn nearest_of(name: &str, own: &Own, too: bool) -> String {
+    let qemus = OPTIONS.iter().filter(|_| too).flat_map(|row| row.names).copied();
+    let near = nearest(name, own.keys().map(String::as_str).chain(qemus));
+    let dashes = |near: &str| if own.contains_key(near) { "--" } else { "-" };
+    near.first().map(|near| format!("; did you mean {}{near}?", dashes(near))).unwrap_or_default()
 }
 
 /// Gives an option, called `name`, the meaning of its row. `defining`: only if others may refer to it.
