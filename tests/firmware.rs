@@ -300,7 +300,7 @@ fn machines_that_firmware_can_not_start_are_refused() {
         (&[][..], 2, "there is nothing to start: give a disk with --disk PATH"),
         (&["--disk", disk, "--cmdline", "quiet"], 2, "--cmdline goes with --kernel"),
         (&["--disk", disk, "--boot", "menu=x"], 2, "--boot menu=x: 'menu=x': give menu=on or menu=off"),
-        (&["--firmware", "/no/bios", "--disk", disk], 1, "firmware /no/bios: can't be read"),
+        (&["--firmware", "/no/bios", "--disk", disk], 1, "--firmware /no/bios: no such file; give bios"),
         (&["--firmware", &short, "--disk", disk], 1, "it has 100 bytes, and firmware comes in whole pages"),
         (&["--firmware", &blank, "--disk", disk], 1, "there is no code at its end"),
         (

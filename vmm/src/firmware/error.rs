@@ -30,6 +30,9 @@ pub enum FirmwareError {
         "there is no vgabios-stdvga.bin on this host, by which a BIOS draws on the screen of --display; install it (Debian: apt install seabios; Fedora: dnf install seavgabios-bin), or say --display none"
     )]
     NoVgaRom,
+    /// A file that does not exist, or a word that is none of those for firmware.
+    #[error("--firmware {}: no such file; give bios, uefi or the path of an image", .0.printable())]
+    NoFile(PathBuf),
     /// A file that can't be read.
     #[error("firmware {}: can't be read", path.printable())]
     Read {

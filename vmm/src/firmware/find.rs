@@ -1,6 +1,9 @@
 //! Finds firmware where distributions install it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use devices::printable::ToPrintable;
 
@@ -73,10 +76,16 @@ pub(super) fn find(kind: Kind, root: &Path) -> Result<Files, FirmwareError> {
 ///
 /// # Errors
 ///
-/// The descriptor shows that nvmm can't use the build.
+/// It does not exist, or the descriptor shows that nvmm can't use the build.
 pub(super) fn given(path: &Path, root: &Path) -> Result<Files, FirmwareError> {
     let alone = Files { code: path.to_owned(), variables: None };
-    let Ok(target) = path.canonicalize() else { return Ok(alone) };
+    let target = match path.canonicalize() {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(FirmwareError::NoFile(path.to_owned()));
+        }
+        Err(_) => return Ok(alone),
+    };
     let is_same = |build: &Build| build.files.code.canonicalize().is_ok_and(|code| code == target);
     let builds = descriptor::builds(root);
     let of_it: Vec<_> = builds.into_iter().filter(is_same).collect();

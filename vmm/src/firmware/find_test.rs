@@ -92,7 +92,7 @@ fn a_given_image_gets_the_variables_that_belong_to_it() {
     let variables = |name: &str| given(&path(name), folder.path()).unwrap().variables;
     assert_eq!(variables("f/code"), Some(path("f/vars")));
     assert_eq!(variables("f/link"), Some(path("f/vars")));
-    assert_eq!((variables("f/other"), variables("f/none")), (None, None));
+    assert_eq!(variables("f/other"), None);
     for name in ["f/X_CODE.fd", "f/X_VARS.fd", "f/Y_CODE.fd"] {
         fs::write(path(name), "").unwrap();
     }
@@ -111,4 +111,13 @@ fn the_vgas_option_rom_is_where_distributions_put_it() {
     let error = vga(root(&[]).path()).unwrap_err().to_string();
     assert!(error.starts_with("there is no vgabios-stdvga.bin on this host"), "{error}");
     assert!(error.contains("apt install seabios") && error.ends_with("or say --display none"), "{error}");
+}
+
+#[test]
+fn a_word_that_is_no_file_is_told_the_words_that_are_no_files() {
+    let folder = root(&[]);
+    assert_eq!(
+        given(Path::new("ufi"), folder.path()).unwrap_err().to_string(),
+        "--firmware ufi: no such file; give bios, uefi or the path of an image"
+    );
 }
