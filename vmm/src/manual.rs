@@ -5,6 +5,7 @@ mod option;
 mod page;
 mod search;
 mod shown;
+mod word;
 
 use std::fmt::Write;
 
@@ -12,7 +13,7 @@ use anyhow::Result;
 use clap::{Args, Command};
 use devices::printable::ToPrintable;
 
-use self::page::{PAGES, Page};
+use self::page::{Page, every};
 use crate::cpu::text::{self, Paint};
 
 /// The arguments of `nvmm help`.
@@ -35,7 +36,7 @@ pub fn run(args: &HelpArgs, nvmm: &mut Command) -> Result<u8> {
     let told = told(&args.words, nvmm, Paint::stdout());
     if told.is_empty() {
         let words = args.words.join(" ").printable().to_string();
-        anyhow::bail!("help: no place in the manual has all of '{words}'; `nvmm help` lists its pages");
+        anyhow::bail!("help: no place in the manual has a word of '{words}'; `nvmm help` lists its pages");
     }
     text::print(&told)?;
     Ok(0)
@@ -62,9 +63,9 @@ fn told(words: &[String], nvmm: &mut Command, paint: Paint) -> String {
 
 /// A line for each page.
 fn contents() -> String {
-    let longest = PAGES.iter().map(|page| page.name.len()).max().unwrap_or_default();
+    let longest = every().map(|page| page.name.len()).max().unwrap_or_default();
     let mut lines = String::from("Pages of the manual, for `nvmm help PAGE`:\n");
-    for Page { name, about, .. } in PAGES {
+    for Page { name, about, .. } in every() {
         // Writing to a string can't fail.
         let _ = writeln!(lines, "  {name:longest$}  {about}");
     }

@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
-use super::*;
+use super::{page::PAGES, *};
 
 #[test]
 fn every_page_of_the_manual_is_listed_once() {
@@ -40,6 +40,21 @@ fn words_are_found_in_any_case_and_place() {
 #[test]
 fn strangers_find_answers() {
     for (words, page) in [
+        ("how do I run my RHEL7 vmdk with its snapshot", "readme"),
+        ("what is the sandbox doing", "sandbox"),
+        ("what does exit status 12 mean", "statuses"),
+        ("exit code 77", "statuses"),
+        ("how do I get a console", "serial"),
+        ("why is vmx missing in my guest", "cpus"),
+        ("permission denied /dev/kvm", "check"),
+        ("nested on ESXi", "check"),
+        ("guest hangs at boot", "hangs"),
+        ("no network in the guest", "network"),
+        ("how do I see the guest's screen", "vnc"),
+        ("live migration", "migration"),
+        ("save a machine with its guests running", "snapshots"),
+        ("share a folder", "disks"),
+        ("is there hotplug", "readme"),
         ("turn nesting on", "check"),
         ("vmx missing", "cpus"),
         ("ssh into L2", "lab"),
@@ -52,8 +67,60 @@ fn strangers_find_answers() {
         ("virtfs", "qemu"),
     ] {
         let told = search::search(&[words.to_owned()], Paint::PLAIN);
-        assert!(told.contains(&format!("nvmm help {page}\n")), "{words}, {page}: {told}");
+        assert!(told.starts_with(&format!("nvmm help {page}\n")), "{words}, {page}: {told}");
     }
+}
+
+/// The first lines have the answer itself: the command, or the row.
+#[test]
+fn an_answer_is_at_the_top() {
+    for (words, answer) in [
+        (
+            "how do I run my RHEL7 vmdk with its snapshot",
+            "nvmm --disk path=RHEL7_Server-000002.vmdk,overlay=",
+        ),
+        ("save a machine with its guests running", "nvmm ctl vm.sock snapshot saved --stop"),
+        ("permission denied /dev/kvm", "sudo usermod -aG kvm $USER"),
+        ("how do I get a console", "nvmm console /run/vm/com2"),
+        ("how do I see the guest's screen", "--display vnc=:1"),
+        ("live migration", "nvmm --incoming tcp:"),
+        ("what does exit status 12 mean", "A machine: 12 the guest's kernel panicked"),
+        ("exit code 77", "nvmm nest: 77 this host can't nest"),
+        ("share a folder", "nvmm has no virtio-fs"),
+    ] {
+        let told = search::search(&[words.to_owned()], Paint::PLAIN);
+        assert!(told.lines().take(6).any(|line| line.contains(answer)), "{words}: {told}");
+    }
+}
+
+#[test]
+fn a_word_that_is_nowhere_is_left_out() {
+    let found = |words: &str| search::search(&[words.to_owned()], Paint::PLAIN);
+    let told = found("xyzzy sandbox");
+    let begin = "No place has all of these words; these have most:\nnvmm help sandbox\n";
+    assert!(told.starts_with(begin), "{told}");
+    // 12 is no part of 128.
+    assert!(!found("status 12").contains("128"), "{}", found("status 12"));
+}
+
+#[test]
+fn places_are_short() {
+    for words in ["guest", "disk", "guest memory", "nvmm nest"] {
+        let told = search::search(&[words.to_owned()], Paint::PLAIN);
+        let mut lines = 0;
+        for line in told.lines() {
+            lines = if line.starts_with("    ") { lines + 1 } else { 1 };
+            assert!(lines <= 4, "{words}: {told}");
+        }
+        assert!(told.lines().count() < 60, "{words}: {told}");
+    }
+}
+
+#[test]
+fn the_readme_is_a_page() {
+    let shown = shown::page(page::named("readme").unwrap().text, Paint::PLAIN);
+    assert!(shown.contains("nvmm help install") && shown.contains("SECURITY.md"), "{shown}");
+    assert!(!shown.contains("](") && !shown.contains("resources/pictures"), "{shown}");
 }
 
 fn slug(heading: &str) -> String {

@@ -1,5 +1,7 @@
 //! A page as a list of blocks. The pages use only a part of Markdown: headings, paragraphs, lists, tables, code, links.
 
+use super::page::named;
+
 /// A block of a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Block {
@@ -15,17 +17,6 @@ pub(super) enum Block {
     Empty,
 }
 
-impl Block {
-    /// Its words.
-    pub(super) fn text(&self) -> String {
-        match self {
-            Self::Heading(text) | Self::Paragraph(_, text) | Self::Code(text) => text.clone(),
-            Self::Row(cells) => cells.join("  "),
-            Self::Empty => String::new(),
-        }
-    }
-}
-
 /// A page's blocks, without Markdown's syntax.
 pub(super) fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
@@ -39,6 +30,8 @@ pub(super) fn blocks(page: &str) -> Vec<Block> {
             }
         } else if line.is_empty() {
             blocks.push(Block::Empty);
+        } else if line.starts_with("![") {
+            // A terminal shows no pictures.
         } else if let Some(heading) = line.strip_prefix('#') {
             blocks.push(Block::Heading(plain(heading.trim_start_matches('#').trim())));
         } else if line.starts_with("    ") {
@@ -93,11 +86,14 @@ fn plain(text: &str) -> String {
 }
 
 fn link(name: &str, target: &str) -> String {
+    // The README's links begin at the root.
+    let target = target.strip_prefix("resources/manual/").unwrap_or(target);
     let file = target.split_once('#').map_or(target, |(file, _)| file);
     match file.strip_suffix(".md") {
         _ if file.is_empty() => name.to_owned(),
-        Some(page) if !page.contains('/') && name == file => format!("nvmm help {page}"),
-        Some(page) if !page.contains('/') => format!("{name} (nvmm help {page})"),
+        Some(page) if named(page).is_some() && name == file => format!("nvmm help {page}"),
+        Some(page) if named(page).is_some() => format!("{name} (nvmm help {page})"),
+        _ if name == target => name.to_owned(),
         _ => format!("{name} ({})", target.trim_start_matches("../")),
     }
 }

@@ -49,7 +49,7 @@ pub(super) const PAGES: &[Page] = &[
     page!("control", ["ctl", "qmp"], "the control socket, QMP and `nvmm ctl`"),
     page!("snapshots", ["snapshot", "restore", "save", "clones"], "save a machine, go on with it, clone it"),
     page!("migration", ["migrate", "incoming"], "move a machine that runs to another nvmm"),
-    page!("gdb", ["debugger"], "debug a guest"),
+    page!("gdb", ["debugger", "debug"], "debug a guest"),
     page!("hangs", ["hang"], "what to do when a guest hangs"),
     page!("qemu", ["from-qemu"], "QEMU's command line, word by word"),
     page!("libvirt", ["domain"], "machines of libvirt's"),
@@ -64,8 +64,21 @@ pub(super) const PAGES: &[Page] = &[
     page!("architecture", [], "how nvmm is built"),
 ];
 
+/// The README, with its recipes, which is no file of the manual's folder.
+const README: Page = Page {
+    name: "readme",
+    also: &["recipes"],
+    about: "the README, with recipes for a start",
+    text: include_str!("../../../README.md"),
+};
+
+/// All pages, and the README.
+pub(super) fn every() -> impl Iterator<Item = &'static Page> {
+    PAGES.iter().chain([&README])
+}
+
 /// The page of a name, with or without an option's dashes.
 pub(super) fn named(name: &str) -> Option<&'static Page> {
     let name = name.trim_start_matches('-');
-    PAGES.iter().find(|page| page.name == name || page.also.contains(&name))
+    every().find(|page| page.name == name || page.also.contains(&name))
 }
