@@ -112,8 +112,10 @@ fn a_machine_restored_with_paused_waits() {
     }
     let status: Value = serde_json::from_str(&ctl(&["query-status"])).unwrap();
     assert_eq!((&status["running"], &status["status"]), (&false.into(), &"prelaunch".into()));
-    let said = std::fs::read_to_string(log).unwrap();
-    assert!(said.contains("the machine waits where it was saved: "), "{said}");
+    // The control socket answers while the machine is still being built.
+    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    let waits = crate::support::in_time(|| said().contains("the machine waits where it was saved: "));
+    assert!(waits, "{}", said());
     // A machine that has not run yet can also be saved.
     ctl(&["snapshot", saved.folder.path().join("second").to_str().unwrap()]);
     ctl(&["cont"]);
