@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     control::Machine,
-    saved::{GUEST, Saved, WAYS, ask, path, restore},
+    saved::{GUEST, Restored, Saved, WAYS, ask, path, restore},
     support::no_kvm,
 };
 
@@ -20,7 +20,7 @@ fn a_machine_that_is_saved_goes_on() {
         machine.ask(&["snapshot", path(&machine, &format!("snap{time}")).to_str().unwrap()]);
         assert_eq!(ask(&mut machine.nvmm), "same");
         // The copy is restored again, and the original continues.
-        let mut copy = crate::saved::Restored::start(&mut restore(
+        let mut copy = Restored::start(&mut restore(
             machine.folder.path(),
             &path(&machine, &format!("snap{time}")),
             &[],
@@ -47,7 +47,7 @@ fn ten_come_from_one_directory_after_the_first_was_killed() {
         assert_eq!(machine.ask(), "same");
         assert_eq!(machine.ask(), "same");
     }
-    all.into_iter().for_each(crate::saved::Restored::quit);
+    all.into_iter().for_each(Restored::quit);
 }
 
 /// Each generation is saved and restored in turn.
@@ -65,7 +65,7 @@ fn a_restored_machine_can_be_saved() {
         let socket = folder.join("qmp");
         let _ = std::fs::remove_file(&socket);
         let options = ["--restore-memory", way, "--qmp", socket.to_str().unwrap()];
-        let mut machine = crate::saved::Restored::start(&mut restore(&folder, &folder.join(&old), &options));
+        let mut machine = Restored::start(&mut restore(&folder, &folder.join(&old), &options));
         assert_eq!(machine.ask(), "same", "generation {generation}");
         let output =
             crate::control::ctl(&socket, &["snapshot", folder.join(&new).to_str().unwrap(), "--stop"])
@@ -100,8 +100,8 @@ fn a_machine_restored_with_paused_waits() {
     let saved = Saved::new(&[]);
     let socket = saved.folder.path().join("again");
     let log = saved.folder.path().join("log");
-    let files = [&socket, &log].map(|path| path.to_str().unwrap());
-    let mut machine = saved.restore(&["--paused", "--qmp", files[0], "--log-file", files[1]]);
+    let mut command = saved.command(&["--paused", "--qmp", socket.to_str().unwrap()]);
+    let mut machine = Restored::start(command.stderr(std::fs::File::create(&log).unwrap()));
     let ctl = |words: &[&str]| {
         let output = crate::control::ctl(&socket, words).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

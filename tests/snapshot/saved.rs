@@ -67,7 +67,7 @@ pub(crate) struct Restored(pub(crate) Running);
 
 impl Restored {
     pub(crate) fn start(command: &mut Command) -> Self {
-        Self(Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit())))
+        Self(Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())))
     }
 
     /// Asks the guest for changes that it has found.

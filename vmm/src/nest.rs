@@ -40,26 +40,21 @@ mod reports;
 mod run;
 pub mod show;
 mod tsc;
+mod unfit;
 mod unpacked;
 mod watch;
 
 use std::env;
 use std::ffi::OsString;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use arch::cpu::{
-    nesting::{Nesting, Virtualization},
-    profile::CpuProfile,
-    spec::CpuSpec,
-    topology::Topology,
-};
+use arch::cpu::nesting::Virtualization;
 use devices::printable::ToPrintable;
 
 use crate::args::seconds;
-use crate::host::{self, Host, HostError};
 use crate::one_of::one_of;
 use crate::output::Taken;
 use clock::Clock;
@@ -77,6 +72,7 @@ use record::{FailureKind, Verdict};
 use report::{Line, Said};
 use reports::{REPORTS, ReportArgs};
 use run::Run;
+use unfit::{Unfit, nesting_host};
 use watch::Watch;
 
 /// The exit statuses in `nvmm nest --help`.
@@ -238,7 +234,7 @@ pub fn run(args: &NestArgs) -> anyhow::Result<u8> {
         None => match nesting_host(args.levels) {
             Ok(host) => Some(host),
             Err(why) => {
-                why.end(&mut run);
+                end(&mut run, why);
                 return args.reports.tell(&run.record(start.elapsed()));
             }
         },
@@ -318,7 +314,7 @@ fn run_kept(args: &NestArgs, plan: &Plan, kept: &Kept, start: Instant) -> anyhow
     let mut run = Run::of_kept(kept.record());
     run.expect(&program);
     if let Err(why) = nesting_host(kept.record().wanted) {
-        why.end(&mut run);
+        end(&mut run, why);
         return args.reports.tell(&run.record(start.elapsed()));
     }
     let parcel = plan.parcel()?;
@@ -350,45 +346,12 @@ fn hear(args: &NestArgs, run: &mut Run, progress: &Progress, line: &Line, at: Du
     }
 }
 
-/// The reasons for which this machine does not run the levels.
-#[derive(Debug, PartialEq, Eq)]
-enum Unfit {
-    /// It has no KVM, or one that can't nest: there is nothing to test here.
-    CanNot(String),
-    /// It has KVM, which this user may not open: it could perhaps nest, and a job that takes this for a skip would never test anything.
-    NoAccess(String),
-}
-
-impl Unfit {
-    /// Ends the run for this reason.
-    fn end(self, run: &mut Run) {
-        match self {
-            Self::CanNot(why) => run.skip(why),
-            Self::NoAccess(why) => run.fail(0, FailureKind::NoAccess, why),
-        }
+/// Ends the run on a host that does not run the levels.
+fn end(run: &mut Run, unfit: Unfit) {
+    match unfit {
+        Unfit::CanNot(why) => run.skip(why),
+        Unfit::NoAccess(why) => run.fail(0, FailureKind::NoAccess, why),
     }
-}
-
-impl From<HostError> for Unfit {
-    fn from(error: HostError) -> Self {
-        let kind = if matches!(error, HostError::NoAccess(..)) { Self::NoAccess } else { Self::CanNot };
-        kind(format!("{:#}", anyhow::Error::from(error)))
-    }
-}
-
-/// This machine's KVM, if it gives guests what `levels` need; otherwise what is missing.
-fn nesting_host(levels: u32) -> Result<Host, Unfit> {
-    let host = Host::open(Path::new("/dev/kvm"))?;
-    let all = Topology::flat(1).and_then(|one| CpuProfile::resolve(&host.cpu, &CpuSpec::default(), &one));
-    let all = all.map_err(|cause| Unfit::CanNot(format!("{:#}", anyhow::Error::from(cause))))?;
-    let nesting = *all.nesting();
-    if levels > 1 && nesting == Nesting::None {
-        return Err(Unfit::CanNot(format!(
-            "this machine's KVM can't nest: {}; --emulated svm, or vmx, makes a machine that can",
-            host::describe_nesting(&nesting)
-        )));
-    }
-    Ok(host)
 }
 
 impl NestArgs {

@@ -1,6 +1,7 @@
 use clap::Parser;
 
 use super::*;
+use crate::host::HostError;
 
 #[derive(Parser)]
 struct Command {
@@ -34,7 +35,7 @@ fn a_kvm_that_may_not_be_opened_is_a_failure_of_the_host_and_no_skip() {
     let path = || PathBuf::from("/dev/kvm");
     let verdict = |error: HostError| {
         let mut run = Run::new(2, None);
-        Unfit::from(error).end(&mut run);
+        end(&mut run, Unfit::from(error));
         run.record(Duration::ZERO).verdict
     };
     for error in [rustix::io::Errno::ACCESS, rustix::io::Errno::PERM] {
