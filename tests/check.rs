@@ -15,7 +15,7 @@ fn host(name: &str) -> String {
     path.with_extension("json").to_str().unwrap().to_owned()
 }
 
-/// Its exit status and its output.
+/// The exit status and its output.
 fn check(words: &[&str]) -> (i32, String) {
     let output = nvmm().arg("check").args(words).output().unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{words:?}");

@@ -42,7 +42,7 @@ struct Job {
 /// The result of a script.
 struct Ran {
     status: i32,
-    /// Its output.
+    /// The output.
     output: String,
     /// The arguments of each `nvmm`, with its name first.
     nvmm: Vec<Vec<OsString>>,

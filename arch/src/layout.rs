@@ -110,7 +110,7 @@ pub const PCI_MMIO64_LEN: u64 = 64 << 30;
 /// The window for 64-bit BARs above RAM, which ends at `ram_end`. There is none if physical addresses of `width` bits do not reach it, as
 /// with 36 bits.
 ///
-/// It begins at a multiple of its length, so that one BAR can take all of it, and as low as possible, as in QEMU.
+/// The window begins at the lowest multiple of its length, as in QEMU, so that one BAR can fill it.
 #[must_use]
 pub fn pci_mmio64(ram_end: u64, width: u32) -> Option<Range<u64>> {
     let start = ram_end.max(RAM_ABOVE_4G).checked_next_multiple_of(PCI_MMIO64_LEN)?;

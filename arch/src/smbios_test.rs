@@ -33,7 +33,7 @@ fn structures(mut tables: &[u8]) -> Vec<Structure> {
     }
 }
 
-/// Its bytes, with its strings.
+/// The structure's length in bytes, with its strings.
 fn structure_len((_, _, body, strings): &Structure) -> u64 {
     let strings: usize = strings.iter().map(|string| string.len() + 1).sum();
     (4 + body.len() + strings.max(1) + 1) as u64

@@ -62,17 +62,17 @@ pub enum BusError {
     /// The range is empty, or goes past the end of the address space.
     #[error("{base:#x}+{len:#x} is no address range")]
     BadRange {
-        /// Its start.
+        /// The start.
         base: u64,
-        /// Its length.
+        /// The length.
         len: u64,
     },
     /// Another device uses some of the addresses.
     #[error("{base:#x}+{len:#x} overlaps the device at {other:#x}")]
     Overlap {
-        /// Its start.
+        /// The start.
         base: u64,
-        /// Its length.
+        /// The length.
         len: u64,
         /// The start of the other device's range.
         other: u64,
@@ -82,9 +82,9 @@ pub enum BusError {
 /// A range that PCI decodes, and the registers behind it.
 #[derive(Clone, Debug)]
 pub struct Window {
-    /// Its start.
+    /// The start.
     pub base: u64,
-    /// Its length.
+    /// The length.
     pub len: u64,
     /// The device that answers there.
     pub target: Arc<dyn Target>,
@@ -97,7 +97,7 @@ pub struct Part {
     pub window: usize,
     /// The first address of the part.
     pub first: u64,
-    /// Its last.
+    /// The last.
     pub last: u64,
 }
 

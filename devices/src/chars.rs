@@ -41,7 +41,7 @@ const BATCH_TIME: Duration = Duration::from_millis(10);
 
 /// The host's side of a serial port. Except for opening one, nothing in it blocks.
 ///
-/// Its user watches [`Backend::fd`] for as long as the back end lives, for input only and level-triggered, and calls [`Backend::serve`]
+/// The user watches [`Backend::fd`] for as long as the back end lives, for input only and level-triggered, and calls [`Backend::serve`]
 /// when it is readable, and also when the guest has read something from a full [`Input`]. A back end reads from its peer only what there is
 /// room for. The rest waits with the peer, so that everything that was read reaches the guest, even across resets of the machine.
 pub trait Backend: Send + fmt::Debug {

@@ -57,7 +57,7 @@ pub enum Direction {
 /// A run of bytes of a disk that are all of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// Its length in bytes, more than 0.
+    /// The length in bytes, more than 0.
     pub len: u64,
     /// All its bytes are zeros, as is known without reading them.
     pub is_zero: bool,
@@ -68,7 +68,7 @@ pub trait Disk: Send + Sync + Debug {
     /// The name in messages: its path.
     fn name(&self) -> &str;
 
-    /// Its size in bytes, a multiple of [`SECTOR_SIZE`]. Only [`Disk::measure`] changes it.
+    /// The size in bytes, a multiple of [`SECTOR_SIZE`]. Only [`Disk::measure`] changes it.
     fn size(&self) -> u64;
 
     /// Checks whether the disk has grown, and returns its size from now on. It never shrinks.
@@ -83,7 +83,7 @@ pub trait Disk: Send + Sync + Debug {
     /// Returns whether all changes to it are refused.
     fn is_read_only(&self) -> bool;
 
-    /// Its block sizes.
+    /// The block sizes.
     fn block_size(&self) -> BlockSize;
 
     /// Fills `buffers` with what is at `offset`. The caller has checked that all of it lies within the disk.

@@ -57,7 +57,7 @@ bitflags! {
         const TSO4 = 1 << 1;
         /// TCP segments of IPv6.
         const TSO6 = 1 << 2;
-        /// Such segments with ECN. It needs TSO4 or TSO6.
+        /// TCP segments with ECN; needs TSO4 or TSO6.
         const ECN = 1 << 3;
         /// UDP datagrams, sent as IP fragments.
         const UFO = 1 << 4;
@@ -80,7 +80,7 @@ impl Offloads {
 
 /// The host's side of a network device. It outlives resets, and several threads use it.
 pub trait Network: Send + Sync + Debug {
-    /// Its name for people and for the inventory, such as `tap nvmm0`.
+    /// The name for people and for the inventory, such as `tap nvmm0`.
     fn name(&self) -> String;
 
     /// The largest number of ports, at least 1.

@@ -125,7 +125,7 @@ impl FakeTimer {
         self.with(|state| state.0 += time);
     }
 
-    /// Its current setting.
+    /// The current setting.
     pub(crate) fn at(&self) -> Option<Duration> {
         self.with(|state| state.1)
     }

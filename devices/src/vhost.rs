@@ -54,9 +54,9 @@ pub struct Node {
 /// A queue for the kernel to serve.
 #[derive(Clone, Copy, Debug)]
 pub struct Vring<'a> {
-    /// Its index among the queues of the vhost device.
+    /// The index among the queues of the vhost device.
     pub index: usize,
-    /// Its rings, and the position to continue from.
+    /// The rings, and the position to continue from.
     pub queue: &'a Queue,
     /// Written when the driver has made buffers available.
     pub kick: &'a EventFd,

@@ -1,6 +1,6 @@
 //! Writes to its disk round by round, according to `blk_plan`, and prints each round once a flush has confirmed it.
 //!
-//! Its command line is the number of the first round, and letters:
+//! The command line is the number of the first round, and letters:
 //! - `j`: the number of the last confirmed round is written to a second disk, which unlike the serial port buffers nothing;
 //! - `s`: each `s` on the serial port starts a round, and `q` ends the guest;
 //! - `r`: the data of the previous round is read first; with either letter a round starts only after that;

@@ -3,7 +3,7 @@
 //!
 //! After each round it prints `round`, and waits on COM1 for `g` to continue, or `q` to end.
 //!
-//! It avoids accesses whose purpose is to end the machine or the guest: resets, power-off, debug exit and panics. Addresses for devices are
+//! The guest avoids accesses whose purpose is to end the machine or the guest: resets, power-off, debug exit and panics. Addresses for devices are
 //! in a separate arena, or where there is no memory, and interrupt messages have a masked vector.
 #![no_std]
 #![no_main]
@@ -23,7 +23,7 @@ const ACCESSES: u32 = 2_000;
 /// Memory for devices.
 const ARENA: u64 = 0x100_0000;
 const ARENA_LEN: u64 = 0x4_0000;
-/// Its parts: the first and last buffers of requests, and command tables of SATA ports.
+/// The parts: the first and last buffers of requests, and command tables of SATA ports.
 const HEADER: u64 = ARENA + 0x1000;
 const STATUS: u64 = ARENA + 0x2000;
 const TABLES: u64 = ARENA + 0x4000;
@@ -141,7 +141,7 @@ fn port(random: &mut Random) {
 struct Target {
     device: u8,
     is_disk: bool,
-    /// Its queues, if it has some.
+    /// The queues, if it has some.
     virtqueues: Option<[Device; QUEUES as usize]>,
     /// The BARs' initial addresses. I/O BARs have bit 0 set.
     bars: [u64; 6],

@@ -28,7 +28,7 @@ fn every_register_is_as_it_was() {
     side.quit();
 }
 
-/// Its devices also write to memory, which nvmm must track itself. All of memory is compared.
+/// The devices also write to memory, which nvmm must track itself. All of memory is compared.
 #[test]
 fn memory_that_is_written_all_the_time_arrives() {
     if no_kvm() {

@@ -5,7 +5,7 @@
 //! host were put into the tap's queue before the measurement. The processor time per frame is that of the whole process, including the
 //! driver; on a busy host it is more meaningful than the rate.
 //!
-//! It runs in a separate network namespace, which needs root or user namespaces.
+//! The benchmark runs in a separate network namespace, which needs root or user namespaces.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
 
 #[path = "../bench/mod.rs"]

@@ -15,9 +15,9 @@ use arch::cpu::{
 /// A CPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cpu {
-    /// Its leaves.
+    /// The leaves.
     pub(crate) leaves: Cpuid,
-    /// Its VMX capability MSRs, if they were read.
+    /// The VMX capability MSRs, if they were read.
     pub(crate) vmx: BTreeMap<u32, u64>,
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Definition {
 /// All models of a QEMU.
 #[derive(Debug)]
 pub(crate) struct Definitions {
-    /// Its version.
+    /// The version.
     pub(crate) version: String,
     pub(crate) models: BTreeMap<String, Definition>,
     /// The names of all features and other switches.

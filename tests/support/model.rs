@@ -17,7 +17,7 @@ pub(crate) struct Model {
 #[derive(Clone, Copy)]
 struct Write {
     round: u64,
-    /// It was answered without an error, so that a flush confirms it.
+    /// The write was answered without an error, so that a flush confirms it.
     done: bool,
 }
 

@@ -19,7 +19,7 @@ use crate::support::{Running, nvmm};
 /// A network namespace. It ends when this is dropped, with every process that the test started in it.
 pub(crate) struct Namespace {
     holder: Running,
-    /// It is in its own user namespace, in which this user may create interfaces.
+    /// The network is in its own user namespace, in which this user may create interfaces.
     is_users: bool,
 }
 

@@ -13,7 +13,7 @@ use devices::{platform::Serial, wakes::Wakes};
 pub(crate) struct Attachment {
     /// The number of the port: 0 is COM1.
     pub(crate) port: usize,
-    /// Its [`Wakes::wakeup`], which stays open as long as the UART exists.
+    /// The [`Wakes::wakeup`], which stays open as long as the UART exists.
     pub(crate) wakeup: RawFd,
     serial: Arc<Mutex<Serial>>,
 }
@@ -41,7 +41,7 @@ impl Attachment {
 /// A device of a running machine that waits for time.
 #[derive(Clone, Debug)]
 pub(crate) struct Waker {
-    /// Its [`Wakes::wakeup`], which stays open as long as the device exists.
+    /// The [`Wakes::wakeup`], which stays open as long as the device exists.
     pub(crate) wakeup: RawFd,
     device: Arc<Mutex<dyn Wakes>>,
 }

@@ -13,9 +13,9 @@ use crate::lossy::Name;
 /// The current state of a disk.
 #[derive(Clone, Debug)]
 pub struct BlockFacts {
-    /// Its name in messages.
+    /// The name in messages.
     pub(crate) name: String,
-    /// Its tray, if it has one.
+    /// The tray, if it has one.
     pub(crate) tray: Option<TrayFacts>,
     /// The medium in it. Without a tray, it never changes.
     pub(crate) inserted: Option<ImageFacts>,
@@ -40,11 +40,11 @@ pub(crate) struct ImageFacts {
     pub(crate) overlay: Option<Option<PathBuf>>,
     /// The format of the file that gets the guest's writes.
     pub(crate) format: Format,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub(crate) size: u64,
     pub(crate) is_read_only: bool,
     pub(crate) cache: CacheMode,
-    /// It bypasses the host's page cache.
+    /// The disk bypasses the host's page cache.
     pub(crate) is_direct: bool,
     /// The most requests and the most bytes a second.
     pub(crate) limits: [Option<u64>; 2],

@@ -92,7 +92,7 @@ pub(crate) enum BoardError {
     /// Another device has one of its ports.
     #[error("ports {:#x} to {:#x} overlap those of {other}", .ports.start(), .ports.end())]
     Ports {
-        /// Its ports.
+        /// The ports.
         ports: RangeInclusive<u64>,
         /// The other device.
         other: String,
@@ -105,7 +105,7 @@ pub(crate) enum BoardError {
     Window {
         /// The BAR's address space.
         space: BarSpace,
-        /// Its size.
+        /// The size.
         size: u64,
     },
     /// A window is not a range of addresses.
@@ -131,13 +131,13 @@ pub(crate) enum BoardError {
 /// A device with fixed ports.
 #[derive(Clone, Debug)]
 pub(crate) struct IsaSpec {
-    /// Its name, for people.
+    /// The name, for people.
     pub(crate) name: &'static str,
-    /// Its first port, and the number of ports.
+    /// The first port, and the number of ports.
     pub(crate) ports: (u16, u64),
     /// The interrupt line it drives.
     pub(crate) gsi: Option<u32>,
-    /// Its name in ACPI; none if ACPI describes it in another way, or not at all.
+    /// The name in ACPI; none if ACPI describes it in another way, or not at all.
     pub(crate) acpi: Option<AcpiName>,
     /// The host's side of it, such as a file.
     pub(crate) backend: Option<String>,
@@ -175,7 +175,7 @@ pub struct Board {
 struct PlannedDrive {
     drive: Drive,
     host: Arc<dyn HostSide>,
-    /// Its index in [`Board::bootable`], if firmware can start from it.
+    /// The index in [`Board::bootable`], if firmware can start from it.
     bootable: Option<usize>,
 }
 
@@ -225,7 +225,7 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// It can't be made, or its ports are taken.
+    /// The device can't be made, or its ports are taken.
     pub(crate) fn isa<D: bus::BusDevice + Stateful + 'static>(
         &mut self,
         spec: IsaSpec,

@@ -159,7 +159,7 @@ pub fn help(kvm: &Path) -> anyhow::Result<u8> {
 ///
 /// # Errors
 ///
-/// It can't be done: a value is invalid, there is no host to ask, or the host can't give the CPU.
+/// The command can't be done: a value is invalid, there is no host to ask, or the host can't give the CPU.
 pub fn run(args: &CpuArgs) -> anyhow::Result<u8> {
     let (host, paint) = (&args.host, Paint::stdout());
     match &args.command {

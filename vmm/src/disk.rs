@@ -1,6 +1,6 @@
 //! `nvmm disk`: shows disk images, and makes, copies and enlarges them.
 //!
-//! Its options are qemu-img's, and mean the same, with two differences: an existing file is not overwritten, and a format is not guessed if
+//! The options are qemu-img's, and mean the same, with two differences: an existing file is not overwritten, and a format is not guessed if
 //! the guess could be wrong.
 
 mod amount;

@@ -63,7 +63,7 @@ const SEABIOS_SATA_DRIVES: usize = 12;
 /// Loaded firmware. It outlives the machine's resets.
 #[derive(Debug)]
 pub struct Firmware {
-    /// Its kind.
+    /// The kind.
     pub kind: Kind,
     /// The file with its code.
     pub path: PathBuf,
@@ -82,7 +82,7 @@ impl Firmware {
     ///
     /// # Errors
     ///
-    /// It doesn't exist, is not for this machine, or can't load the kernel.
+    /// The firmware doesn't exist, is not for this machine, or can't load the kernel.
     pub fn chosen(config: &FirmwareConfig, memory: Size, runs: bool) -> Result<Option<Self>, FirmwareError> {
         let files = match &config.choice {
             None => return Ok(None),
@@ -170,7 +170,7 @@ impl Firmware {
     ///
     /// # Errors
     ///
-    /// It is a BIOS, and there is no option ROM for the screen.
+    /// The firmware is a BIOS, and there is no option ROM for the screen.
     pub fn with_screen(self) -> Result<Self, FirmwareError> {
         if self.kind == Kind::Uefi {
             return Ok(self);

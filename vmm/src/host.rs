@@ -82,7 +82,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// It doesn't exist, this user may not open it, it is not KVM, or it is too old.
+    /// The node doesn't exist, this user may not open it, it is not KVM, or it is too old.
     pub fn open(path: &Path) -> Result<Self, HostError> {
         let kvm = open(path)?;
         let cpu = cpu(&kvm, path)?;

@@ -76,7 +76,7 @@ pub enum LimitError {
     ApicId {
         /// The topology that was asked for.
         given: Topology,
-        /// Its largest APIC id.
+        /// The largest APIC id.
         id: usize,
         /// KVM's largest APIC id.
         max: usize,

@@ -1,6 +1,6 @@
 //! Migration: a running machine moves to another nvmm, which was started with `--incoming`.
 //!
-//! It is like a snapshot that is sent instead of saved: the same `machine.json` and `state.json`, written and read by the same code with
+//! Migration is like a snapshot that is sent instead of saved: the same `machine.json` and `state.json`, written and read by the same code with
 //! the same checks. Only memory is sent in pages, and changed pages again, while the guest runs.
 //!
 //! ```text
@@ -53,7 +53,7 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stopped {
-    /// It was stopped before, and stays stopped.
+    /// The machine was stopped before, and stays stopped.
     pub(crate) paused: bool,
     /// The manifest has checksums of all memory.
     pub(crate) checked: bool,

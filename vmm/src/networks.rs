@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 /// The current state of a network device.
 #[derive(Clone, Debug)]
 pub struct NetworkFacts {
-    /// Its name in messages.
+    /// The name in messages.
     pub(crate) name: String,
-    /// Its back end, in the form of QEMU's `info network`, such as `type=tap,ifname=tap0`.
+    /// The back end, in the form of QEMU's `info network`, such as `type=tap,ifname=tap0`.
     pub(crate) place: String,
-    /// Its MAC address, unless the driver has set another.
+    /// The MAC address, unless the driver has set another.
     pub(crate) mac: MacAddress,
     /// The MTU that the device offers its driver.
     pub(crate) mtu: Option<u16>,
     /// The number of its queue pairs.
     pub(crate) queues: u16,
-    /// Its link is up.
+    /// The link is up.
     pub(crate) link_is_up: bool,
     /// The frames transferred; none if the kernel transfers them by vhost-net.
     pub(crate) totals: Option<Totals>,

@@ -198,7 +198,7 @@ impl Taken {
     ///
     /// # Errors
     ///
-    /// It is taken, or can't be created.
+    /// The file is taken, or can't be created.
     pub fn create(&mut self, option: &'static str, path: &Path) -> Result<File, OutputError> {
         let file = self.open(option, path, File::options().write(true))?;
         let failed = |source| OutputError::Open { option, path: path.to_owned(), source };

@@ -178,9 +178,9 @@ const NAMES: [(&str, u8); 159] = [
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", content = "data", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum KeyValue {
-    /// Its name.
+    /// The name.
     Qcode(String),
-    /// Its number: its code in set 1, with bit 7 for the prefix E0H.
+    /// The number: its code in set 1, with bit 7 for the prefix E0H.
     Number(u64),
 }
 

@@ -88,7 +88,7 @@ pub(crate) enum Question {
         drive: String,
         /// The image.
         path: PathBuf,
-        /// Its format, or none to detect it.
+        /// The format, or none to detect it.
         format: Option<Format>,
         /// Even if the guest has locked the current medium.
         force: bool,
@@ -105,7 +105,7 @@ pub(crate) enum Question {
     Resize {
         /// The disk's name.
         disk: String,
-        /// Its new size in bytes.
+        /// The new size in bytes.
         size: u64,
     },
 }

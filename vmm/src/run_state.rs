@@ -5,40 +5,40 @@ use crate::{crash::Reason, exit::Exit, migration::Status};
 /// A state of a machine, as in QMP's `query-status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum RunState {
-    /// It has not run yet.
+    /// The machine has not run yet.
     #[default]
     Prelaunch,
-    /// Its vCPUs run, or it is being reset.
+    /// The vCPUs run, or it is being reset.
     Running,
     /// The user has paused it.
     Paused,
     /// The debugger has paused it.
     Debug,
-    /// Its guest's kernel panicked, and `--on-panic pause` has paused it.
+    /// The guest's kernel panicked, and `--on-panic pause` has paused it.
     GuestPanicked,
-    /// It is paused, and the rest of its state is being sent to another nvmm.
+    /// The machine is paused, and the rest of its state is being sent to another nvmm.
     FinishMigrate,
-    /// It was moved to another nvmm, which may run it.
+    /// The machine was moved to another nvmm, which may run it.
     PostMigrate,
-    /// It has ended, and nvmm is about to end.
+    /// The machine has ended, and nvmm is about to end.
     Shutdown,
 }
 
 /// A change of a machine's state, as in QMP's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It was stopped, and is now in this state.
+    /// The machine was stopped, and is now in this state.
     Stop(RunState),
-    /// It runs, for the first time or again.
+    /// The machine runs, for the first time or again.
     Resume,
     /// The guest was asked to power off.
     PowerDown,
-    /// It was reset, by its guest or by the user.
+    /// The machine was reset, by its guest or by the user.
     Reset {
         /// The cause.
         by: Cause,
     },
-    /// It has ended.
+    /// The machine has ended.
     Shutdown {
         /// The cause.
         by: Cause,

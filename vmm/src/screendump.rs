@@ -20,9 +20,9 @@ pub(crate) enum ImageFormat {
 /// A picture file to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Screendump {
-    /// Its path.
+    /// The path.
     pub(crate) path: PathBuf,
-    /// Its format.
+    /// The format.
     pub(crate) format: ImageFormat,
 }
 

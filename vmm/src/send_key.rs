@@ -28,7 +28,7 @@ pub(crate) enum SendKeyError {
     /// There is no such key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// They would be held for too long.
+    /// The keys would be held for too long.
     #[error("keys can't be held for {0} milliseconds; give {MAX_HOLD} at most")]
     Hold(u64),
     /// The machine has no keyboard.

@@ -26,7 +26,7 @@ const SIGNALS: [i32; 8] = [
 /// A signal that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signal {
-    /// Its number.
+    /// The number.
     pub(crate) number: i32,
     /// The kernel sent it, such as for a terminal that hung up. No other process can set this.
     pub(crate) from_kernel: bool,

@@ -17,10 +17,10 @@ pub struct SizeError(String, ParseError);
 /// The reason why a text isn't a number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// It isn't a number with a unit.
+    /// The text isn't a number with a unit.
     #[error("give a number with K, M, G or T, such as 2G or 512M")]
     NotOne,
-    /// It exceeds the maximum.
+    /// The text exceeds the maximum.
     #[error("that is too much; the most is 8E - 512")]
     TooMuch,
 }

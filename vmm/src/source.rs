@@ -139,7 +139,7 @@ pub(crate) enum News {
     Gone(Sender<()>),
     /// The guest has not enabled the power button that was pressed, or is being reset.
     NobodyListens,
-    /// Its state has changed.
+    /// The state has changed.
     Changed(Change),
     /// There will be no other machine; nvmm ends with this exit status.
     Ended(u8),
@@ -152,7 +152,7 @@ pub(crate) enum Notice<'a> {
     Runs(&'a Attached),
     /// The machine stops. No source may hold a part of it after this.
     Stops,
-    /// Its state has changed.
+    /// The state has changed.
     Changed(&'a Change),
     /// Something is typed on a serial port.
     Types {

@@ -82,7 +82,7 @@ pub(crate) fn read_back(text: &str) -> Option<Counters> {
 
 /// The exits by KVM's reasons, the most frequent first: `io` for its `io_exits`.
 ///
-/// They don't add up to all `exits`: KVM counts some exits twice (an interrupt window's also as an interrupt's), and others, such as those
+/// The counts don't add up to all `exits`: KVM counts some exits twice (an interrupt window's also as an interrupt's), and others, such as those
 /// of page faults, under other names.
 pub fn by_reason(counters: &Counters) -> Vec<(&str, u64)> {
     let mut reasons: Vec<_> = counters

@@ -50,13 +50,13 @@ pub(crate) const ENTERED: &str = "KVM entered the guest";
 /// A vCPU, and the dispatch of its exits.
 #[derive(Debug)]
 pub(crate) struct Vcpu {
-    /// Its index, which may differ from its APIC ID.
+    /// The index, which may differ from its APIC ID.
     pub(crate) id: u32,
     fd: VcpuFd,
     memory: GuestRam,
     /// KVM maps the ROM as long as the vCPU may run.
     rom: Option<Arc<Rom>>,
-    /// It has run guest code.
+    /// The vCPU has run guest code.
     entered: bool,
     /// The debugger's traps.
     traps: Traps,
@@ -187,7 +187,7 @@ impl Vcpu {
         Err(Unsettled(self.id))
     }
 
-    /// Its file descriptor, to inspect it while it is stopped.
+    /// The file descriptor, to inspect it while it is stopped.
     pub(crate) fn fd(&self) -> &VcpuFd {
         &self.fd
     }

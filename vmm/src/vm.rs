@@ -72,7 +72,7 @@ pub(crate) struct Vm {
     slots: Arc<KvmSlots>,
     /// The lines that devices drive, by their GSI.
     lines: Mutex<BTreeMap<u32, Arc<SharedLine>>>,
-    /// Its vCPUs get the host's current TSC rate when they are created.
+    /// The vCPUs get the host's current TSC rate when they are created.
     pub(crate) has_tsc_rate: bool,
 }
 

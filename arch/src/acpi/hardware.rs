@@ -38,15 +38,15 @@ pub struct AcpiHardware {
 /// A device with fixed ports, and at most one interrupt line, edge-triggered and active high as ISA's are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IsaDevice {
-    /// Its name in the namespace: capital letters, digits and underscores, such as `COM1`. No two may have the same.
+    /// The name in the namespace: capital letters, digits and underscores, such as `COM1`. No two may have the same.
     pub name: [u8; 4],
-    /// Its kind, by which drivers find it.
+    /// The kind, by which drivers find it.
     pub hid: HardwareId,
     /// A number that tells it from others of its kind.
     pub uid: u8,
-    /// Its I/O ports, 255 at most. Of a keyboard's, only the first and the last belong to it.
+    /// The I/O ports, 255 at most. Of a keyboard's, only the first and the last belong to it.
     pub ports: Range<u16>,
-    /// Its interrupt line.
+    /// The interrupt line.
     pub gsi: Option<u32>,
 }
 

@@ -54,9 +54,9 @@ pub struct E820Entry {
     pub addr: u64,
     /// Length in bytes.
     pub size: u64,
-    /// Its type.
+    /// The type.
     pub kind: E820Type,
-    /// Its use, in words.
+    /// The use, in words.
     pub name: &'static str,
 }
 

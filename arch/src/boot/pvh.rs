@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 ///
 /// # Errors
 ///
-/// They are not in guest memory.
+/// The tables are not in guest memory.
 pub fn pvh(memory: &GuestRam, info: &BootInfo<'_>) -> Result<(), BootError> {
     let write = BootError::writing("PVH start info");
     let modules = layout::PVH_START_INFO + size_of::<hvm_start_info>() as u64;

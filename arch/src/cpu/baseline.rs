@@ -52,7 +52,7 @@ pub enum BaselineError {
     /// A host for which no CPU can be made.
     #[error("{host}")]
     Host {
-        /// Its name.
+        /// The name.
         host: String,
         /// The reason.
         source: CpuError,
@@ -65,11 +65,11 @@ pub enum BaselineError {
     Makers {
         /// The first host's name.
         first: String,
-        /// Its maker.
+        /// The maker.
         first_maker: Vendor,
         /// The first host that has another maker.
         other: String,
-        /// Its maker.
+        /// The maker.
         other_maker: Vendor,
     },
     /// Hosts whose KVMs differ in something that no word of `--cpu` controls.

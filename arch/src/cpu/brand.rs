@@ -2,7 +2,7 @@
 
 use super::cpuid::{Leaf, Registers};
 
-/// Its three leaves.
+/// The three leaves.
 pub const BRAND: [u32; 3] = [0x8000_0002, 0x8000_0003, 0x8000_0004];
 /// The bytes that the leaves have room for.
 pub(super) const MAX_LEN: usize = 48;

@@ -21,13 +21,13 @@ pub enum Why {
     Feature,
     /// A word of `--cpu` that hides it: `kvm=off`, `pmu=off`, `level`.
     Word(&'static str),
-    /// It makes no sense without this feature, which is missing.
+    /// This feature is missing, which the other one needs.
     Needs(&'static str),
     /// The machine's sockets, dies, cores and threads.
     Topology,
     /// The hypervisor itself.
     Hypervisor,
-    /// It can't be granted, for this reason.
+    /// The feature can't be granted, for this reason.
     Restrict(&'static str),
     /// This vCPU's own number.
     Vcpu,

@@ -20,7 +20,7 @@ pub struct Unmet {
 pub enum Reason {
     /// The host's KVM does not offer it.
     Host,
-    /// It makes no sense without this other feature, which is missing.
+    /// Another feature, which this one needs, is missing.
     Needs(FeatureId),
     /// Another word of `--cpu` hides it.
     Hidden(&'static str),

@@ -24,13 +24,13 @@ pub struct SmbiosValues {
 /// "BIOS Information (Type 0)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bios {
-    /// Its maker; by default nvmm.
+    /// The maker; by default nvmm.
     pub vendor: Option<String>,
-    /// Its version; by default nvmm's.
+    /// The version; by default nvmm's.
     pub version: Option<String>,
     /// The date of its release, as mm/dd/yyyy.
     pub date: Option<String>,
-    /// Its major and minor release.
+    /// The major and minor release.
     pub release: Option<(u8, u8)>,
 }
 
@@ -39,49 +39,49 @@ pub struct Bios {
 pub struct System {
     /// The machine's maker; by default nvmm.
     pub manufacturer: Option<String>,
-    /// Its name; by default a KVM virtual machine.
+    /// The name; by default a KVM virtual machine.
     pub product: Option<String>,
-    /// Its version; by default nvmm's.
+    /// The version; by default nvmm's.
     pub version: Option<String>,
-    /// Its serial number.
+    /// The serial number.
     pub serial: Option<String>,
-    /// Its UUID.
+    /// The UUID.
     pub uuid: Option<Uuid>,
-    /// Its number in a catalogue.
+    /// The number in a catalogue.
     pub sku: Option<String>,
-    /// Its family.
+    /// The family.
     pub family: Option<String>,
 }
 
 /// "Baseboard (or Module) Information (Type 2)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Baseboard {
-    /// Its maker; by default nvmm.
+    /// The maker; by default nvmm.
     pub manufacturer: Option<String>,
-    /// Its name; by default a KVM virtual machine.
+    /// The name; by default a KVM virtual machine.
     pub product: Option<String>,
-    /// Its version; by default nvmm's.
+    /// The version; by default nvmm's.
     pub version: Option<String>,
-    /// Its serial number.
+    /// The serial number.
     pub serial: Option<String>,
-    /// Its owner's number.
+    /// The owner's number.
     pub asset: Option<String>,
-    /// Its location in the chassis.
+    /// The location in the chassis.
     pub location: Option<String>,
 }
 
 /// "System Enclosure or Chassis (Type 3)".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chassis {
-    /// Its maker; by default nvmm.
+    /// The maker; by default nvmm.
     pub manufacturer: Option<String>,
-    /// Its version; by default nvmm's.
+    /// The version; by default nvmm's.
     pub version: Option<String>,
-    /// Its serial number.
+    /// The serial number.
     pub serial: Option<String>,
-    /// Its owner's number.
+    /// The owner's number.
     pub asset: Option<String>,
-    /// Its number in a catalogue.
+    /// The number in a catalogue.
     pub sku: Option<String>,
 }
 
@@ -90,15 +90,15 @@ pub struct Chassis {
 pub struct Processor {
     /// The name of a socket, before its number; by default CPU.
     pub socket_prefix: Option<String>,
-    /// Its maker; by default the one in CPUID.
+    /// The maker; by default the one in CPUID.
     pub manufacturer: Option<String>,
-    /// Its name; by default CPUID's brand string.
+    /// The name; by default CPUID's brand string.
     pub version: Option<String>,
-    /// Its serial number.
+    /// The serial number.
     pub serial: Option<String>,
-    /// Its owner's number.
+    /// The owner's number.
     pub asset: Option<String>,
-    /// Its part number.
+    /// The part number.
     pub part: Option<String>,
     /// The highest rate in MHz; by default it is unknown.
     pub max_speed: Option<u16>,
@@ -113,14 +113,14 @@ pub struct MemoryDevice {
     pub locator_prefix: Option<String>,
     /// The name of its bank.
     pub bank: Option<String>,
-    /// Its maker; by default nvmm.
+    /// The maker; by default nvmm.
     pub manufacturer: Option<String>,
-    /// Its serial number.
+    /// The serial number.
     pub serial: Option<String>,
-    /// Its owner's number.
+    /// The owner's number.
     pub asset: Option<String>,
-    /// Its part number.
+    /// The part number.
     pub part: Option<String>,
-    /// Its rate in MT/s; by default it is unknown.
+    /// The rate in MT/s; by default it is unknown.
     pub speed: Option<u16>,
 }

@@ -99,7 +99,7 @@ pub(super) struct AtaDisk {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) lasting: Lasting,
     pub(super) cache: Arc<WriteCache>,
-    /// Its size in logical sectors. It never changes, as drivers don't expect that.
+    /// The size in logical sectors. It never changes, as drivers don't expect that.
     sectors: u64,
     /// Bytes of a logical sector, and the number of 512-byte units in it.
     sector_len: u32,

@@ -44,7 +44,7 @@ enum State {
     Pausing,
     Connecting(OwnedFd),
     ConnectedSince(Instant),
-    /// It no longer connects.
+    /// The client no longer connects.
     Finished,
 }
 

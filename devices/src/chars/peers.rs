@@ -38,7 +38,7 @@ pub(super) struct Peers {
 struct Socket {
     fd: OwnedFd,
     telnet: Option<telnet::Parser>,
-    /// Its descriptor is watched for input.
+    /// The descriptor is watched for input.
     reads: bool,
 }
 

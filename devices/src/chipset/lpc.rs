@@ -35,7 +35,7 @@ const RCBA_BITS: u32 = 0xffff_c001;
 pub struct Lpc(ConfigSpace);
 
 impl Lpc {
-    /// Its address on the PCI bus.
+    /// The address on the PCI bus.
     pub const ADDRESS: PciAddress = PciAddress::new(0x1f, 0).unwrap();
 
     /// The bridge after a reset.

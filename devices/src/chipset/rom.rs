@@ -24,7 +24,7 @@ impl Rom {
         Ok(rom)
     }
 
-    /// Its size in bytes.
+    /// The size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.0.size() as u64

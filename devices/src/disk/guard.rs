@@ -47,15 +47,15 @@ const DATA_FILE: u64 = 1 << 2;
 pub(super) struct Header {
     /// The disk's size in bytes.
     pub(super) size: u64,
-    /// Its backing file.
+    /// The backing file.
     pub(super) backing: Option<Backing>,
     /// The name of the file with the disk's clusters, if it is another one.
     pub(super) data_file: Option<Untrusted>,
-    /// Its version has clusters of zeros that take no space.
+    /// The version has clusters of zeros that take no space.
     pub(super) can_zero: bool,
     /// The positions of its tables.
     pub(super) layout: Layout,
-    /// It has dirty bitmaps, which nvmm does not update.
+    /// The image has dirty bitmaps, which nvmm does not update.
     pub(super) has_bitmaps: bool,
     /// The faults that do not prevent reading.
     pub(super) flaws: Vec<Flaw>,

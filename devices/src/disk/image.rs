@@ -22,9 +22,9 @@ use crate::printable::ToPrintable;
 /// An open image.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Its disk, which includes the overlay if there is one.
+    /// The disk, which includes the overlay if there is one.
     pub disk: Arc<dyn Disk>,
-    /// Its format, given or found.
+    /// The format, given or found.
     pub format: Format,
 }
 

@@ -16,7 +16,7 @@ const BLOCK: u64 = 512;
 /// The facts about one image of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkInfo {
-    /// Its path.
+    /// The path.
     pub path: PathBuf,
     /// The disk's size in bytes, if it can be read.
     pub size: Option<u64>,
@@ -37,7 +37,7 @@ pub struct LinkInfo {
 pub enum Details {
     /// A raw image.
     Raw {
-        /// It was taken for raw because it looks like no other format.
+        /// The image was taken for raw because it looks like no other format.
         guessed: bool,
     },
     /// A qcow2 image; `None` if its header has an unknown version.

@@ -36,7 +36,7 @@ pub enum Overlay {
 pub struct OpenOptions {
     /// The options for opening its file.
     pub disk: DiskOptions,
-    /// Its format; by default, the one that it looks like.
+    /// The format; by default, the one that it looks like.
     pub format: Option<Format>,
     /// The folders that files named by the image may be in, besides its own folder and those below it.
     pub backing_root: Option<PathBuf>,

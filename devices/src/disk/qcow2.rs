@@ -83,7 +83,7 @@ pub struct Qcow2Disk {
 #[derive(Debug)]
 struct Top {
     layout: Layout,
-    /// It can mark clusters as zeros.
+    /// The image can mark clusters as zeros.
     can_zero: bool,
     /// Clusters that it lacks are in a backing file.
     has_backing: bool,

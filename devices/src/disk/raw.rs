@@ -52,7 +52,7 @@ impl RawDisk {
     ///
     /// # Errors
     ///
-    /// It is missing, is no disk, is empty, is in use by another program, can't be written to although that was asked for, or does not
+    /// The file is missing, is no disk, is empty, is in use by another program, can't be written to although that was asked for, or does not
     /// support direct I/O although that was asked for.
     pub fn open(path: &Path, options: &DiskOptions) -> Result<Self, DiskError> {
         Self::new(Opened::open(path, options)?, path, options)

@@ -14,9 +14,9 @@ pub struct Rect {
     pub x: u16,
     /// The row of its upper edge.
     pub y: u16,
-    /// Its width, not 0.
+    /// The width, not 0.
     pub width: u16,
-    /// Its height, not 0.
+    /// The height, not 0.
     pub height: u16,
 }
 

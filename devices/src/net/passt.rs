@@ -64,7 +64,7 @@ pub enum PasstError {
     /// passt is not installed.
     #[error("{} is not installed; install it, such as by: apt install passt", .0.printable())]
     Missing(PathBuf),
-    /// It can't be started.
+    /// passt can't be started.
     #[error("{}", .0.printable())]
     Start(PathBuf, #[source] io::Error),
     /// passt refuses this MTU.
@@ -78,9 +78,9 @@ pub enum PasstError {
     Ended {
         /// The program.
         program: PathBuf,
-        /// Its exit status.
+        /// The exit status.
         status: ExitStatus,
-        /// Its last message.
+        /// The last message.
         text: String,
     },
     /// passt ended while it started, on a host that has no address and router for the guest to share.
@@ -91,9 +91,9 @@ pub enum PasstError {
     NoRoute {
         /// The program.
         program: PathBuf,
-        /// Its exit status.
+        /// The exit status.
         status: ExitStatus,
-        /// Its last message.
+        /// The last message.
         text: String,
     },
     /// passt did not begin its work in time.

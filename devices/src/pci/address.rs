@@ -40,7 +40,7 @@ impl PciAddress {
             .flat_map(|device| (0..Self::FUNCTIONS).map(move |function| Self { device, function }))
     }
 
-    /// Its index in [`PciAddress::all`].
+    /// The index in [`PciAddress::all`].
     pub(super) fn index(self) -> usize {
         usize::from(self.device) * usize::from(Self::FUNCTIONS) + usize::from(self.function)
     }

@@ -22,7 +22,7 @@ pub enum BarError {
     Address {
         /// The address space that it would have.
         space: BarSpace,
-        /// Its size.
+        /// The size.
         size: u64,
         /// The address.
         address: u64,
@@ -126,7 +126,7 @@ impl Bar {
         self.space
     }
 
-    /// Its size in bytes, a power of two.
+    /// The size in bytes, a power of two.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.size

@@ -24,15 +24,15 @@ pub struct ClassCode {
 /// The identity of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Its name for people.
+    /// The name for people.
     pub name: &'static str,
-    /// Its maker.
+    /// The maker.
     pub vendor_id: u16,
     /// The maker's number for it.
     pub device_id: u16,
     /// The revision.
     pub revision_id: u8,
-    /// Its purpose.
+    /// The purpose.
     pub class: ClassCode,
     /// The maker of the board that has the function.
     pub subsystem_vendor_id: u16,
@@ -120,7 +120,7 @@ const MULTI_FUNCTION: u8 = 1 << 7;
 pub struct Decoded {
     /// The BAR.
     pub bar: Bar,
-    /// Its first address.
+    /// The first address.
     pub base: u64,
 }
 
@@ -177,7 +177,7 @@ impl ConfigSpace {
     ///
     /// # Errors
     ///
-    /// Its register is taken.
+    /// The BAR's register is taken.
     pub fn add_bar(&mut self, bar: Bar) -> Result<(), BarError> {
         let (space, index) = (bar.space(), bar.index());
         let registers =

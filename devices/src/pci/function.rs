@@ -9,10 +9,10 @@ use crate::{bus::Effect, state::SaveState};
 
 /// A PCI function: its configuration space, and the registers or memory in its BARs.
 pub trait PciFunction: SaveState {
-    /// Its configuration space.
+    /// The configuration space.
     fn config(&self) -> &ConfigSpace;
 
-    /// Its configuration space.
+    /// The configuration space.
     fn config_mut(&mut self) -> &mut ConfigSpace;
 
     /// Reads `data.len()` bytes of configuration space.

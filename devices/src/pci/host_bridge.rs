@@ -11,7 +11,7 @@ use crate::state::{StateError, Stateful};
 /// The bridge between the CPU and bus 0, at 00:00.0, in a machine without firmware. It has only a header, for OSes that look for a bridge
 /// there, and ECAM at its fixed address. Linux, for one, lists the bridge, and trusts CF8/CFC only if it finds one.
 ///
-/// It has the identifiers of QEMU's generic PCI Express host bridge. Those of a chipset would bring drivers and quirks for hardware that is
+/// The bridge has the identifiers of QEMU's generic PCI Express host bridge. Those of a chipset would bring drivers and quirks for hardware that is
 /// not here.
 #[derive(Debug)]
 pub(super) struct HostBridge(ConfigSpace);

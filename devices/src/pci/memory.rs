@@ -8,7 +8,7 @@ use crate::bus::{Effect, Target};
 /// The memory of a BAR, such as a display's framebuffer, which is zeroed at first. Its function and the machine, which maps it into the
 /// guest, share it; the last one to drop it unmaps it.
 ///
-/// It is not guest RAM: it is not in the guest's memory map, and devices can't reach it by a guest-physical address.
+/// The memory is not guest RAM: it is not in the guest's memory map, and devices can't reach it by a guest-physical address.
 #[derive(Debug)]
 pub struct BarMemory {
     mapping: MmapRegion,

@@ -54,13 +54,13 @@ pub enum SlotError {
 /// Facts about a function, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionInfo {
-    /// Its address.
+    /// The address.
     pub address: PciAddress,
-    /// Its identity.
+    /// The identity.
     pub identity: Identity,
-    /// Its BARs, with their addresses.
+    /// The BARs, with their addresses.
     pub bars: Vec<Decoded>,
-    /// Its INTx pin; 1 is INTA#.
+    /// The INTx pin; 1 is INTA#.
     pub interrupt_pin: Option<u8>,
 }
 

@@ -84,7 +84,7 @@ impl Flash {
         Self { chip, store, mode: Mode::Array, status: 0, changed: false }
     }
 
-    /// Its size in bytes.
+    /// The size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.chip.size()

@@ -110,7 +110,7 @@ impl FwCfg {
     ///
     /// # Errors
     ///
-    /// Its name or its length does not fit into the directory, or a file with this name exists.
+    /// The name or its length does not fit into the directory, or a file with this name exists.
     pub fn add_file(&mut self, name: &str, content: Content) -> Result<(), FileError> {
         self.items.add_file(name, content)
     }

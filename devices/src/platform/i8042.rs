@@ -84,7 +84,7 @@ struct Output {
     byte: u8,
     /// [`Status::MOUSE`] and [`Status::TIMEOUT`].
     status: Status,
-    /// It comes from the controller, not from a device.
+    /// The byte comes from the controller, not from a device.
     is_reply: bool,
 }
 

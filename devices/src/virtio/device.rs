@@ -52,7 +52,7 @@ pub trait Notify: Send + Sync + Debug {
 /// A virtqueue that the driver has enabled, owned by the device.
 #[derive(Debug)]
 pub struct ActiveQueue {
-    /// Its index in the device.
+    /// The index in the device.
     pub index: u16,
     /// The rings: their sizes and addresses are set by the driver, and they are known to be in guest memory.
     pub queue: Queue,
@@ -75,7 +75,7 @@ pub struct Activation {
 
 /// A virtio device's front. Its back, made by [`VirtioDevice::activate`], is threads that own their queues.
 ///
-/// Its saved state does not include the queues and the negotiated features, which the transport keeps. It is saved while the device is
+/// The saved state does not include the queues and the negotiated features, which the transport keeps. It is saved while the device is
 /// stopped, and loaded after [`VirtioDevice::features_agreed`], if that was called.
 pub trait VirtioDevice: SaveState {
     /// The kind of the device. It never changes.

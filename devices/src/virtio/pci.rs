@@ -34,7 +34,7 @@ use crate::{
 
 /// The register of the legacy interface's I/O BAR, if there is one: virtio 1.3, "Legacy Interfaces: A Note on PCI Device Layout".
 const LEGACY_BAR: u8 = 0;
-/// Its size. The longest configuration of a device is virtio-blk's, of 60 bytes.
+/// The size. The longest configuration of a device is virtio-blk's, of 60 bytes.
 const LEGACY_BAR_SIZE: u64 = 128;
 const _: () = assert!(LEGACY_LEN as u64 + 60 <= LEGACY_BAR_SIZE);
 

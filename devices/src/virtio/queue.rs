@@ -69,7 +69,7 @@ pub enum QueueError {
         head: u16,
         /// The buffer's guest-physical address.
         address: u64,
-        /// Its length.
+        /// The length.
         len: u32,
     },
     /// A readable buffer after a writable one.
@@ -116,7 +116,7 @@ impl<'m> Rings<'m> {
     ///
     /// # Errors
     ///
-    /// They are not aligned, or not each in one region.
+    /// The rings are not aligned, or not each in one region.
     pub fn new(queue: Queue, memory: &'m GuestRam) -> Result<Self, QueueError> {
         let regions = Regions::new(memory);
         let size = queue.size();
@@ -196,7 +196,7 @@ impl<'m> Rings<'m> {
     ///
     /// # Errors
     ///
-    /// It is no descriptor of the queue.
+    /// The head is no descriptor of the queue.
     pub fn push(&mut self, head: u16, written: u32) -> Result<(), QueueError> {
         self.push_all([(head, written)])
     }

@@ -218,7 +218,7 @@ impl<'m> Served<'m> {
         self.notify.config_changed();
     }
 
-    /// Its index in the device.
+    /// The index in the device.
     pub(super) fn index(&self) -> u16 {
         self.index
     }

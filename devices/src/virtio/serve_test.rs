@@ -24,11 +24,11 @@ const DATA: u64 = FREE;
 /// The behaviour of the test's handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
-    /// It answers with the number of writable bytes.
+    /// The device answers with the number of writable bytes.
     Works,
-    /// It is not ready, and wants to be called again after this long.
+    /// The device is not ready, and wants to be called again after this long.
     Waits(Duration),
-    /// It accepts no chain as a request.
+    /// The device accepts no chain as a request.
     Refuses,
     Panics,
 }

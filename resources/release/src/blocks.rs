@@ -3,9 +3,9 @@
 /// A part of the text, with its own title or without.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Section {
-    /// Its title, without the colon.
+    /// The title, without the colon.
     pub(crate) title: String,
-    /// Its blocks.
+    /// The blocks.
     pub(crate) blocks: Vec<Block>,
 }
 

@@ -15,11 +15,11 @@ use crate::{completions::Completions, man::Page};
 /// A file.
 #[derive(Debug)]
 pub(crate) struct Installed {
-    /// Its path below `/usr` or `/usr/local`; in a package, from the root on.
+    /// The path below `/usr` or `/usr/local`; in a package, from the root on.
     pub(crate) path: String,
-    /// Its permissions.
+    /// The permissions.
     pub(crate) mode: u32,
-    /// Its bytes.
+    /// The bytes.
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -69,9 +69,9 @@ impl Installed {
 pub(crate) struct Made {
     /// The program's bytes.
     pub(crate) nvmm: Vec<u8>,
-    /// Its man pages.
+    /// The man pages.
     pub(crate) pages: Vec<Page>,
-    /// Its completions.
+    /// The completions.
     pub(crate) completions: Vec<Completions>,
     /// The licences of other people's crates that are in it.
     pub(crate) licences: String,

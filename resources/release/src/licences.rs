@@ -17,9 +17,9 @@ const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE"
 /// A crate.
 #[derive(Debug)]
 struct Package {
-    /// Its name and version.
+    /// The name and version.
     name: String,
-    /// Its licence, by its Cargo.toml.
+    /// The licence, by its Cargo.toml.
     licence: String,
     /// The texts in its source.
     texts: Vec<String>,

@@ -15,9 +15,9 @@ use crate::{
 /// A man page.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// Its name, such as `nvmm-disk`. All pages are of section 1.
+    /// The name, such as `nvmm-disk`. All pages are of section 1.
     pub(crate) name: String,
-    /// Its text, in roff.
+    /// The text, in roff.
     pub(crate) text: String,
 }
 

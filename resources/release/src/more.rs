@@ -1,4 +1,4 @@
-//! What man pages say besides what clap has: examples, files, signals, keys, and where to read on.
+//! Parts of man pages that clap does not have: examples, files, signals, keys, and where to read on.
 
 /// More of a page.
 #[derive(Debug)]

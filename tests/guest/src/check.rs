@@ -9,10 +9,10 @@ use vmm::nest::image;
 
 use crate::level0::NVMM;
 
-/// Its answer.
+/// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Check {
-    /// Its exit status, with nesting required.
+    /// The exit status, with nesting required.
     pub(crate) status: Option<i32>,
     /// The verdicts.
     pub(crate) kvm: String,

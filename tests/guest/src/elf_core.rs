@@ -36,7 +36,7 @@ impl ElfCore {
     ///
     /// # Errors
     ///
-    /// It is not a core.
+    /// The file is not a core.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
         let data = ReadCache::new(file);
@@ -52,7 +52,7 @@ impl ElfCore {
     ///
     /// # Errors
     ///
-    /// They are not valid ELF notes.
+    /// The notes are not valid ELF notes.
     pub(crate) fn notes(&self) -> anyhow::Result<Notes> {
         let mut found = Notes::default();
         for segment in &self.segments {

@@ -15,7 +15,7 @@ use crate::topology::Place;
 pub(crate) struct Facts {
     /// /proc/cpuinfo's `flags`, the same on every CPU.
     pub(crate) flags: BTreeSet<String>,
-    /// Its `vmx flags`.
+    /// The `vmx flags`.
     pub(crate) vmx_flags: BTreeSet<String>,
     /// The position of each CPU in the topology.
     pub(crate) cpus: Vec<Place>,

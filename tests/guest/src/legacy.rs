@@ -50,7 +50,7 @@ const VERSION_1: usize = 32;
 pub(crate) struct LegacyFacts {
     /// PCI's vendor, device and revision, and the subsystem's device.
     pci: [String; 4],
-    /// Its driver uses it as a device of virtio 1.0.
+    /// The driver uses it as a device of virtio 1.0.
     version_1: bool,
 }
 

@@ -7,7 +7,7 @@ use crate::scenario;
 use crate::snapshot;
 use crate::ssh;
 
-/// Its message that it is up.
+/// The message that it is up.
 pub(crate) const UP: &str = "level 2 is up";
 
 /// Runs its scenario.

@@ -21,7 +21,7 @@ struct Case {
 enum Outcome {
     /// KVM's module does not load.
     Refused,
-    /// It loads with these parameters, and level 2 runs.
+    /// KVM's module loads with these parameters, and level 2 runs.
     Nests(&'static [(&'static str, &'static str)]),
 }
 

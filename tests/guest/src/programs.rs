@@ -20,7 +20,7 @@ const HANG: &str = "hang";
 pub(crate) const ABORT: &str = "abort";
 pub(crate) const RANDOM: &str = "random";
 
-/// Its output before it does anything.
+/// The output before it does anything.
 pub(crate) const HELLO: &str = "hello from a program";
 /// The number of bytes that it prints, in lines of 32 bytes; 16 successive lines differ.
 const FLOOD_LEN: usize = 10 << 20;

@@ -20,42 +20,42 @@ use crate::system::SystemFacts;
 
 /// The kernel parameter that names level 1's scenario.
 pub(crate) const PARAMETER: &str = "lab.scenario=";
-/// It records its facts and powers off.
+/// Level 1 records its facts and powers off.
 pub(crate) const LOOK: &str = "look";
-/// It repeatedly starts level 2 and resets itself while that runs.
+/// Level 1 repeatedly starts level 2 and resets itself while that runs.
 pub(crate) const RESETS: &str = "resets";
 
-/// It loads KVM, or fails to, and starts a tiny level 2.
+/// Level 1 loads KVM, or fails to, and starts a tiny level 2.
 pub(crate) const NEST: &str = "nest";
 /// The same with Linux as level 2.
 pub(crate) const NEST_LINUX: &str = "nest-linux";
 
-/// It uses its serial ports, its balloon, and all disks except its own, and then hangs.
+/// Level 1 uses its serial ports, its balloon, and all disks except its own, and then hangs.
 pub(crate) const DEVICES: &str = "devices";
 
-/// It uses transitional devices as a driver from before virtio 1.0.
+/// Level 1 uses transitional devices as a driver from before virtio 1.0.
 pub(crate) const LEGACY: &str = "legacy";
 
-/// It writes on its screen, and waits until level 0 ends it.
+/// Level 1 writes on its screen, and waits until level 0 ends it.
 pub(crate) const SCREEN: &str = "screen";
 
-/// It uses sockets that level 0's kernel serves, and resets itself in between.
+/// Level 1 uses sockets that level 0's kernel serves, and resets itself in between.
 pub(crate) const VHOST: &str = "vhost";
 
-/// It is on a network, and starts a Linux as level 2 on a network of its own, which can be logged in to.
+/// Level 1 is on a network, and starts a Linux as level 2 on a network of its own, which can be logged in to.
 pub(crate) const SSH: &str = "ssh";
 
-/// It switches to Debian's system.
+/// Level 1 switches to Debian's system.
 pub(crate) const SYSTEM: &str = "system";
 
-/// It is saved and restored before KVM is loaded, with KVM on, and while level 2 and level 3 run.
+/// Level 1 is saved and restored before KVM is loaded, with KVM on, and while level 2 and level 3 run.
 pub(crate) const SNAPSHOT: &str = "snapshot";
 /// The same without Linux as level 2, and without a level 3.
 pub(crate) const TINY_SNAPSHOT: &str = "tiny-snapshot";
-/// It moves at some of these moments.
+/// Level 1 moves at some of these moments.
 pub(crate) const MIGRATION: &str = "migration";
 
-/// It debugs a tiny level 2, and is debugged itself.
+/// Level 1 debugs a tiny level 2, and is debugged itself.
 pub(crate) const DEBUG: &str = "debug";
 
 /// The size of the disk in bytes.
@@ -89,19 +89,19 @@ pub(crate) struct Record {
     pub(crate) legacy: Vec<LegacyFacts>,
     /// The facts of its serial ports, and of their use.
     pub(crate) ports: Vec<PortFacts>,
-    /// It has exchanged bytes with level 0's programs.
+    /// Level 1 has exchanged bytes with level 0's programs.
     pub(crate) used_sockets: bool,
     /// True if its balloon's driver reports free pages.
     pub(crate) reports_free_pages: bool,
     /// The name of its frame buffer.
     #[serde(default)]
     pub(crate) framebuffer: String,
-    /// Its kernel's warnings, if the scenario needs them.
+    /// The kernel's warnings, if the scenario needs them.
     #[serde(default)]
     pub(crate) warnings: Vec<String>,
-    /// It has debugged its own guest.
+    /// Level 1 has debugged its own guest.
     pub(crate) debugged: bool,
-    /// It continued after each save or move, and its clocks did not go back.
+    /// Level 1 continued after each save or move, and its clocks did not go back.
     #[serde(default)]
     pub(crate) went_on: bool,
     /// The parameters of KVM's module.

@@ -28,7 +28,7 @@ pub(crate) const MODULES: [&str; 3] = ["vhost_iotlb", "vhost", "vhost_vsock"];
 /// Level 1's address, and nvmm's option with it.
 const CID: u32 = 4;
 const OPTION: [&str; 2] = ["--vsock", "cid=4"];
-/// Its control socket.
+/// The control socket.
 const SOCKET: &str = "/vhost-qmp";
 
 /// Level 0's part.

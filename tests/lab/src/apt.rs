@@ -227,7 +227,7 @@ impl Sources {
 /// This machine's release of Debian.
 #[derive(Debug)]
 pub(crate) struct Here {
-    /// Its codename.
+    /// The codename.
     pub(crate) release: String,
     /// The address of the mirror.
     pub(crate) mirror: String,

@@ -18,10 +18,10 @@ const INCLUDED: &str = "systemd-sysv,udev,kmod,dbus,dmidecode,util-linux-extra";
 /// Files of packages that are not needed there.
 pub(crate) const EXCLUDED: [&str; 3] = ["/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*"];
 
-/// Its root's password, which the scenario types.
+/// The root's password, which the scenario types.
 pub(crate) const ACCOUNT: &str = "root:lab";
 
-/// Its size: blocks of 4 KiB; empty ones take no space. About a quarter is free.
+/// The size: blocks of 4 KiB; empty ones take no space. About a quarter is free.
 const BLOCKS: &str = "131072";
 const INODES: &str = "32768";
 

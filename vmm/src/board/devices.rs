@@ -33,23 +33,23 @@ use crate::{
 
 /// The host's side of a virtio device or a SATA drive.
 pub trait HostSide: Debug + Send + Sync {
-    /// Its name in messages, such as `disk a.img`.
+    /// The name in messages, such as `disk a.img`.
     fn name(&self) -> String;
 
-    /// Its file or the like, for the inventory.
+    /// The file or the like, for the inventory.
     fn backend(&self) -> Option<String>;
 
-    /// Its size in bytes, if it has one that may change.
+    /// The size in bytes, if it has one that may change.
     fn size(&self) -> Option<u64> {
         None
     }
 
-    /// Its facts as a disk, if it is one.
+    /// The facts as a disk, if it is one.
     fn block(&self) -> Option<BlockFacts> {
         None
     }
 
-    /// Its facts as a network device, if it is one.
+    /// The facts as a network device, if it is one.
     fn network(&self) -> Option<NetworkFacts> {
         None
     }
@@ -70,7 +70,7 @@ pub trait HostSide: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// It is no disk that can grow now, the size is smaller than before, or the host refuses.
+    /// The device is no disk that can grow now, the size is smaller than before, or the host refuses.
     fn grow(&self, _size: u64) -> anyhow::Result<()> {
         anyhow::bail!("it is no disk")
     }
@@ -79,7 +79,7 @@ pub trait HostSide: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// It is no such drive, or the guest has locked it.
+    /// The device is no such drive, or the guest has locked it.
     fn eject(&self, _force: bool) -> anyhow::Result<()> {
         anyhow::bail!("{} has no medium that can be taken out", self.name())
     }
@@ -88,7 +88,7 @@ pub trait HostSide: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// It is no such drive, the guest has locked it, or the image doesn't exist.
+    /// The device is no such drive, the guest has locked it, or the image doesn't exist.
     fn change_medium(&self, _path: &Path, _format: Option<Format>, _force: bool) -> anyhow::Result<()> {
         anyhow::bail!("{} has no medium that can be changed", self.name())
     }

@@ -8,9 +8,9 @@ use devices::pci::{Decoded, PciAddress};
 /// A device with fixed ports in ACPI's namespace.
 #[derive(Clone, Copy, Debug)]
 pub struct AcpiName {
-    /// Its name: capital letters and digits, such as `COM1`.
+    /// The name: capital letters and digits, such as `COM1`.
     pub name: [u8; 4],
-    /// Its kind.
+    /// The kind.
     pub hid: HardwareId,
     /// A number that tells it from others of its kind.
     pub uid: u8,
@@ -19,13 +19,13 @@ pub struct AcpiName {
 /// A device with its address.
 #[derive(Clone, Debug)]
 pub struct Placed {
-    /// Its name, for people.
+    /// The name, for people.
     pub name: String,
-    /// Its ports or its PCI address.
+    /// The ports or its PCI address.
     pub at: At,
-    /// Its interrupt line.
+    /// The interrupt line.
     pub gsi: Option<u32>,
-    /// Its name in ACPI, if it has one.
+    /// The name in ACPI, if it has one.
     pub acpi: Option<AcpiName>,
     /// The host's side of it, such as a file.
     pub backend: Option<String>,
@@ -38,9 +38,9 @@ pub enum At {
     Ports(Range<u16>),
     /// A function of PCI bus 0.
     Pci {
-        /// Its address.
+        /// The address.
         address: PciAddress,
-        /// Its BARs, with their addresses.
+        /// The BARs, with their addresses.
         bars: Vec<Decoded>,
     },
 }

@@ -13,9 +13,9 @@ pub type DeviceStates = BTreeMap<String, DeviceState>;
 /// A device that is no PCI function.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
-    /// Its address, such as `port 0x3f8`.
+    /// The address, such as `port 0x3f8`.
     pub(super) place: String,
-    /// Its name, for people.
+    /// The name, for people.
     pub(super) name: &'static str,
     pub(super) device: Arc<Mutex<dyn SaveState>>,
 }

@@ -40,7 +40,7 @@ impl OpenNet {
     ///
     /// # Errors
     ///
-    /// It doesn't exist, another program uses it, or this user has no permission.
+    /// The interface doesn't exist, another program uses it, or this user has no permission.
     pub(super) fn open(config: &NetConfig, opening: &Opening<'_>) -> anyhow::Result<Self> {
         let (host, place) = match opening.link {
             Some(_) => open(config).with_context(|| format!("--net {}", config.host))?,

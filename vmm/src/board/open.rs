@@ -21,7 +21,7 @@ use crate::config::DeviceConfig;
 ///
 /// # Errors
 ///
-/// It doesn't exist, or can't be used with its options.
+/// The device doesn't exist, or can't be used with its options.
 pub fn open(device: &DeviceConfig, opening: &mut Opening<'_>) -> anyhow::Result<Box<dyn OpenDevice>> {
     Ok(match device {
         DeviceConfig::Rtc => Box::new(Rtc::default()),

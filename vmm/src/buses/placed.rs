@@ -16,7 +16,7 @@ pub(super) struct Placed {
     pub(super) base: u64,
     /// The parts of it that nothing covers.
     pub(super) parts: Vec<Part>,
-    /// Its memory, if it has no registers.
+    /// The BAR's memory, if it has no registers.
     pub(super) memory: Option<Arc<BarMemory>>,
 }
 

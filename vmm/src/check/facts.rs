@@ -74,7 +74,7 @@ pub struct Cpu {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KvmDevice {
-    /// Its path.
+    /// The path.
     pub path: String,
     /// The error in opening it; none if it opens.
     pub errno: Option<i32>,
@@ -130,9 +130,9 @@ pub struct Offered {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Module {
-    /// It is built into the kernel and can't be reloaded.
+    /// The module is built into the kernel and can't be reloaded.
     pub builtin: bool,
-    /// Its parameters.
+    /// The parameters.
     pub parameters: BTreeMap<String, String>,
 }
 

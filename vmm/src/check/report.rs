@@ -19,7 +19,7 @@ pub enum Verdict {
     Yes,
     /// No.
     No,
-    /// It can't be found out from here.
+    /// The answer can't be found out from here.
     Unknown,
 }
 
@@ -31,18 +31,18 @@ pub enum Severity {
     Ok,
     /// For information.
     Info,
-    /// It works, but slowly, partly, or not for long.
+    /// The feature works, but slowly, partly, or not for long.
     Warning,
-    /// It prevents something from working.
+    /// The finding prevents something from working.
     Problem,
 }
 
 /// A fact with its judgement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Its name, which never changes.
+    /// The name, which never changes.
     pub id: &'static str,
-    /// Its severity.
+    /// The severity.
     pub severity: Severity,
     /// The fact that was found.
     pub found: String,
@@ -57,7 +57,7 @@ pub struct Finding {
 /// A remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fix {
-    /// Its effect, with warnings.
+    /// The effect, with warnings.
     pub what: String,
     /// Commands to paste, or lines for the file named in `what`.
     pub commands: Vec<String>,

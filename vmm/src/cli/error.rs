@@ -14,11 +14,11 @@ use crate::exit::{COULD_NOT, USAGE};
 /// The reason for which a command line runs nothing.
 #[derive(Debug)]
 pub enum Error {
-    /// It asks for a help, which a command that lacks its words gets too, or for the version.
+    /// A help or the version is asked for. A command without its words gets its help, too.
     Answer(Box<clap::Error>),
-    /// It is wrong: a line for each fault.
+    /// The command line is wrong: a line for each fault.
     Wrong(Vec<String>),
-    /// It is right, but nvmm could not do what comes before the machine.
+    /// The command line is right, but nvmm could not do what comes before the machine.
     Failed(String),
 }
 

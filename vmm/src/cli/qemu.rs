@@ -216,9 +216,9 @@ fn is_no_memory(word: &[u8], name: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_lowercase()) && rest != "size")
 }
 
-/// `; did you mean --memory?`, if an option of `own` is like `name`, or one of QEMU's if those are taken `too`.
-pub(super) fn nearest_of(name: &str, own: &Own, too: bool) -> String {
-    let qemus = OPTIONS.iter().filter(|_| too).flat_map(|row| row.names).copied();
+/// `; did you mean --memory?`, if an option of `own` is like `name`, or, `with_qemus`, one of QEMU's.
+pub(super) fn nearest_of(name: &str, own: &Own, with_qemus: bool) -> String {
+    let qemus = OPTIONS.iter().filter(|_| with_qemus).flat_map(|row| row.names).copied();
     let near = nearest(name, own.keys().map(String::as_str).chain(qemus));
     let dashes = |near: &str| if own.contains_key(near) { "--" } else { "-" };
     near.first().map(|near| format!("; did you mean {}{near}?", dashes(near))).unwrap_or_default()

@@ -32,14 +32,14 @@ pub enum BootKind {
 /// A device from which firmware can start, as `--boot` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootDevice {
-    /// Its kind.
+    /// The kind.
     pub kind: BootKind,
-    /// Its `id=`, if it has one.
+    /// The `id=`, if it has one.
     pub id: Option<String>,
 }
 
 impl BootKind {
-    /// Its name.
+    /// The name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

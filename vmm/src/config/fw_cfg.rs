@@ -23,9 +23,9 @@ const MAX_NAME: usize = 55;
 /// A file that the guest finds in fw_cfg.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FwCfgFile {
-    /// Its name, such as `opt/io.systemd.credentials/NAME`.
+    /// The name, such as `opt/io.systemd.credentials/NAME`.
     pub name: String,
-    /// Its bytes.
+    /// The bytes.
     pub bytes: Vec<u8>,
 }
 

@@ -10,7 +10,7 @@ use crate::size::Size;
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct MemoryConfig {
-    /// Its size.
+    /// The size.
     pub size: Size,
     /// Back it with 2 MiB pages from the host's pool.
     #[serde(default)]

@@ -47,9 +47,9 @@ pub enum Place {
     },
     /// A socket that peers connect to.
     Server {
-        /// Its address.
+        /// The address.
         address: Address,
-        /// Its options.
+        /// The options.
         options: ServerOptions,
     },
     /// A connection to another program's socket.

@@ -10,7 +10,7 @@ use super::{fact::Fact, fields::FIELDS, groups};
 /// A decoded leaf. Each bit is in one of the three.
 #[derive(Clone, Debug)]
 pub(super) struct Decoded {
-    /// Its fields that are no features.
+    /// The fields that are no features.
     pub(super) facts: Vec<Fact>,
     /// The features with a bit in it, whether set or not.
     pub(super) features: Vec<(Register, u32, FeatureId)>,

@@ -31,7 +31,7 @@ const SHORT: usize = 8;
 pub(super) struct Row {
     /// The CPUID field or the MSR.
     pub(super) place: String,
-    /// Its name; empty if it has none.
+    /// The name; empty if it has none.
     pub(super) name: String,
     /// The first CPU's value.
     pub(super) a: String,

@@ -7,11 +7,11 @@ use super::fields::Owner;
 /// A value in a leaf, or in several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fact {
-    /// Its bits in EAX, EBX, ECX and EDX.
+    /// The bits in EAX, EBX, ECX and EDX.
     pub(super) bits: [u32; 4],
-    /// Its name.
+    /// The name.
     pub(super) name: &'static str,
-    /// Its value, in words.
+    /// The value, in words.
     pub(super) value: String,
     /// The source of its value.
     pub(super) owner: Owner,

@@ -21,7 +21,7 @@ pub(super) struct Field {
     pub(super) high: u32,
     /// The lowest bit.
     pub(super) low: u32,
-    /// Its name.
+    /// The name.
     pub(super) name: &'static str,
     /// Formats its value for people. Different values give different texts.
     pub(super) show: fn(u32) -> String,
@@ -51,7 +51,7 @@ pub(super) enum Owner {
 }
 
 impl Field {
-    /// Its bits in the register.
+    /// The bits in the register.
     pub(super) fn mask(&self) -> u32 {
         u32::MAX >> (31 - (self.high - self.low)) << self.low
     }

@@ -76,7 +76,7 @@ const FIELDS: &[Field] = &[
 /// A decoded MSR.
 #[derive(Clone, Debug)]
 pub(super) struct Decoded {
-    /// Its fields that are no features: the bits, the name, and the value in words.
+    /// The fields that are no features: the bits, the name, and the value in words.
     pub(super) facts: Vec<(u64, &'static str, String)>,
     /// The features with a bit in it.
     pub(super) features: Vec<(u32, FeatureId)>,
@@ -87,7 +87,7 @@ pub(super) struct Decoded {
 /// A VMX control.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Control {
-    /// Its bit in both halves of the MSR.
+    /// The bit in both halves of the MSR.
     pub(super) bit: u32,
     /// The values that it can have.
     pub(super) state: State,

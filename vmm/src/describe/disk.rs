@@ -20,7 +20,7 @@ use crate::{
 pub struct DiskDescription {
     /// The name in messages.
     name: String,
-    /// Its image or block device; none if it is in nvmm's memory.
+    /// The image or block device; none if it is in nvmm's memory.
     #[serde(serialize_with = "lossy::option")]
     path: Option<PathBuf>,
     /// The format, given or found.

@@ -10,11 +10,11 @@ use crate::config::{NetConfig, NetMac};
 /// The description of a network device.
 #[derive(Debug, Serialize)]
 pub struct NetworkDescription {
-    /// Its name in messages and on the control socket.
+    /// The name in messages and on the control socket.
     name: String,
     /// The host's side, in the words of `--net`.
     host: String,
-    /// Its address, if it is the same in every run.
+    /// The address, if it is the same in every run.
     mac: Option<String>,
     /// The origin of the address: `given`, `uuid`, `disk` or `random`.
     mac_from: &'static str,

@@ -40,7 +40,7 @@ pub(super) enum ImageKind<'a> {
 /// The base of an image (its backing file).
 #[derive(Debug)]
 pub(super) struct Base<'a> {
-    /// Its name as recorded in the image, relative to the image's folder.
+    /// The name as recorded in the image, relative to the image's folder.
     pub(super) name: &'a OsStr,
     pub(super) format: Format,
     /// The folder in which files that it names are permitted.
@@ -66,7 +66,7 @@ pub(super) enum CreateError {
     /// The base can't be used.
     #[error("the base {name}")]
     Base {
-        /// Its name, as given.
+        /// The name, as given.
         name: Untrusted,
         /// The fault.
         source: Box<OpenError>,
@@ -77,7 +77,7 @@ pub(super) enum CreateError {
         folder.printable()
     )]
     Elsewhere {
-        /// Its name, as given.
+        /// The name, as given.
         name: Untrusted,
         /// The image's folder.
         folder: PathBuf,

@@ -51,7 +51,7 @@ pub(super) enum ResizeError {
     Smaller {
         /// The image.
         path: PathBuf,
-        /// Its size.
+        /// The size.
         from: u64,
         /// The size that was asked for.
         to: u64,

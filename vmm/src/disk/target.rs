@@ -65,12 +65,12 @@ pub(super) enum TargetError {
     Size {
         /// The file.
         path: PathBuf,
-        /// Its size.
+        /// The size.
         size: u64,
         /// The host's error.
         source: io::Error,
     },
-    /// It was written, but finishing it failed.
+    /// The image was written, but finishing it failed.
     #[error("{} can't be finished", path.printable())]
     Finish {
         /// The file.

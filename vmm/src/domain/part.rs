@@ -208,7 +208,7 @@ impl<'f, 'd> Part<'f, 'd> {
         self
     }
 
-    /// Its text, without white space at both ends.
+    /// The text, without white space at both ends.
     pub(super) fn text(self) -> String {
         self.mark(Place::Text(self.node.id()));
         let texts = self.node.children().filter(Node::is_text).filter_map(|node| node.text());

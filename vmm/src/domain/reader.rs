@@ -14,9 +14,9 @@ const FIRMWARE: [&str; 2] = ["firmware", "boot"];
 /// An option of nvmm's, with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
-    /// Its name, without dashes.
+    /// The name, without dashes.
     pub option: &'static str,
-    /// Its value; none if it takes none.
+    /// The value; none if it takes none.
     pub value: Option<String>,
     /// The line and the element from which it comes.
     pub from: String,

@@ -44,18 +44,18 @@ pub(crate) enum Step {
 /// Reasons why a regular expression can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PatternError {
-    /// It is not a regular expression. The message shows the place of the fault.
+    /// The text is not a regular expression. The message shows the place of the fault.
     #[error("{0}")]
     Syntax(Box<regex_syntax::Error>),
-    /// It would match before the guest has printed anything.
+    /// The pattern would match before the guest has printed anything.
     #[error(
         "this matches the empty text, so it would be met at once; leave out what makes all of it optional"
     )]
     MatchesNothing,
-    /// It matches no text.
+    /// The pattern matches no text.
     #[error("no text matches this")]
     NeverMatches,
-    /// Its automaton is too large.
+    /// The automaton is too large.
     #[error(
         "this takes more than {} MiB to look for; write * instead of a counted repeat such as {{0,100}}",
         MOST_BYTES >> 20

@@ -38,7 +38,7 @@ pub(crate) struct ScriptSource {
     /// The time limit for the current text.
     clock: Clock,
     look: Option<Look>,
-    /// It no longer waits for anything: the machine ends.
+    /// The script no longer waits for anything: the machine ends.
     ended: bool,
     /// The guest ended before all texts were found.
     ended_unmet: bool,

@@ -100,7 +100,7 @@ pub enum FirmwareError {
 /// Reasons why a file is no firmware for this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
-    /// It is too short, too long or not a whole number of pages.
+    /// The image is too short, too long or not a whole number of pages.
     #[error("it has {0} bytes, and firmware comes in whole pages of 4 KiB, from {min} to {max}", min = Size(layout::FIRMWARE_MIN), max = Size(layout::FIRMWARE_MAX))]
     Len(u64),
     /// Another kind of file.

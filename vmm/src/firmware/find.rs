@@ -76,7 +76,7 @@ pub(super) fn find(kind: Kind, root: &Path) -> Result<Files, FirmwareError> {
 ///
 /// # Errors
 ///
-/// It does not exist, or the descriptor shows that nvmm can't use the build.
+/// The image does not exist, or the descriptor shows that nvmm can't use the build.
 pub(super) fn given(path: &Path, root: &Path) -> Result<Files, FirmwareError> {
     let alone = Files { code: path.to_owned(), variables: None };
     let target = match path.canonicalize() {

@@ -61,7 +61,7 @@ pub(super) struct Image {
     pub(super) bytes: Vec<u8>,
     /// The number of bytes of variables at its beginning, if they have a file of their own.
     pub(super) variables: usize,
-    /// Its kind.
+    /// The kind.
     pub(super) kind: Kind,
 }
 

@@ -37,15 +37,15 @@ pub(crate) struct Machine<'a> {
     pub(crate) placing: Placing,
     /// The processors and the memory.
     pub(crate) smbios: SmbiosHardware<'a>,
-    /// Its identity.
+    /// The identity.
     pub(crate) values: &'a SmbiosValues,
-    /// Its memory.
+    /// The memory.
     pub(crate) map: &'a MemoryMap,
     /// The OpenFirmware paths of the devices to start from, in order.
     pub(crate) order: Vec<String>,
     /// The kernel to start instead of a device.
     pub(crate) loaded: Option<&'a Loaded>,
-    /// Its memory, in which the kernel gets a place.
+    /// The memory, in which the kernel gets a place.
     pub(crate) memory: &'a GuestRam,
     /// Firmware should offer a menu.
     pub(crate) menu: bool,

@@ -11,7 +11,7 @@ use crate::kernel::PassedKernel;
 
 /// The name of the option ROM among firmware's files. SeaBIOS runs all files that begin like this.
 pub(super) const FILE: &str = "genroms/linuxboot_dma.bin";
-/// Its OpenFirmware path.
+/// The OpenFirmware path.
 pub(super) const PATH: &str = "/rom@genroms/linuxboot_dma.bin";
 
 /// The places where distributions install QEMU's option ROM.

@@ -65,9 +65,9 @@ impl Orders {
 /// A notification about the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// It has stopped.
+    /// The machine has stopped.
     Stopped(Stop),
-    /// It has ended, and nvmm will end with this status.
+    /// The machine has ended, and nvmm will end with this status.
     Ended(u8),
 }
 

@@ -56,11 +56,11 @@ pub(crate) struct Traps {
 /// Reasons why a vCPU stopped for a debugger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trap {
-    /// It has made a step.
+    /// The vCPU has made a step.
     Step,
-    /// It is at one of the debugger's [`INT3`].
+    /// The vCPU is at one of the debugger's [`INT3`].
     Patch,
-    /// It was stopped by the breakpoint register with this number.
+    /// The vCPU was stopped by the breakpoint register with this number.
     Register(usize),
 }
 

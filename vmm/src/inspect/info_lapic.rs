@@ -12,7 +12,7 @@ const SHORTHANDS: [&str; 4] = ["no-shorthand", "self", "all-self", "all"];
 pub(super) struct InfoLapic<'a> {
     /// The vCPU.
     pub(super) vcpu: u32,
-    /// Its local APIC.
+    /// The local APIC.
     pub(super) lapic: &'a LocalApic,
 }
 

@@ -62,7 +62,7 @@ const SYSTEM_TYPES_64: [&str; 16] = [
 pub(super) struct InfoRegisters<'a> {
     /// The vCPU.
     pub(super) vcpu: u32,
-    /// Its registers.
+    /// The registers.
     pub(super) registers: &'a Registers,
 }
 

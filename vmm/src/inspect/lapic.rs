@@ -119,7 +119,7 @@ impl LocalApic {
         (0..=u8::MAX).filter(is_set).collect()
     }
 
-    /// Its APIC id.
+    /// The APIC id.
     pub(super) fn id(&self) -> u32 {
         let id = self.register(0x20);
         // With 32-bit ids KVM has the whole register; otherwise the id is in the upper eight bits in both modes.

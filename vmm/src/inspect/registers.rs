@@ -44,7 +44,7 @@ pub(crate) struct Registers {
     xcr0: Option<u64>,
     /// The MSRs by index.
     msrs: BTreeMap<u32, u64>,
-    /// Its multiprocessing state: running, halted, or waiting for INIT or SIPI.
+    /// The multiprocessing state: running, halted, or waiting for INIT or SIPI.
     mp_state: u32,
     /// Pending exceptions and interrupts.
     pub(super) events: kvm_vcpu_events,

@@ -63,7 +63,7 @@ pub enum KernelError {
     Initramfs {
         /// The file.
         path: PathBuf,
-        /// Its length.
+        /// The length.
         len: u64,
         /// The end of the kernel.
         start: u64,
@@ -78,7 +78,7 @@ pub enum KernelError {
     InitramfsLimit {
         /// The file.
         path: PathBuf,
-        /// Its length.
+        /// The length.
         len: u64,
         /// The addresses for it, if there were enough memory.
         room: Range<u64>,
@@ -88,7 +88,7 @@ pub enum KernelError {
     /// The command line is too long.
     #[error("--cmdline: {len} bytes, and this kernel takes at most {max}")]
     Cmdline {
-        /// Its length.
+        /// The length.
         len: usize,
         /// The longest command line that the kernel accepts.
         max: usize,

@@ -16,7 +16,7 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("there
 ///
 /// # Panics
 ///
-/// Its initramfs would be outside of memory.
+/// The initramfs would be outside of memory.
 pub fn kernel(data: &[u8]) {
     let Some((&how, image)) = data.split_first() else { return };
     let (path, initramfs) = (FOLDER.path().join("kernel"), FOLDER.path().join("initramfs"));

@@ -16,7 +16,7 @@ use crate::size::Size;
 
 /// An open file, which is read again at each reset of the machine.
 ///
-/// It keeps the file open, but not its bytes in memory: an initramfs can have gigabytes, and most guests never reboot. Removing or renaming
+/// The source keeps the file open, but not its bytes in memory: an initramfs can have gigabytes, and most guests never reboot. Removing or renaming
 /// the file has no effect. If the file is overwritten, the old bytes are lost, which [`Stamp`] detects. A pipe can only be read once, so
 /// its bytes are kept in memory.
 #[derive(Debug)]

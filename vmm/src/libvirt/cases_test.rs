@@ -5,7 +5,7 @@ use arch::cpu::{profile::CpuProfile, topology::Topology};
 
 use super::parse;
 
-/// It starts, with this CPU and this many warnings.
+/// The domain starts, with this CPU and this many warnings.
 type Outcome = Result<(&'static str, usize), &'static str>;
 
 /// The host's CPU with libvirt's defaults.

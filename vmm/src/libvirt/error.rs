@@ -49,7 +49,7 @@ pub enum Problem {
     Content {
         /// The element.
         element: String,
-        /// Its text.
+        /// The text.
         text: String,
         /// The reason, and what to do.
         why: &'static str,
@@ -59,7 +59,7 @@ pub enum Problem {
     Attribute {
         /// The attribute.
         attribute: String,
-        /// Its value.
+        /// The value.
         value: String,
         /// The element that has it.
         element: String,

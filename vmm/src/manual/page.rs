@@ -3,13 +3,13 @@
 /// A page of the manual.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Page {
-    /// Its file's name, without `.md`.
+    /// The file's name, without `.md`.
     pub(super) name: &'static str,
     /// Other words that users may use for it, including the commands and options that it describes.
     pub(super) also: &'static [&'static str],
-    /// Its subject.
+    /// The subject.
     pub(super) about: &'static str,
-    /// Its text, in Markdown.
+    /// The text, in Markdown.
     pub(super) text: &'static str,
 }
 

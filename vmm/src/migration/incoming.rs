@@ -60,7 +60,7 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// It is impossible to listen there, or the peer has a machine that this nvmm does not know.
+    /// Listening there is impossible, or the peer has a machine that this nvmm does not know.
     pub fn wait(address: &Address) -> Result<Self> {
         let listener = Listener::new(address, Access::Owner)?;
         let shown = format!("--incoming {}", listener.address());

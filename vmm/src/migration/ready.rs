@@ -24,11 +24,11 @@ pub(crate) struct Ready {
 /// The result of handing a machine over to the other side.
 #[derive(Debug)]
 pub(crate) enum Fate {
-    /// It runs there.
+    /// The machine runs there.
     Moved,
     /// The other side's process ended before it ran the machine.
     Back(Broken),
-    /// It is unknown.
+    /// The result is unknown.
     Unknown(Broken),
 }
 

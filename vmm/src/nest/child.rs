@@ -63,7 +63,7 @@ impl Child {
         Ok(Self { process, output, pending: Vec::new() })
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }

@@ -62,9 +62,9 @@ pub fn pace(virt: Virtualization, limit: Option<u64>) -> Pace {
 /// A virtio disk of a machine with SVM, which is read-only.
 #[derive(Clone, Copy, Debug)]
 pub struct EmulatedDisk<'a> {
-    /// Its serial number.
+    /// The serial number.
     pub serial: &'a str,
-    /// Its image, which is raw.
+    /// The image, which is raw.
     pub image: &'a Path,
 }
 

@@ -18,7 +18,7 @@ pub struct Facts {
     pub nesting: String,
     /// The hypervisor's signature in CPUID, KVM's if there are several; empty if CPUID shows none.
     pub hypervisor: String,
-    /// Its CPU's flags in /proc/cpuinfo, and those of VMX with `vmx-` in front. In reports to the host, only [`difference`]s from the level
+    /// The CPU's flags in /proc/cpuinfo, and those of VMX with `vmx-` in front. In reports to the host, only [`difference`]s from the level
     /// below.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,

@@ -180,7 +180,7 @@ impl Memfd {
         BufWriter::new(&self.0)
     }
 
-    /// Its path for this process and its children.
+    /// The path for this process and its children.
     pub fn path(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
     }

@@ -23,7 +23,7 @@ use super::record::Record;
 pub(super) const NEST: &str = "nest.json";
 /// Level 1.
 pub(super) const SNAPSHOT: &str = "snapshot";
-/// Its disk.
+/// The disk.
 pub(super) const DISK: &str = "disk";
 /// Level 1's kernel.
 pub(super) const KERNEL: &str = "vmlinuz";

@@ -8,11 +8,11 @@ use anyhow::{Context, bail};
 /// A kernel image.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Its file.
+    /// The file.
     pub path: PathBuf,
     /// The file's contents.
     pub image: Vec<u8>,
-    /// Its release, if it is a bzImage, which contains it.
+    /// The release, if it is a bzImage, which contains it.
     pub release: Option<String>,
 }
 

@@ -48,15 +48,15 @@ pub const LEVEL_PARAMETER: &str = "nvmm.level=";
 /// A level to start.
 #[derive(Debug)]
 pub struct Level<'a> {
-    /// Its number from 1 on; 0 is the host.
+    /// The number from 1 on; 0 is the host.
     pub number: u32,
     /// The manifest of `image`.
     pub manifest: &'a Manifest,
     /// nvmm's file on the current level.
     pub nvmm: &'a Path,
-    /// Its kernel.
+    /// The kernel.
     pub kernel: &'a Path,
-    /// Its initramfs.
+    /// The initramfs.
     pub image: &'a Memfd,
     /// The archive of the user's files, for the last level.
     pub files: &'a Path,

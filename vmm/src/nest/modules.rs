@@ -50,7 +50,7 @@ pub struct Modules {
 /// A module ready to be loaded.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Module {
-    /// Its name in /proc/modules: `kvm_intel`.
+    /// The name in /proc/modules: `kvm_intel`.
     pub name: String,
     /// The ELF file, decompressed.
     pub image: Vec<u8>,

@@ -99,7 +99,7 @@ impl Pid1 {
         self.console.print(line);
     }
 
-    /// Its console, for other threads.
+    /// The console, for other threads.
     pub(super) fn console(&self) -> Console {
         self.console.clone()
     }

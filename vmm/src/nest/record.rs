@@ -81,9 +81,9 @@ pub enum FailureKind {
     Program,
     /// nvmm failed there.
     Vmm,
-    /// It took too long.
+    /// The level took too long.
     TimedOut,
-    /// It ended before its work was done.
+    /// The level ended before its work was done.
     Ended,
 }
 
@@ -109,7 +109,7 @@ impl fmt::Display for FailureKind {
 /// The record of a level. Times are seconds from the start of the run, by the host's clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LevelRecord {
-    /// Its number; 0 is the host.
+    /// The number; 0 is the host.
     pub level: u32,
     /// The machine that runs it: `this machine`, the emulator's name, or `nvmm on KVM`.
     pub run_by: String,
@@ -123,9 +123,9 @@ pub struct LevelRecord {
     pub first_entry: Option<f64>,
     /// The time when it powered off, and its disk was as it had reported.
     pub passed: Option<f64>,
-    /// Its facts about itself.
+    /// The facts about itself.
     pub facts: Option<Facts>,
-    /// Its disk check.
+    /// The disk check.
     pub disk: Option<DiskRecord>,
     /// The result of `nvmm check` there, after its KVM was loaded.
     pub check: Option<CheckRecord>,
@@ -138,7 +138,7 @@ pub struct LevelRecord {
     /// The reason why it could not use KVM's tracepoints for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untraced: Option<String>,
-    /// Its result.
+    /// The result.
     pub status: Status,
 }
 
@@ -193,13 +193,13 @@ pub struct CheckRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It succeeded.
+    /// The level succeeded.
     Passed,
-    /// It failed, or it could not finish its work because another level failed.
+    /// The level failed, or it could not finish its work because another level failed.
     Failed,
     /// The host can't nest, or the user's program can't run there.
     Skipped,
-    /// It was never started.
+    /// The level was never started.
     NotReached,
 }
 

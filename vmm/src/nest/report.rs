@@ -29,13 +29,13 @@ pub struct Line {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Said {
-    /// Its VMM is being started. Reported by the level below.
+    /// The VMM is being started. Reported by the level below.
     Start,
-    /// Its code ran: `KVM_RUN` returned from it. Reported by the level below.
+    /// The code ran: `KVM_RUN` returned from it. Reported by the level below.
     Entered,
-    /// Its /init runs. Of its features, only those that differ from the level below: [`super::facts::difference`].
+    /// The /init runs. Of its features, only those that differ from the level below: [`super::facts::difference`].
     Up(Facts),
-    /// Its KVM is loaded.
+    /// The KVM is loaded.
     Kvm,
     /// The result of `nvmm check` on it.
     Check(CheckRecord),
@@ -52,25 +52,25 @@ pub enum Said {
         #[serde(default)]
         write_ms: u64,
     },
-    /// It waits for a program, with `nvmm nest --keep`.
+    /// The level waits for a program, with `nvmm nest --keep`.
     Ready,
     /// An event of the user's program there.
     Program(News),
     /// KVM's counts of the guest that it ran: exits in total, and by reason.
     Exits(BTreeMap<String, u64>),
-    /// It begins to make exits that those below it measure.
+    /// The level begins to make exits that those below it measure.
     Work(Work),
     /// The cost for it of one exit of the last level.
     Cost(Cost),
     /// The reason why it can't use KVM's tracepoints to analyse the cost.
     Untraced(String),
-    /// It powered off, and its disk is as it reported. Reported by the level below.
+    /// The level powered off, and its disk is as it reported. Reported by the level below.
     Done,
     /// A failure there.
     Fail(FailureKind, String),
-    /// It has nothing more to report. An emulated machine may be ended now.
+    /// The level has nothing more to report. An emulated machine may be ended now.
     Off,
-    /// Its emulator is idle while this level waits. Reported by the host.
+    /// The emulator is idle while this level waits. Reported by the host.
     #[serde(skip)]
     Idle(String),
     /// Text from its console.

@@ -29,7 +29,7 @@ pub(super) struct Run {
     skipped: Option<String>,
     /// The reports about the user's program.
     program: Option<Outcome>,
-    /// Its output in the last line.
+    /// The output in the last line.
     printed: Vec<u8>,
 }
 

@@ -9,9 +9,9 @@ use crate::host::{self, Host, HostError};
 /// The reasons for which this machine does not run the levels.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unfit {
-    /// It has no KVM, or one that can't nest: there is nothing to test here.
+    /// The host has no KVM, or one that can't nest: there is nothing to test here.
     CanNot(String),
-    /// It has KVM, which this user may not open: it could perhaps nest, and a job that takes this for a skip would never test anything.
+    /// This user may not open the host's KVM, which could perhaps nest: a job that took this for a skip would never test anything.
     NoAccess(String),
 }
 
@@ -22,7 +22,7 @@ impl From<HostError> for Unfit {
     }
 }
 
-/// This machine's KVM, if it gives guests what `levels` need; otherwise what is missing.
+/// Opens this machine's KVM, if it gives guests all that `levels` need.
 pub(super) fn nesting_host(levels: u32) -> Result<Host, Unfit> {
     let host = Host::open(Path::new("/dev/kvm"))?;
     let all = Topology::flat(1).and_then(|one| CpuProfile::resolve(&host.cpu, &CpuSpec::default(), &one));

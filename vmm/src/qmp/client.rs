@@ -93,12 +93,12 @@ impl Client {
         client
     }
 
-    /// Its number.
+    /// The number.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Its descriptor.
+    /// The descriptor.
     pub(super) fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }

@@ -26,13 +26,13 @@ pub(super) struct Known {
 /// Facts about a machine that never change.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// Its name, if it has one.
+    /// The name, if it has one.
     pub name: Option<String>,
-    /// Its UUID, if it has one.
+    /// The UUID, if it has one.
     pub uuid: Option<Uuid>,
     /// KVM's device node.
     pub kvm: OpenKvm,
-    /// Its vCPUs.
+    /// The vCPUs.
     pub topology: Topology,
 }
 

@@ -34,7 +34,7 @@ impl Type {
     /// An object without members: the answer of commands that return nothing.
     pub(super) const NOTHING: Self = Self::Object(&[]);
 
-    /// Its name in `query-commands`.
+    /// The name in `query-commands`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::String | Self::Enum(_) => "string",

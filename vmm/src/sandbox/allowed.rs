@@ -80,7 +80,7 @@ const PROCESSES: Who = ACTIVATES.union(Who::QUEUE).union(Who::MAIN);
 /// A rule that allows a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowed {
-    /// Its number.
+    /// The number.
     pub(super) call: u32,
     /// The conditions on its arguments, all of which must hold.
     pub(super) when: &'static [Arg],
@@ -93,7 +93,7 @@ pub(super) struct Allowed {
 /// A condition on an argument.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arg {
-    /// Its index, from 0.
+    /// The index, from 0.
     pub(super) index: u8,
     /// The bits that are compared.
     pub(super) mask: u32,

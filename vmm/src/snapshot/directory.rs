@@ -21,7 +21,7 @@ pub(crate) struct NewDirectory {
     draft: TempDir,
     /// Locked while it is filled.
     lock: File,
-    /// Its final name.
+    /// The final name.
     path: PathBuf,
     /// An older snapshot of that name is replaced.
     replaces: bool,

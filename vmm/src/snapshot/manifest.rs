@@ -102,11 +102,11 @@ pub(crate) struct FileRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct DiskRecord {
-    /// Its name in messages.
+    /// The name in messages.
     pub(crate) name: String,
-    /// Its size in bytes, as the guest sees it; none without a medium.
+    /// The size in bytes, as the guest sees it; none without a medium.
     pub(crate) size: Option<u64>,
-    /// Its files: the image, its overlay, and the files that these refer to.
+    /// The files: the image, its overlay, and the files that these refer to.
     pub(crate) files: Vec<ImageRecord>,
 }
 
@@ -115,7 +115,7 @@ pub(crate) struct DiskRecord {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImageRecord {
     pub(crate) path: PathBuf,
-    /// Its length in bytes; `None` for a block device.
+    /// The length in bytes; `None` for a block device.
     pub(crate) len: Option<u64>,
     /// The time of its last change, in nanoseconds since 1970; `None` for a block device.
     pub(crate) modified: Option<u64>,

@@ -29,9 +29,9 @@ pub(crate) const RAM: &str = "ram";
 /// A part of the guest's memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
-    /// Its device's name, or [`RAM`].
+    /// The device's name, or [`RAM`].
     pub(crate) name: String,
-    /// Its guest-physical address, if it is RAM.
+    /// The guest-physical address, if it is RAM.
     pub(crate) address: Option<u64>,
     /// The memory.
     pub(crate) memory: Arc<dyn Memory>,
@@ -79,7 +79,7 @@ struct Region {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<u64>,
     len: u64,
-    /// Its offset in the file.
+    /// The offset in the file.
     offset: u64,
     /// The checksum of each piece; none if the piece is all zeros.
     crc32: Vec<Option<u32>>,
@@ -167,7 +167,7 @@ impl MemoryLayout {
     ///
     /// # Errors
     ///
-    /// They differ; the error names the first place.
+    /// The bytes differ; the error names the first place.
     pub(crate) fn compare(&self, name: &str, address: Option<u64>, bytes: VolatileSlice<'_>) -> Result<()> {
         let region = self.find(name, address, bytes.len() as u64);
         let region = region.with_context(|| format!("there is no {name}"))?;
@@ -234,7 +234,7 @@ impl MemoryLayout {
     ///
     /// # Errors
     ///
-    /// It can't be opened, or has the wrong length.
+    /// The file can't be opened, or has the wrong length.
     pub(crate) fn open(&self, path: &Path) -> Result<File> {
         let name = || format!("{}: {MEMORY}", path.printable());
         if !self.regions.iter().all(Region::is_sound) {

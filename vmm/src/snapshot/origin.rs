@@ -41,7 +41,7 @@ pub struct Origin<'a> {
     pub config: &'a VmConfig,
     /// The software that the machine started with.
     pub payload: &'a Payload,
-    /// Its devices on the host.
+    /// The devices on the host.
     pub devices: &'a [Box<dyn OpenDevice>],
     /// The files that options read, as they were at that time.
     pub files: &'a [InputFile],
@@ -133,7 +133,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// They differ, as another version of nvmm computes another CPU.
+    /// The CPUs differ, as another version of nvmm computes another CPU.
     pub(crate) fn check_cpu(&self, cpu: &CpuProfile) -> Result<()> {
         let (saved, now) = (&self.cpu, record(cpu));
         if (&saved.cpuid, &saved.msrs) != (&now.cpuid, &now.msrs) {

@@ -54,9 +54,9 @@ pub struct Restored {
 /// The memory of a machine to be continued.
 #[derive(Debug)]
 enum Memory {
-    /// It is in a snapshot's file at this path.
+    /// The memory is in a snapshot's file at this path.
     Saved { path: PathBuf, file: File, how: RestoreMemory },
-    /// It was received from another nvmm.
+    /// The memory was received from another nvmm.
     Received(Received),
 }
 
@@ -141,7 +141,7 @@ impl Restored {
     ///
     /// # Errors
     ///
-    /// They differ.
+    /// The CPUs differ.
     pub(crate) fn check_cpu(&self, cpu: &CpuProfile) -> Result<()> {
         self.manifest.check_cpu(cpu).with_context(|| self.shown.clone())
     }

@@ -136,7 +136,7 @@ impl Vcpu {
         self.fd.set_vcpu_events(&events)
     }
 
-    /// Its address space; none if KVM doesn't return its registers.
+    /// The address space; none if KVM doesn't return its registers.
     fn address_space(&self) -> Option<AddressSpace<'_>> {
         AddressSpace::read(&self.fd, &self.memory).ok()
     }

@@ -62,7 +62,7 @@ pub(super) enum Progress {
     Waits,
     /// The answer had this many bytes.
     Took(usize),
-    /// It was the last answer, with this many bytes: the viewer is admitted.
+    /// The answer was the last one, with this many bytes: the viewer is admitted.
     Done(usize),
 }
 

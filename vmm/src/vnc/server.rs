@@ -51,7 +51,7 @@ struct Viewer {
     number: u32,
     address: Peer,
     thread: JoinHandle<()>,
-    /// Its thread is ending, and only needs to be joined.
+    /// The thread is ending, and only needs to be joined.
     gone: bool,
 }
 

@@ -21,13 +21,13 @@ use super::{
 /// The machine that viewers see.
 #[derive(Debug)]
 pub(crate) struct Subject {
-    /// Its name, which viewers show.
+    /// The name, which viewers show.
     pub(crate) name: String,
     /// The required password, if there is one.
     pub(crate) password: Option<Password>,
-    /// Its screen.
+    /// The screen.
     pub(crate) screen: Arc<dyn Screen>,
-    /// Its keyboard and pointer.
+    /// The keyboard and pointer.
     pub(crate) input: Arc<dyn Input>,
     /// The state of its Caps Lock, counting only the viewers' presses.
     pub(crate) caps_lock: Arc<AtomicBool>,
@@ -101,7 +101,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// They are invalid. The output may have a last message for the viewer.
+    /// The bytes are invalid. The output may have a last message for the viewer.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Received, SessionError> {
         let mut input = mem::take(&mut self.input);
         input.extend(bytes);

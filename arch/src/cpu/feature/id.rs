@@ -15,7 +15,7 @@ static FEATURES: [&Feature; COUNT] = ROWS;
 pub struct FeatureId(pub(super) u16);
 
 impl FeatureId {
-    /// Its row in the table.
+    /// The row in the table.
     #[must_use]
     pub fn feature(self) -> &'static Feature {
         FEATURES[self.index()]

@@ -17,7 +17,7 @@ pub struct Feature {
     pub needs: &'static [&'static str],
     /// The features that QEMU switches together with this one, since it has one name for all of them.
     pub with: &'static [&'static str],
-    /// Its meaning, in a few words.
+    /// The meaning, in a few words.
     pub about: &'static str,
 }
 

@@ -6,7 +6,7 @@ use crate::cpu::{feature::FeatureSet, signature::Signature, vendor::Vendor};
 /// One version of a named model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedModel {
-    /// Its name, such as `Haswell`, `Haswell-v2` or `Haswell-noTSX`.
+    /// The name, such as `Haswell`, `Haswell-v2` or `Haswell-noTSX`.
     pub name: String,
     /// The name of the version, if `name` is another name for it.
     pub alias_of: Option<String>,

@@ -41,7 +41,7 @@ struct State {
 pub struct Medium {
     /// The image.
     pub disk: Arc<dyn Disk>,
-    /// Its format.
+    /// The format.
     pub format: Format,
 }
 

@@ -47,7 +47,7 @@ pub enum HeaderError {
     Field {
         /// The field's name in the specification.
         field: &'static str,
-        /// Its value.
+        /// The value.
         value: u64,
         /// The reason why it is wrong.
         why: &'static str,
@@ -55,9 +55,9 @@ pub enum HeaderError {
     /// An impossible header extension.
     #[error("the header extension {kind:#010x} of {len} bytes {why}")]
     Extension {
-        /// Its type.
+        /// The type.
         kind: u32,
-        /// Its length.
+        /// The length.
         len: u64,
         /// The reason why it is wrong.
         why: &'static str,

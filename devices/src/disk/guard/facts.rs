@@ -13,7 +13,7 @@ use crate::printable::Untrusted;
 /// The facts in the header of a qcow2 image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Qcow2Facts {
-    /// Its version: 2 or 3. Other versions are unknown.
+    /// The version: 2 or 3. Other versions are unknown.
     pub version: u32,
     /// The disk's size in bytes.
     pub size: u64,
@@ -23,13 +23,13 @@ pub struct Qcow2Facts {
     pub refcount_bits: Option<u32>,
     /// The method by which clusters may be compressed.
     pub compression: &'static str,
-    /// Its encryption, if it has one.
+    /// The encryption, if it has one.
     pub encryption: Option<&'static str>,
     /// The number of snapshots inside.
     pub snapshots: u32,
-    /// Its other features, by their names in the specification.
+    /// The other features, by their names in the specification.
     pub features: Vec<&'static str>,
-    /// Its backing file's name, as it is in the header.
+    /// The backing file's name, as it is in the header.
     pub backing_file: Option<Untrusted>,
     /// The backing file's format, if it is recorded.
     pub backing_format: Option<Untrusted>,

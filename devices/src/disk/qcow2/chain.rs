@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
 }
 
 impl Parts {
-    /// Its backing file, with its own path.
+    /// The backing file, with its own path.
     pub(super) fn backing(&self) -> Option<(&Path, &Backing)> {
         Some((&self.path, self.header.backing.as_ref()?))
     }

@@ -15,7 +15,7 @@ pub enum Qcow2Error {
     /// One of its files can't be used.
     #[error(transparent)]
     File(#[from] DiskError),
-    /// Its header is faulty, or needs an unknown feature.
+    /// The header is faulty, or needs an unknown feature.
     #[error("disk {}", path.printable())]
     Header {
         /// The image.
@@ -154,7 +154,7 @@ pub enum Qcow2Error {
     OtherOverlay {
         /// The image.
         path: PathBuf,
-        /// Its backing file.
+        /// The backing file.
         name: Untrusted,
         /// The disk.
         base: PathBuf,

@@ -20,7 +20,7 @@ use crate::printable::ToPrintable;
 /// Reasons why an image can't be made larger.
 #[derive(Debug, thiserror::Error)]
 pub enum GrowError {
-    /// It can't be opened for writing.
+    /// The image can't be opened for writing.
     #[error(transparent)]
     Open(#[from] Qcow2Error),
     /// An impossible size.
@@ -31,7 +31,7 @@ pub enum GrowError {
     Smaller {
         /// The image.
         path: PathBuf,
-        /// Its size.
+        /// The size.
         from: u64,
         /// The size that was asked for.
         to: u64,
@@ -65,7 +65,7 @@ pub enum GrowError {
 ///
 /// # Errors
 ///
-/// It can't be opened for writing, by [`Qcow2Disk::open`]; the size is impossible, or smaller than the image's; the host failed. Then its
+/// The image can't be opened for writing, by [`Qcow2Disk::open`]; the size is impossible, or smaller than the image's; the host failed. Then its
 /// size is the old one, or between the old and the new one.
 pub fn grow(path: &Path, size: u64, backing_root: Option<&Path>) -> Result<(), GrowError> {
     let options =

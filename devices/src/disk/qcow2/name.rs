@@ -28,7 +28,7 @@ pub enum NotAFile {
 }
 
 impl Backing {
-    /// Its recorded format. Without one, that of a `json:` name counts, as in QEMU.
+    /// The recorded format. Without one, that of a `json:` name counts, as in QEMU.
     pub(super) fn format(&self) -> Option<Untrusted> {
         let in_name = || Some(Blockdev::parse(self.name.as_bytes().strip_prefix(JSON)?).ok()?.driver?.into());
         self.format.clone().or_else(in_name)

@@ -28,7 +28,7 @@ use crate::printable::{ToPrintable, Untrusted};
 #[derive(Debug)]
 pub(super) struct OpenOverlay {
     pub(super) parts: Parts,
-    /// It has no name, and is deleted with the disk.
+    /// The overlay has no name, and is deleted with the disk.
     pub(super) is_temp: bool,
     made: Made,
 }

@@ -34,30 +34,30 @@ pub enum Problem {
     /// A file of 0 bytes, or a drive without a medium.
     #[error("is empty; give it a size first, as truncate -s 10G does")]
     Empty,
-    /// It can be read, but not written to.
+    /// The file can be read, but not written to.
     #[error("can't be written to; change that, or add readonly=on")]
     ReadOnly,
     /// Another program uses it.
     #[error("is in use by {0}; end that, or use readonly=on on both sides")]
     InUse(String),
-    /// This process uses it, for another disk, or for one that is based on it.
+    /// The file is another disk of this process, or the base of one.
     #[error(
         "is in use by this nvmm itself: another disk or overlay is the same file, or is based on it; give each its own, or use readonly=on on both sides"
     )]
     Twice,
-    /// Its file system has no direct I/O.
+    /// The file system has no direct I/O.
     #[error("can't be used past the page cache; use direct=off")]
     NoDirect,
     /// /proc is not mounted, and reopening with `O_DIRECT` needs it.
     #[error("can't be used past the page cache without /proc; mount it, or use direct=off")]
     NoProc,
-    /// It can't be opened.
+    /// The file can't be opened.
     #[error("can't be opened")]
     Open,
-    /// It can't be locked.
+    /// The file can't be locked.
     #[error("can't be locked")]
     Lock,
-    /// Its size is not known.
+    /// The size is not known.
     #[error("can't be measured")]
     Measure,
 }

@@ -17,7 +17,7 @@ use super::{
 #[derive(Debug)]
 pub(in super::super) struct Opened {
     pub(in super::super) file: File,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub(in super::super) len: u64,
     pub(in super::super) is_device: bool,
 }

@@ -74,7 +74,7 @@ impl Link {
         Ok(link)
     }
 
-    /// Its size in bytes.
+    /// The size in bytes.
     pub(super) fn size(&self) -> u64 {
         self.extents.last().map_or(0, |(end, _)| *end)
     }

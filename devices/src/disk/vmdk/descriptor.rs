@@ -55,7 +55,7 @@ pub(super) struct Parent {
 /// A line of the extent section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ExtentLine {
-    /// Its size in sectors.
+    /// The size in sectors.
     pub(super) sectors: u64,
     pub(super) kind: ExtentKind,
 }

@@ -34,16 +34,16 @@ pub enum Problem {
     /// A directory, a device, a pipe.
     #[error("is not a file")]
     NotAFile,
-    /// It can't be opened.
+    /// The file can't be opened.
     #[error("can't be opened")]
     Open,
-    /// It can't be locked.
+    /// The file can't be locked.
     #[error("can't be locked")]
     Lock,
     /// Another program writes to it.
     #[error("is in use by {0}; end that")]
     InUse(String),
-    /// This process uses it, for another disk.
+    /// The file is in use for another disk of this process.
     #[error("is in use by this nvmm itself, for another disk; give each its own")]
     Twice,
     /// A part of it can't be read.

@@ -15,7 +15,7 @@ pub struct VmdkFacts {
     pub parent_cid: Option<u32>,
     /// `parentFileNameHint`, of a child.
     pub parent_file: Option<Untrusted>,
-    /// Its extents.
+    /// The extents.
     pub extents: Vec<VmdkExtent>,
 }
 
@@ -24,12 +24,12 @@ pub struct VmdkFacts {
 pub struct VmdkExtent {
     /// `flat`, `sparse` or `zero`.
     pub kind: &'static str,
-    /// Its file, if it has one.
+    /// The extent's file, if it has one.
     pub path: Option<PathBuf>,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
     /// Bytes of a grain, if it has grains.
     pub grain_size: Option<u64>,
-    /// Its grains are compressed.
+    /// The grains are compressed.
     pub compressed: bool,
 }

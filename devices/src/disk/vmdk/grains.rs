@@ -25,7 +25,7 @@ const CHUNK: u64 = 64 << 10;
 pub(super) struct SparseExtent {
     image: Image,
     geometry: Geometry,
-    /// Its number in the caches' keys.
+    /// The number in the caches' keys.
     number: usize,
 }
 
@@ -55,7 +55,7 @@ impl SparseExtent {
         Ok(extent)
     }
 
-    /// Its size in sectors.
+    /// The size in sectors.
     pub(super) fn capacity(&self) -> u64 {
         self.geometry.capacity
     }

@@ -17,7 +17,7 @@ use super::{
 pub(super) struct Image {
     pub(super) path: PathBuf,
     pub(super) file: File,
-    /// Its length in bytes when it was opened.
+    /// The length in bytes when it was opened.
     pub(super) len: u64,
 }
 

@@ -50,7 +50,7 @@ pub(super) struct Text {
 pub(super) struct Cursor {
     /// The offset in the window of the character below it.
     pub(super) at: usize,
-    /// Its first and its last line.
+    /// The first and its last line.
     pub(super) first: u16,
     pub(super) last: u16,
 }

@@ -4,9 +4,9 @@ pub(super) const MEMORY: u64 = 16 << 20;
 /// A screen's size in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resolution {
-    /// Its width.
+    /// The width.
     pub width: u16,
-    /// Its height.
+    /// The height.
     pub height: u16,
 }
 

@@ -55,7 +55,7 @@ pub enum BridgeError {
         path: PathBuf,
         /// The bridge.
         bridge: InterfaceName,
-        /// Its message.
+        /// The message.
         text: String,
     },
 }

@@ -42,7 +42,7 @@ impl Process {
         Self { child: Mutex::new(child), words: Mutex::new(Words { pipe: words.into(), last: None }), end }
     }
 
-    /// Its process id.
+    /// The process id.
     #[cfg(test)]
     pub(super) fn id(&self) -> u32 {
         self.child.lock().unwrap_or_else(PoisonError::into_inner).id()

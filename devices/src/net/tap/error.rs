@@ -50,7 +50,7 @@ pub enum TapError {
     Macvtap {
         /// The macvtap.
         name: InterfaceName,
-        /// Its node.
+        /// The device node.
         path: String,
         /// The host's error.
         source: io::Error,
@@ -92,7 +92,7 @@ pub enum DescriptorError {
     /// The interface is a tun.
     #[error("is a tun, which has packets and no frames; a tap is needed (IFF_TAP)")]
     Tun,
-    /// Its frames have no header.
+    /// The frames have no header.
     #[error(
         "is a tap without a header; whoever opens it has to call TUNSETIFF with IFF_VNET_HDR and IFF_NO_PI"
     )]

@@ -73,7 +73,7 @@ bitflags! {
 /// The chip. Each access first updates its flags to `now`, the host's time in UTC.
 #[derive(Debug)]
 pub(super) struct Chip {
-    /// Its bytes. The counters' bytes are only used while updates are stopped.
+    /// The bytes. The counters' bytes are only used while updates are stopped.
     memory: [u8; BYTES],
     flags: Flags,
     /// Nanoseconds to add to the host's time to get the divider's time; `None` while the divider is held in reset. The counters change at

@@ -57,7 +57,7 @@ pub enum VarsError {
         "it has {found} bytes, and this firmware's variables have {expected}: it is another firmware's, or not whole"
     )]
     Length {
-        /// Its length.
+        /// The length.
         found: u64,
         /// The expected length.
         expected: u64,
@@ -152,7 +152,7 @@ impl VarsFile {
         Ok(Some((Self { path, file }, template.to_vec())))
     }
 
-    /// Its path.
+    /// The path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

@@ -28,7 +28,7 @@ const ALT: [Key; 2] = [Key(0x38), Key(0xb8)];
 
 /// A keyboard.
 ///
-/// It does not repeat a key that is held: a VNC viewer sends its user's repetitions as presses. Repetitions by the keyboard would be added
+/// The keyboard does not repeat a key that is held: a VNC viewer sends its user's repetitions as presses. Repetitions by the keyboard would be added
 /// to these, and would not end when the viewer's connection stalls.
 #[derive(Debug, Default)]
 pub(super) struct Keyboard {

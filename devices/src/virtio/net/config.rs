@@ -16,7 +16,7 @@ pub(super) struct Config {
 }
 
 bitflags::bitflags! {
-    /// Its field `status`.
+    /// The field `status`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) struct Status: u16 {
         const LINK_UP = 1 << 0;

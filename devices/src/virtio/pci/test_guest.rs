@@ -71,7 +71,7 @@ pub(super) struct State {
     pub(super) fail: bool,
     /// The way in which it was last told to stop.
     pub(super) halt: Option<Halt>,
-    /// It never stops.
+    /// The device never stops.
     pub(super) hangs: bool,
 }
 

@@ -52,7 +52,7 @@ pub(super) struct Connection {
     given: u32,
     /// The guest was asked for credit and has given none since.
     credit_asked: bool,
-    /// What the guest has ended (sending, receiving), and what it knows that the program has ended.
+    /// The directions (sending, receiving) that the guest has ended, and those that it knows the program to have ended.
     guest_ended: Shutdown,
     told_ended: Shutdown,
     /// There may be bytes to read.

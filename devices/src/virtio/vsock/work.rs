@@ -41,12 +41,12 @@ pub(super) struct Work {
     connections: Arc<Mutex<Connections>>,
 }
 
-/// Whether programs want to connect, as far as is known without checking.
+/// Programs that want to connect, as far as is known without checking.
 #[derive(Debug)]
 enum Incoming {
     Some,
     None,
-    /// They can't be accepted before this time.
+    /// Programs can't be accepted before this time.
     Later(Instant),
 }
 

@@ -1,6 +1,6 @@
 //! The MAC address of a network device for which the user gives none.
 //!
-//! It should be the same each time the machine starts, since leases and interface names depend on it, and never that of another machine on
+//! The address should be the same each time the machine starts, since leases and interface names depend on it, and never that of another machine on
 //! the same network. Two machines with one UUID are the user's mistake. A disk that is written to is locked, so two running machines can't
 //! have the same one.
 

@@ -8,11 +8,11 @@ use crate::{
 
 /// An outer hypervisor, or the cloud that runs it.
 struct Outer {
-    /// Its name.
+    /// The name.
     name: &'static str,
     /// Returns whether the names in the firmware or the kernel are those of this hypervisor.
     named: fn(&Facts) -> bool,
-    /// Its signature in CPUID, unless another hypervisor on this list has the same.
+    /// The signature in CPUID, unless another hypervisor on this list has the same.
     signature: Option<&'static str>,
     /// The settings there that help.
     switches: &'static [Switch],

@@ -13,7 +13,7 @@ pub(super) const DONE: u16 = 0xf4;
 
 /// The address of its code.
 const CODE: u64 = 0x10_0000;
-/// Its interrupt descriptor table.
+/// The interrupt descriptor table.
 const IDT: u64 = 0x10_1000;
 /// The address of its outcome: see [`Outcome`].
 const OUTCOME: u64 = 0x10_2000;

@@ -16,11 +16,11 @@ const MOST_SHOWN: usize = 160;
 /// An option of QEMU as the user gave it.
 #[derive(Clone, Debug)]
 pub(super) struct Given {
-    /// Its position among the arguments.
+    /// The position among the arguments.
     pub at: usize,
-    /// Its name, without dashes.
+    /// The name, without dashes.
     pub name: &'static str,
-    /// Its value; empty if it takes none.
+    /// The value; empty if it takes none.
     pub value: OsString,
 }
 

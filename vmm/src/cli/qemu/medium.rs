@@ -61,7 +61,7 @@ const IDLE: [(&str, &[&str]); 19] = [
 /// An image.
 #[derive(Debug, Default)]
 pub(super) struct Medium {
-    /// Its path; none if there is no medium in the drive.
+    /// The path; none if there is no medium in the drive.
     pub path: Option<String>,
     pub id: Option<String>,
     pub serial: Option<String>,

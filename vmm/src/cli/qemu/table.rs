@@ -32,7 +32,7 @@ pub(super) enum Meaning {
 
 /// An option, or several with the same meaning.
 pub(super) struct Row {
-    /// Its names, without dashes. A `*` at the end matches any suffix.
+    /// The names, without dashes. A `*` at the end matches any suffix.
     pub names: &'static [&'static str],
     /// The option takes a value.
     pub takes_value: bool,

@@ -53,7 +53,7 @@ pub(super) struct Part {
 pub(super) struct Disk {
     pub at: usize,
     pub from: String,
-    /// Its index among the SATA disks, which are ordered by it; none for a virtio disk.
+    /// The index among the SATA disks, which are ordered by it; none for a virtio disk.
     pub sata: Option<u64>,
     /// The parts of `--disk`.
     pub words: Vec<String>,

@@ -11,13 +11,13 @@ use uuid::Uuid;
 /// The options of a network device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetConfig {
-    /// Its number among the machine's network devices, from 0 on.
+    /// The number among the machine's network devices, from 0 on.
     pub number: usize,
-    /// Its name in messages and on the control socket: its id, or `net` and its number.
+    /// The name in messages and on the control socket: its id, or `net` and its number.
     pub name: String,
     /// The host's side of it.
     pub host: NetHost,
-    /// Its MAC address.
+    /// The MAC address.
     pub mac: NetMac,
     /// The MTU for the guest.
     pub mtu: Option<u16>,
@@ -66,15 +66,15 @@ pub enum Vhost {
 pub enum NetMac {
     /// The user gave it.
     Given(MacAddress),
-    /// It is derived from the machine's UUID.
+    /// The address is derived from the machine's UUID.
     Uuid(MacAddress),
-    /// It is derived from a disk that no other machine uses at the same time. Without such a disk, nothing distinguishes this machine from
+    /// The address is derived from a disk that no other machine uses at the same time. Without such a disk, nothing distinguishes this machine from
     /// another one with the same command line, and the address is random.
     Disk,
 }
 
 impl NetConfig {
-    /// Its permanent address in the machine with the identity `machine`.
+    /// The permanent address in the machine with the identity `machine`.
     pub(crate) fn address_in(&self, machine: &Uuid) -> MacAddress {
         NetMac::in_machine(machine, self.number)
     }

@@ -19,13 +19,13 @@ const PROGRAM_HEADER_LEN: u64 = size_of::<elf::ProgramHeader64<LittleEndian>>() 
 /// A part of a core's memory, with its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
-    /// Its linear address.
+    /// The linear address.
     pub(super) linear: u64,
-    /// Its physical address.
+    /// The physical address.
     pub(super) physical: u64,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub(super) len: u64,
-    /// Its offset from the beginning of the core's memory.
+    /// The offset from the beginning of the core's memory.
     pub(super) offset: u64,
 }
 

@@ -27,7 +27,7 @@ const UTS_LEN: usize = 512;
 ///
 /// # Errors
 ///
-/// It has to stop.
+/// The search has to stop.
 pub(super) fn find(memory: &GuestRam, stop: Stop<'_>) -> Result<Option<Vec<u8>>, InspectError> {
     for region in memory.iter() {
         let pages = usize::try_from(region.len()).unwrap_or_default() / PAGE;

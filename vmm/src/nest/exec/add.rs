@@ -53,7 +53,7 @@ impl Add {
         Ok(Self { host, guest })
     }
 
-    /// Its path at the last level: if GUEST ends with a slash, the file is put into that folder with its own name.
+    /// The path at the last level: if GUEST ends with a slash, the file is put into that folder with its own name.
     pub(super) fn guest(&self) -> PathBuf {
         let into = self.guest.as_os_str().as_bytes().ends_with(b"/") && !self.host.is_dir();
         match self.host.file_name().filter(|_| into) {

@@ -30,11 +30,11 @@ const SKIPPED: i32 = 77;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum News {
-    /// It is being started.
+    /// The program is being started.
     Started,
-    /// It printed something.
+    /// The program printed something.
     Output(Piece),
-    /// It ended.
+    /// The program ended.
     Ended(End),
 }
 
@@ -72,9 +72,9 @@ impl Piece {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum End {
-    /// It exited with this status.
+    /// The program exited with this status.
     Exited(i32),
-    /// It was killed by the signal with this number.
+    /// The program was killed by the signal with this number.
     Killed(i32),
 }
 

@@ -15,15 +15,15 @@ const LINE: usize = 4096;
 /// The user's program in the record of a run. Times are seconds from the start of the run, by the host's clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProgramRecord {
-    /// Its file's name.
+    /// The file's name.
     pub name: String,
-    /// Its arguments.
+    /// The arguments.
     pub arguments: Vec<String>,
     /// The time when it was started.
     pub started: Option<f64>,
     /// The time when it had ended.
     pub ended: Option<f64>,
-    /// Its exit status, if it exited.
+    /// The exit status, if it exited.
     pub status: Option<i32>,
     /// The name of the signal that killed it.
     pub signal: Option<String>,
@@ -40,7 +40,7 @@ pub struct ProgramRecord {
 pub(in crate::nest) struct Told {
     /// A description of its state, if the state is new.
     pub(in crate::nest) doing: Option<String>,
-    /// Its output.
+    /// The output.
     pub(in crate::nest) bytes: Vec<u8>,
     /// The lines that this output completes.
     pub(in crate::nest) lines: Vec<String>,

@@ -13,7 +13,7 @@ const DIRECTORY: &str = "/exec";
 pub struct Program {
     /// The name of its file.
     pub file: OsString,
-    /// Its arguments.
+    /// The arguments.
     pub arguments: Vec<OsString>,
     /// The size in MiB of all files that the user gave.
     pub files_mib: u32,
@@ -22,12 +22,12 @@ pub struct Program {
 }
 
 impl Program {
-    /// Its path at the last level.
+    /// The path at the last level.
     pub(in crate::nest) fn path(&self) -> PathBuf {
         Path::new(DIRECTORY).join(&self.file)
     }
 
-    /// Its name in messages.
+    /// The name in messages.
     pub(in crate::nest) fn name(&self) -> String {
         Path::new(&self.file).display().to_string()
     }

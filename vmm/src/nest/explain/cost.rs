@@ -67,7 +67,7 @@ pub struct Reason {
 /// The exits of one instruction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place {
-    /// Its address, in hexadecimal.
+    /// The address, in hexadecimal.
     pub address: String,
     /// The function that contains it, if that is known.
     pub function: Option<String>,
@@ -80,9 +80,9 @@ pub struct Place {
 /// The uses of a register or port.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Access {
-    /// Its number.
+    /// The number.
     pub number: u32,
-    /// It was written, not read.
+    /// The register was written, not read.
     pub write: bool,
     /// The number of uses.
     pub times: f64,

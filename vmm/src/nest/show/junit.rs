@@ -24,7 +24,7 @@ struct Case<'a> {
     name: String,
     seconds: f64,
     outcome: Outcome<'a>,
-    /// Its output, in XML.
+    /// The output, in XML.
     output: Option<String>,
 }
 

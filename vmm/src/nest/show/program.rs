@@ -23,7 +23,7 @@ pub(super) fn line(record: &Record) -> Option<String> {
     Some(format!("{name} at level {}: {end}{}{output}", record.wanted, took.unwrap_or_default()))
 }
 
-/// Its output for XML and HTML, with a note about what was left out.
+/// The output for XML and HTML, with a note about what was left out.
 pub(super) fn output(program: &ProgramRecord) -> String {
     let kept = u64::try_from(program.output.len()).unwrap_or(u64::MAX);
     let left_out = program.bytes.saturating_sub(program.lost).saturating_sub(kept);

@@ -6,21 +6,21 @@ use crate::nest::record::{LevelRecord, Record, Status};
 /// A kind of work of a level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// Its kernel boots, until /init runs.
+    /// The kernel boots, until /init runs.
     Boot,
-    /// It loads KVM.
+    /// The level loads KVM.
     Kvm,
-    /// It prepares its guest, until the guest runs.
+    /// The level prepares its guest, until the guest runs.
     Entry,
-    /// Its guest works.
+    /// The guest works.
     Guest,
     /// The last level's own work, until it has powered off.
     Work,
     /// The last level runs the user's program.
     Program,
-    /// It is stuck.
+    /// The level is stuck.
     Stuck,
-    /// It is ended because another one is stuck.
+    /// The level is ended because another one is stuck.
     Cut,
 }
 
@@ -28,7 +28,7 @@ impl Doing {
     pub(super) const ALL: [Self; 8] =
         [Self::Boot, Self::Kvm, Self::Entry, Self::Guest, Self::Work, Self::Program, Self::Stuck, Self::Cut];
 
-    /// Its CSS class in the page.
+    /// The CSS class in the page.
     pub(super) fn class(self) -> &'static str {
         match self {
             Self::Boot => "boot",
