@@ -1,5 +1,5 @@
-//! The cost of a machine compared with the least that KVM needs: `cargo bench -p vmm --bench costs [start] [restore] [save] [clones]
-//! [exits] [viewer]`.
+//! The cost of a machine compared with the least that KVM needs: `cargo bench -p vmm --bench costs -- [start] [sandbox] [restore] [save]
+//! [clones] [exits] [viewer]`.
 //!
 //! Every row runs nvmm and a bare KVM program in turn, as whole processes with the same guest; the ratio is that of their medians. The bare
 //! program is this one, started again with the argument `bare`.
@@ -46,6 +46,7 @@ fn main() {
     println!("{:<40} {:>12} {:>12} {:>5}", "", "nvmm", "bare KVM", "ratio");
     let parts = [
         ("start", start as fn()),
+        ("sandbox", sandbox),
         ("restore", restore),
         ("save", save),
         ("clones", clones),
@@ -75,6 +76,33 @@ fn start() {
     for (name, unit, figure) in figures {
         let [nvmm, bare] = [&rows[0], &rows[1]].map(|runs| median(runs.iter().map(figure)));
         println!("{name:<40} {nvmm:>8.2} {unit:<3} {bare:>8.2} {unit:<3} {:>5.2}", nvmm / bare);
+    }
+}
+
+/// A guest that powers off at once, with the sandbox and without, in turn. The least of many runs tells more than their median here: the
+/// difference is small beside what other processes of the host add to a run.
+fn sandbox() {
+    const RUNS: usize = 200;
+    let mut rows = [const { Vec::new() }; 2];
+    for n in 0..=RUNS {
+        for (row, mode) in rows.iter_mut().zip(["on", "off"]) {
+            let mut command = support::nvmm();
+            command.arg("--kernel").arg(support::guest("power_off")).args(["--memory", "128M"]);
+            command.args(["--debug-exit", "0xf4", "--sandbox", mode]).stdin(Stdio::null());
+            let run = time(command.stdout(Stdio::null()));
+            if n > 0 {
+                row.push(run.cpu.as_secs_f64() * 1e3);
+            }
+        }
+    }
+    let least = |row: &[f64]| row.iter().copied().fold(f64::INFINITY, f64::min);
+    let figures = [
+        ("least", rows.each_ref().map(|row| least(row))),
+        ("median", rows.map(|row| median(row.into_iter()))),
+    ];
+    for (name, [on, off]) in figures {
+        let name = format!("--sandbox on and off, user+system, {name}");
+        println!("{name:<40} {on:>8.2} ms  {off:>8.2} ms  {:+.2} ms", on - off);
     }
 }
 

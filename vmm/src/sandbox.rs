@@ -274,7 +274,7 @@ impl Sandbox {
         if let Some((_, filter)) = filters.iter().find(|(theirs, _)| *theirs == who) {
             return Arc::clone(filter);
         }
-        let filter = Arc::from(filter::compile(TABLE, who, self.now));
+        let filter = Arc::from(filter::compile(&TABLE, who, self.now));
         filters.push((who, Arc::clone(&filter)));
         filter
     }

@@ -20,7 +20,7 @@ use rustix::{
         epoll::{self, EventData, EventFlags},
         poll,
     },
-    fs::{FileType, fstat},
+    fs::{FileType, fstat, makedev},
     io::Errno,
 };
 
@@ -85,8 +85,9 @@ struct Stdin {
 impl Stdin {
     fn new(file: File) -> io::Result<Self> {
         let ready = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let mut stdin = Self { file, ready, is_watched: false, copied: None, ended: false };
-        if stdin.watch(true) == Err(Errno::PERM) {
+        let ended = is_null(&file);
+        let mut stdin = Self { file, ready, is_watched: false, copied: None, ended };
+        if !ended && stdin.watch(true) == Err(Errno::PERM) {
             let (reader, writer) = io::pipe()?;
             let file = std::mem::replace(&mut stdin.file, OwnedFd::from(reader).into());
             stdin.copied = Some((file, writer));
@@ -129,6 +130,16 @@ impl Stdin {
             log::error!("epoll: {error}");
         }
     }
+}
+
+/// Returns whether a file is `/dev/null`, which is at its end from the start: most machines that a script starts have it, and need no
+/// thread to read it.
+fn is_null(file: &File) -> bool {
+    // Its numbers: Documentation/admin-guide/devices.txt.
+    let is_device = |stat: rustix::fs::Stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == makedev(1, 3)
+    };
+    fstat(file).is_ok_and(is_device)
 }
 
 /// Returns whether a read would return at once, if no other process reads first.

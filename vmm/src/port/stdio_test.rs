@@ -56,3 +56,18 @@ fn a_file_is_left_alone_until_it_is_served() {
     assert_eq!(file.stream_position().unwrap(), 0);
     assert_eq!(read_to_end(&mut stdin, &mut Input::new(8)), [b'a'; 100]);
 }
+
+#[test]
+fn dev_null_is_at_its_end_and_needs_no_thread() {
+    let mut stdin = Stdin::new(File::open("/dev/null").unwrap()).unwrap();
+    assert!(stdin.ended && stdin.copied.is_none());
+    stdin.serve(&mut Input::new(8));
+    assert!(!is_ready(&stdin));
+    // Another device that epoll refuses has bytes.
+    let mut stdin = Stdin::new(File::open("/dev/zero").unwrap()).unwrap();
+    let mut input = Input::new(8);
+    stdin.serve(&mut input);
+    poll(&mut [PollFd::new(&stdin.ready, PollFlags::IN)], None).unwrap();
+    stdin.serve(&mut input);
+    assert_eq!(take(&mut input), [0; 8]);
+}

@@ -209,8 +209,28 @@ const LOCKS: &[u32] = &[bits(libc::F_OFD_GETLK), bits(libc::F_OFD_SETLK)];
 /// The block sizes of block devices: linux/fs.h.
 const BLOCK_SIZES: &[u32] = &[0x1268, 0x127b];
 
-/// All rules. Of the rules for one call, the most frequent come first.
-pub(super) const TABLE: &[Allowed] = &[
+/// All rules by the number of their call. Of the rules for one call, the most frequent come first.
+pub(super) static TABLE: [Allowed; RULES.len()] = by_call(RULES);
+
+/// Sorts rules when nvmm is built, as filters are compiled from sorted ones at each start.
+const fn by_call<const N: usize>(rules: &[Allowed]) -> [Allowed; N] {
+    let mut sorted = [rules[0]; N];
+    let mut len = 1;
+    while len < N {
+        let mut at = len;
+        // Rules for the same call keep their order.
+        while at > 0 && sorted[at - 1].call > rules[len].call {
+            sorted[at] = sorted[at - 1];
+            at -= 1;
+        }
+        sorted[at] = rules[len];
+        len += 1;
+    }
+    sorted
+}
+
+/// The rules by subject. Of the rules for one call, the most frequent come first.
+const RULES: &[Allowed] = &[
     // Calls of every Rust program's threads.
     any(libc::SYS_futex, Who::all(), "locks and channels"),
     any(libc::SYS_read, Who::all(), "what is open: eventfds, sockets, files"),

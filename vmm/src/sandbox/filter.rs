@@ -47,19 +47,19 @@ pub(super) struct Now {
 }
 
 /// The answer to the calls of a range of numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Answer<'a> {
     Refused,
     Allowed,
     /// The call fails with this error.
     Fails(u16),
-    /// Allowed if one of the rules allows it.
-    If(Vec<&'a Allowed>),
+    /// Allowed if one of the rules allows it, of those for these threads.
+    If(&'a [Allowed]),
 }
 
-/// Compiles the filter of the threads in `who`.
+/// Compiles the filter of the threads in `who` from a table that is sorted by calls.
 pub(super) fn compile(table: &[Allowed], who: Who, now: Now) -> Vec<sock_filter> {
-    let mut code = Code { reversed: Vec::with_capacity(256), now };
+    let mut code = Code { reversed: Vec::with_capacity(256), answers: Vec::with_capacity(4), who, now };
     let ranges = ranges(table, who);
     code.search(&ranges, NUMBERS);
     code.push(load(NUMBER));
@@ -88,16 +88,18 @@ fn halves(value: u64) -> (u32, u32) {
 
 /// The ranges of call numbers by their first number, each with its answer.
 fn ranges(table: &[Allowed], who: Who) -> Vec<(u32, Answer<'_>)> {
-    let mut ranges = vec![(0, Answer::Refused)];
-    let mut rules: Vec<_> = table.iter().filter(|rule| rule.who.intersects(who)).collect();
-    // A stable sort: of the rules for one call, the first is still checked first.
-    rules.sort_by_key(|rule| rule.call);
-    for same in rules.chunk_by(|one, other| one.call == other.call) {
+    let mut ranges = Vec::with_capacity(128);
+    ranges.push((0, Answer::Refused));
+    for same in table.chunk_by(|one, other| one.call == other.call) {
+        let mine = || same.iter().filter(|rule| rule.who.intersects(who));
+        if mine().next().is_none() {
+            continue;
+        }
         let call = same[0].call;
-        let answer = match same.iter().find(|rule| rule.when.is_empty()) {
+        let answer = match mine().find(|rule| rule.when.is_empty()) {
             Some(Allowed { fails: Some(error), .. }) => Answer::Fails(*error),
             Some(_) => Answer::Allowed,
-            None => Answer::If(same.to_vec()),
+            None => Answer::If(same),
         };
         // The range before ends at this call, or is empty.
         if ranges.last().is_some_and(|(start, _)| *start == call) {
@@ -119,6 +121,9 @@ fn ranges(table: &[Allowed], who: Who) -> Vec<(u32, Answer<'_>)> {
 struct Code {
     /// The statements in reverse order.
     reversed: Vec<sock_filter>,
+    /// The latest statement that returns each answer.
+    answers: Vec<(u32, Label)>,
+    who: Who,
     now: Now,
 }
 
@@ -144,13 +149,14 @@ impl Code {
 
     /// A statement that returns this answer, close enough for a conditional jump.
     fn answer(&mut self, value: u32) -> Label {
-        let near = self.reversed.iter().rev().take(NEAR);
-        let found = near.enumerate().find(|(_, it)| it.code == RETURN && it.k == value);
-        if let Some((distance, _)) = found {
-            return Label(self.reversed.len() - 1 - distance);
+        let here = Label(self.reversed.len());
+        match self.answers.iter_mut().find(|(theirs, _)| *theirs == value) {
+            Some((_, latest)) if here.0 - latest.0 <= NEAR => return *latest,
+            Some((_, latest)) => *latest = here,
+            None => self.answers.push((value, here)),
         }
         self.push(answer(value));
-        self.here()
+        here
     }
 
     /// Puts a conditional jump that compares with `value`. A target out of its reach gets an unconditional jump in between.
@@ -187,9 +193,10 @@ impl Code {
     }
 
     /// Puts statements that allow a call if its arguments meet one of the rules.
-    fn check(&mut self, rules: &[&Allowed]) -> Label {
+    fn check(&mut self, rules: &[Allowed]) -> Label {
         let mut miss = self.answer(RET_TRAP);
-        for rule in rules.iter().rev() {
+        let who = self.who;
+        for rule in rules.iter().rev().filter(|rule| rule.who.intersects(who)) {
             let mut hit = self.answer(RET_ALLOW);
             for arg in rule.when.iter().rev() {
                 hit = self.compare(arg, hit, miss);

@@ -86,12 +86,12 @@ fn assert_as_in_the_table(who: Who, program: &[sock_filter], call: &Call) {
 #[test]
 fn each_call_is_answered_as_in_the_table() {
     for who in whos() {
-        let program = compile(TABLE, who, NOW);
+        let program = compile(&TABLE, who, NOW);
         assert!(program.len() < 4096, "BPF_MAXINSNS");
         for number in 0..1000 {
             assert_as_in_the_table(who, &program, &Call::of(number, [0; 6]));
         }
-        for rule in TABLE {
+        for rule in &TABLE {
             // The arguments of the rule, and each with one bit changed.
             let mut args = [0; 6];
             for arg in rule.when {
@@ -116,14 +116,14 @@ proptest! {
     #[test]
     fn so_is_any_call(number in 0..500_u32, args: [u32; 6], who: u32) {
         let who = Who::from_bits_truncate(who);
-        let program = compile(TABLE, who, NOW);
+        let program = compile(&TABLE, who, NOW);
         assert_as_in_the_table(who, &program, &Call::of(number, args.map(u64::from)));
     }
 }
 
 #[test]
 fn other_calling_conventions_are_refused() {
-    let program = compile(TABLE, Who::all(), NOW);
+    let program = compile(&TABLE, Who::all(), NOW);
     let read = u32::try_from(libc::SYS_read).unwrap();
     assert_eq!(run(&program, &Call::of(read, [0; 6])).0, RET_ALLOW);
     assert_eq!(run(&program, &Call::of(read | X32, [0; 6])).0, RET_TRAP);
@@ -141,7 +141,7 @@ fn one_place_may_be_free() {
     for (place, expected) in
         [(FREE, RET_ALLOW), (FREE + 1, RET_TRAP), (FREE ^ 1 << 32, RET_TRAP), (0, RET_TRAP)]
     {
-        let program = compile(TABLE, Who::VCPU, now);
+        let program = compile(&TABLE, Who::VCPU, now);
         assert_eq!(run(&program, &Call { place, ..Call::of(execve, [0; 6]) }).0, expected);
         assert_eq!(run(&program, &Call { place, arch: 0, ..Call::of(execve, [0; 6]) }).0, RET_TRAP);
     }
@@ -149,7 +149,7 @@ fn one_place_may_be_free() {
 
 #[test]
 fn a_call_is_decided_in_few_steps() {
-    let program = compile(TABLE, Who::VCPU, NOW);
+    let program = compile(&TABLE, Who::VCPU, NOW);
     let ioctl = u32::try_from(libc::SYS_ioctl).unwrap();
     // `KVM_RUN`.
     let (answer, steps) = run(&program, &Call::of(ioctl, [0, 0xae80, 0, 0, 0, 0]));
