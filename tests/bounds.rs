@@ -114,19 +114,48 @@ fn random_accesses_to_all_ports_grow_nothing() {
     Machine::start("storm", &words('p'), &[&ports[..], &more].concat()).storm();
 }
 
+/// Options for each kind of device with BARs, by the kind's name.
+fn devices(folder: &Path) -> Vec<(&'static str, Vec<String>)> {
+    let disk = |name: &str, more: &str| {
+        vec!["--disk".to_owned(), format!("path={},format=raw{more}", image(folder, name))]
+    };
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let vsock = format!("cid=77,uds={}", folder.join("vsock").display());
+    let sata = [disk("sata", ",bus=sata"), words(&["--cdrom", &image(folder, "cdrom")])].concat();
+    let mut devices = vec![
+        ("rng", Vec::new()),
+        ("blk", disk("modern", "")),
+        ("legacy", disk("legacy", ",legacy=on,aio=threads")),
+        ("sata", sata),
+        ("balloon", words(&["--balloon"])),
+        ("vsock", words(&["--vsock", &vsock])),
+        ("vga", words(&["--display", "vga"])),
+    ];
+    match Command::new("passt").arg("--version").output() {
+        Ok(_) => devices.push(("net", words(&["--net", "user"]))),
+        Err(error) => println!("without a network: passt: {error}"),
+    }
+    devices
+}
+
+/// All of them at once, or the one that `NVMM_STORM_DEVICE` names.
 #[test]
 fn random_accesses_to_functions_whose_queues_are_live_grow_nothing() {
     if no_kvm() {
         return;
     }
     let folder = TempDir::new().unwrap();
-    let disk = |name: &str, more: &str| format!("path={},format=raw{more}", image(folder.path(), name));
-    let (modern, legacy) = (disk("modern", ""), disk("legacy", ",legacy=on,aio=threads"));
-    let (sata, cdrom) = (disk("sata", ",bus=sata"), image(folder.path(), "cdrom"));
-    let vsock = format!("cid=77,uds={}", folder.path().join("vsock").display());
-    let disks = ["--disk", &modern, "--disk", &legacy, "--disk", &sata, "--cdrom", &cdrom];
-    let more = ["--balloon", "--vsock", &vsock];
-    Machine::start("storm", &words('b'), &[&disks[..], &more].concat()).storm();
+    let devices = devices(folder.path());
+    let options: Vec<_> = match std::env::var("NVMM_STORM_DEVICE") {
+        Ok(one) => {
+            let (_, options) = devices.into_iter().find(|(name, _)| *name == one).expect("a kind of device");
+            // The only device that a machine has unless told otherwise.
+            let alone: &[_] = if one == "rng" { &[] } else { &["--rng", "off"] };
+            alone.iter().map(|&word| word.to_owned()).chain(options).collect()
+        }
+        Err(_) => devices.into_iter().flat_map(|(_, options)| options).collect(),
+    };
+    Machine::start("storm", &words('b'), &options.iter().map(String::as_str).collect::<Vec<_>>()).storm();
 }
 
 #[test]

@@ -34,7 +34,8 @@ const COMMANDS: [u8; 9] = [0x25, 0x35, 0x60, 0x61, 0xec, 0xa1, 0xa0, 0xea, 0x06]
 
 const VIRTIO: u16 = 0x1af4;
 const AHCI: u32 = 0x01_0601;
-const FUNCTIONS: usize = 8;
+const VGA: u32 = 0x03_0000;
+const FUNCTIONS: usize = 12;
 /// The number of queues that are used of each device.
 const QUEUES: u16 = 4;
 
@@ -78,8 +79,8 @@ extern "C" fn guest_main() -> u32 {
             let video = pci::bar(1, 0);
             let mut modes = 0;
             rounds(|| {
-                // The first round only touches all of video memory.
-                (0..16 << 20).step_by(4096).for_each(|page| rt::write(video + page, 1_u8));
+                // The first round only touches video memory.
+                touch(video);
                 (0..modes).for_each(|_| set_mode());
                 modes = 8;
             })
@@ -104,6 +105,11 @@ fn rounds(mut round: impl FnMut()) -> u32 {
             return 0;
         }
     }
+}
+
+/// Writes to each page of video memory, so that the host has allocated all of it.
+fn touch(video: u64) {
+    (0..16 << 20).step_by(4096).for_each(|page| rt::write(video + page, 1_u8));
 }
 
 /// Sets the largest mode, whose 16 MiB are cleared.
@@ -140,6 +146,7 @@ fn port(random: &mut Random) {
 /// A function with BARs, and the known facts about it.
 struct Target {
     device: u8,
+    class: u32,
     is_disk: bool,
     /// The queues, if it has some.
     virtqueues: Option<[Device; QUEUES as usize]>,
@@ -184,7 +191,7 @@ impl Target {
     fn find(device: u8) -> Option<Self> {
         let [vendor, id]: [u16; 2] = rt::read(pci::config(device, 0));
         let class = rt::read::<u32>(pci::config(device, 8)) >> 8;
-        if vendor != VIRTIO && class != AHCI {
+        if vendor != VIRTIO && class != AHCI && class != VGA {
             return None;
         }
         // I/O, memory, bus mastering.
@@ -193,7 +200,7 @@ impl Target {
         let bars = [0, 1, 2, 3, 4, 5].map(|n| if bar(n) & 1 != 0 { bar(n) & 0xfffd } else { bar(n) & !0xf });
         let is_disk = matches!(id, 0x1001 | 0x1042);
         let mut target =
-            Self { device, is_disk, virtqueues: None, bars, common: (0, 0), table: (6, 0), queues: 0 };
+            Self { device, class, is_disk, virtqueues: None, bars, common: (0, 0), table: (6, 0), queues: 0 };
         let mut at: u8 = rt::read(pci::config(device, 0x34));
         while at != 0 {
             let field = |offset: u8| pci::config(device, u16::from(at + offset));
@@ -213,6 +220,9 @@ impl Target {
             target.virtqueues = Some([0, 1, 2, 3].map(|queue| Device::find_queue(device, queue)));
             let (bar, offset) = target.common;
             target.queues = rt::read::<u16>(bars[usize::from(bar)] + offset + 0x12).min(QUEUES);
+        }
+        if class == VGA {
+            touch(bars[0]);
         }
         target.restart(true);
         Some(target)
@@ -257,6 +267,9 @@ impl Target {
             }
             return;
         }
+        if self.class == VGA {
+            return;
+        }
         let registers = self.bars[5];
         rt::write(registers + 4, 1_u32 << 31 | u32::from(resets));
         (0..1000).any(|_| rt::read::<u32>(registers + 4) & 1 == 0);
@@ -289,7 +302,11 @@ impl Target {
 
     /// Accesses a register in one of its BARs.
     fn register(&self, choice: u64, place: u64, value: u64) {
-        let n = if self.virtqueues.is_some() { choice as usize & 1 } else { 5 };
+        let n = match self.class {
+            AHCI => 5,
+            VGA => choice as usize & 2,
+            _ => choice as usize & 1,
+        };
         let (bar, is_write) = (self.bars[n], choice >> 4 & 1 != 0);
         if bar == 0 {
             return;
@@ -316,7 +333,7 @@ impl Target {
             let part = [0xfee0_0000, 0, 0x20 | value as u32 & 0xdf, value as u32 & 1];
             return rt::write(word, part[offset as usize / 4 % 4]);
         }
-        if is_write && self.virtqueues.is_none() && (0x100..0x400).contains(&offset) && offset & 0x7f < 0x10 {
+        if is_write && self.class == AHCI && (0x100..0x400).contains(&offset) && offset & 0x7f < 0x10 {
             return rt::write(word, if offset & 4 == 0 { arena(value) as u32 } else { 0 });
         }
         let at = at & !(size - 1);
@@ -357,6 +374,12 @@ impl Target {
     /// Gives the device a request, valid or not.
     fn request(&self, random: &mut Random, indices: &mut [u16; QUEUES as usize]) {
         let (choice, value) = (random.next(), random.next());
+        if self.class == VGA {
+            // A register of the mode, or a pixel.
+            let at = if choice & 3 == 0 { self.bars[0] + (value >> 16) % (16 << 20) } else { self.bars[2] + 0x500 };
+            let is_placed = pci::bar(self.device, 0) == self.bars[0] && pci::bar(self.device, 2) == self.bars[2];
+            return if is_placed { rt::write((at + choice / 4 % 10 * 2) & !1, value as u16) };
+        }
         let Some(virtqueues) = &self.virtqueues else {
             // The first two have drives.
             let port = self.bars[5] + 0x100 + 0x80 * (choice % 2);
