@@ -439,3 +439,20 @@ fn much_in_flight_holds_up_neither_a_reset_nor_the_end() {
         assert_eq!(nvmm.status(), Some(143), "{aio}");
     }
 }
+
+#[test]
+fn a_machine_warns_once_of_a_raw_disk_with_the_name_of_another_format() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let named = disk(folder.path(), "vm.qcow2");
+    let overlay = format!("path={},overlay=temp", path(&named));
+    let meant = format!("path={},format=raw", path(&named));
+    for (option, warnings) in [(path(&named), 1), (overlay.as_str(), 1), (meant.as_str(), 0)] {
+        let output = run("power_off", &["--disk", option]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let count = stderr.matches("vm.qcow2 is named as a qcow2 image, but does not begin as one").count();
+        assert_eq!((output.status.code(), count), (Some(0), warnings), "{option}: {stderr}");
+    }
+}

@@ -180,3 +180,32 @@ fn a_part_of_a_disk_is_reported_with_its_disk() {
     let told = "a piece of a disk; give the file that names it, ";
     assert!(stdout.contains(told) && stdout.ends_with("/split.vmdk\n"), "{stdout}");
 }
+
+#[test]
+fn a_raw_file_with_the_name_of_another_format_is_warned_of() {
+    let Some(images) = Images::new() else { return };
+    for (name, format) in [
+        ("a.qcow2", "qcow2"),
+        ("a.QCOW2", "qcow2"),
+        ("a.vmdk", "vmdk"),
+        ("a.vdi", "vdi"),
+        ("a.vhdx", "vhdx"),
+        ("a.vhd", "vpc"),
+    ] {
+        images.raw(name, MIB);
+        let output = images.disk(&format!("info {name}"));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let warning = format!(
+            "disk {name} is named as a {format} image, but does not begin as one, and is used as raw; if that is \
+             meant, say so by format=raw (nvmm disk: -f raw)\n"
+        );
+        assert_eq!((output.status.code(), stderr), (Some(0), format!("nvmm: {warning}")));
+        let output = images.disk(&format!("info -f raw {name}"));
+        assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{name}");
+    }
+    for name in ["disk.img", "disk.raw", "disk", "qcow2", "a.qcow2.bak"] {
+        images.raw(name, MIB);
+        let output = images.disk(&format!("info {name}"));
+        assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{name}");
+    }
+}

@@ -47,7 +47,10 @@ pub(super) fn open_as(
     path: &Path,
     options: &OpenOptions,
 ) -> Result<Image, OpenError> {
-    let format = found.unwrap_or(Format::Raw);
+    let format = found.unwrap_or_else(|| {
+        warn_of_name(path);
+        Format::Raw
+    });
     let disk = file_options(options);
     let qcow2 = |disk| Qcow2Options { disk, backing_root: options.backing_root.clone() };
     if let Some(overlay) = &options.overlay {
@@ -58,17 +61,26 @@ pub(super) fn open_as(
         Some(Format::Raw) => Arc::new(RawDisk::new(opened, path, &disk)?),
         Some(Format::Qcow2) => Arc::new(Qcow2Disk::new(opened, path, &qcow2(disk))?),
         Some(Format::Vmdk) => Arc::new(Vmdk::new(opened, path, options.backing_root.as_slice())?),
-        None => {
-            if let Some(whole) = piece::descriptor_of(path) {
-                let (path, whole) = (path.printable(), whole.printable());
-                log::warn!(
-                    "disk {path} is a piece of {whole}, by its name, and used as a disk by itself; give {whole} instead"
-                );
-            }
-            Arc::new(GuessedRaw(RawDisk::new(opened, path, &disk)?))
-        }
+        None => Arc::new(GuessedRaw(RawDisk::new(opened, path, &disk)?)),
     };
     Ok(Image { disk, format })
+}
+
+/// Warns if a file that was taken for raw has the name of something else.
+fn warn_of_name(path: &Path) {
+    let disk = path.printable();
+    if let Some(whole) = piece::descriptor_of(path) {
+        let whole = whole.printable();
+        log::warn!(
+            "disk {disk} is a piece of {whole}, by its name, and used as a disk by itself; give {whole} instead"
+        );
+    } else if let Some(promised) = Looks::promised(path) {
+        log::warn!(
+            "disk {disk} is named as a {} image, but does not begin as one, and is used as raw; if that is meant, \
+             say so by format=raw (nvmm disk: -f raw)",
+            promised.name()
+        );
+    }
 }
 
 /// The format of the file: the given one, or the one that it looks like. `None` if it looks like none, so that it is raw.

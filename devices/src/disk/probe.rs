@@ -69,6 +69,19 @@ impl Looks {
         (name.len() > 4 && name.ends_with(b".dmg")).then_some(Self::Dmg)
     }
 
+    /// The format that a file's extension promises; raw disks have no such name.
+    pub(super) fn promised(path: &Path) -> Option<Self> {
+        match &*path.extension()?.to_str()?.to_ascii_lowercase() {
+            "qcow" | "qcow2" => Some(Self::Qcow),
+            "qed" => Some(Self::Qed),
+            "vmdk" => Some(Self::Vmdk),
+            "vdi" => Some(Self::Vdi),
+            "vhdx" => Some(Self::Vhdx),
+            "vhd" => Some(Self::Vpc),
+            _ => None,
+        }
+    }
+
     /// The format to use for such a file, if nvmm reads it.
     pub(super) fn format(self) -> Option<Format> {
         match self {
