@@ -92,7 +92,7 @@ fn invalid_options_are_named_with_valid_ones() {
         (&["--smp", "many"], "a whole number"),
         (&["--smp", "99999999999"], "too large"),
         (&["--smp", "4,core=2"], "no such key 'core'; did you mean cores?"),
-        (&["--smp", "4,cores=1,cores=2"], "duplicate field `cores`"),
+        (&["--smp", "4,cores=1,cores=2"], "'cores' is there twice"),
         (&["--smp", "4,cores=3"], "make 3 vCPUs, not 4"),
         (&["--memory", "0"], "needs memory"),
         (&["--memory", "1K"], "multiple of 4 KiB"),

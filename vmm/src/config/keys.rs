@@ -18,7 +18,10 @@ pub(super) fn keys<'a, T: Deserialize<'a>>(
     let themselves = values.filter(|value| value.starts_with("id_")).map(|value| (value, value)).collect();
     serde_aco::from_args(text, &themselves).map_err(|error| {
         let why = match error {
-            Error::Message(message) => unknown_key(&message).unwrap_or(message),
+            Error::Message(message) => {
+                let ours = unknown_key(&message).or_else(|| unknown_value(&message, text));
+                ours.or_else(|| repeated_key(&message)).unwrap_or(message)
+            }
             Error::ExpectedInteger => "give a whole number".to_owned(),
             Error::Overflow => "the number is too large".to_owned(),
             Error::ExpectedBool => "give on or off".to_owned(),
@@ -36,14 +39,37 @@ pub(super) fn keys<'a, T: Deserialize<'a>>(
 
 /// Rewrites serde's message about an unknown key, if it is one: it lists all keys there are, even if one of them is meant.
 fn unknown_key(message: &str) -> Option<String> {
-    let (key, known) = message.strip_prefix("unknown field `")?.rsplit_once("`, expected ")?;
-    let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
-    let advice = match (nearest(key, known.iter().copied()).first(), &known[..]) {
+    let (key, known) = unknown(message, "field")?;
+    Some(format!("no such key '{key}'; {}", advice(key, &known)))
+}
+
+/// Rewrites serde's message about an unknown value, if it is one: it does not name the key in `text` that has the value.
+fn unknown_value(message: &str, text: &str) -> Option<String> {
+    let (value, known) = unknown(message, "variant")?;
+    let part = text.split(',').find(|part| part.split_once('=').is_some_and(|(_, it)| it == value));
+    Some(format!("{}: {}", part.unwrap_or(value), advice(value, &known)))
+}
+
+/// Rewrites serde's message about a key that is given again, if it is one.
+fn repeated_key(message: &str) -> Option<String> {
+    let key = message.strip_prefix("duplicate field `")?.strip_suffix('`')?;
+    Some(format!("'{key}' is there twice"))
+}
+
+/// The unknown name in serde's message, and the names that it lists.
+fn unknown<'m>(message: &'m str, kind: &str) -> Option<(&'m str, Vec<&'m str>)> {
+    let rest = message.strip_prefix("unknown ")?.strip_prefix(kind)?.strip_prefix(" `")?;
+    let (name, known) = rest.rsplit_once("`, expected ")?;
+    Some((name, known.split('`').skip(1).step_by(2).collect()))
+}
+
+/// The way out for someone who gave a `name` that is not a `known` one.
+fn advice(name: &str, known: &[&str]) -> String {
+    match (nearest(name, known.iter().copied()).first(), known) {
         (Some(near), _) => format!("did you mean {near}?"),
         (None, [others @ .., last]) if !others.is_empty() => format!("give {} or {last}", others.join(", ")),
         (None, known) => format!("give {}", known.concat()),
-    };
-    Some(format!("no such key '{key}'; {advice}"))
+    }
 }
 
 /// Adds a hint to an error about an unknown key: the option's first part, which contains it, may be meant as a file name.
