@@ -78,6 +78,42 @@ fn the_command_line() {
     refused(&["-fda", "x.raw"], USAGE, &["-fda is QEMU's", "--disk PATH"]);
 }
 
+/// The command line is right, and what it names is not there: status 1, whatever the option is.
+#[test]
+fn files_that_are_not_there() {
+    if no_kvm() {
+        return;
+    }
+    let kernel = guest("power_off");
+    let folder = tempfile::tempdir().unwrap();
+    let none = folder.path().join("none").to_str().unwrap().to_owned();
+    refused(&["--kernel", &none], COULD_NOT, &[&none]);
+    refused(&["--disk", &none], COULD_NOT, &[&none]);
+    refused(&["--domain", &none], COULD_NOT, &[&none, "No such file"]);
+    refused(&["--restore", &none], COULD_NOT, &[&none]);
+    refused(&["cpu", "show", &format!("file:{none}")], COULD_NOT, &[&none, "No such file"]);
+    for (option, before) in [
+        ("--disk", ""),
+        ("--disk", "path="),
+        ("--cdrom", ""),
+        ("--initrd", ""),
+        ("--bios", ""),
+        ("--firmware", ""),
+        ("--rng", ""),
+        ("--cpu", "file:"),
+        ("--ssh-key", ""),
+        ("--cloud-init", "user-data="),
+        ("--cloud-init", "meta-data="),
+        ("--cloud-init", "network-config="),
+        ("--fw-cfg", "opt/a,file="),
+        ("--smbios", "type=11,path="),
+        ("--display", "vnc=:7,password-file="),
+    ] {
+        let value = format!("{before}{none}");
+        refused(&with_kernel(&kernel, &[option, &value]), COULD_NOT, &[&none]);
+    }
+}
+
 #[test]
 fn kvm() {
     if no_kvm() {

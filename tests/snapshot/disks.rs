@@ -117,7 +117,7 @@ fn missing_snapshots_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let output = nvmm().arg("--restore").arg(folder.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("that is no snapshot: it has no machine.json"), "{said}");
     let output = nvmm().args(["--kernel", "k", "--restore-memory", "map"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -99,8 +99,7 @@ impl Cli {
         // the whole tree.
         if let Ok(MachineAlone { machine }) = MachineAlone::try_parse_from(words) {
             if let Some(file) = &machine.domain {
-                let Added { words, told, text } =
-                    domain::add(file, words, &MachineAlone::command(), told).map_err(Error::Wrong)?;
+                let Added { words, told, text } = domain::add(file, words, &MachineAlone::command(), told)?;
                 let MachineAlone { mut machine } =
                     MachineAlone::try_parse_from(&words).map_err(|error| explain(error, &words))?;
                 machine.domain_text = Some(text);
@@ -122,8 +121,7 @@ impl Cli {
     /// The command line of a saved machine, combined with the options in `words`.
     fn of_snapshot(path: &Path, words: &[OsString], told: Told) -> Result<Self, Error> {
         let option = format!("--restore {}", path.printable());
-        let snapshot =
-            Snapshot::read(path).map_err(|error| Error::Wrong(vec![format!("--restore {error:#}")]))?;
+        let snapshot = Snapshot::read(path).map_err(|error| Error::Failed(format!("--restore {error:#}")))?;
         let whole = snapshot
             .command_line(words)
             .map_err(|lines| Error::Wrong(lines.iter().map(|line| format!("{option}: {line}")).collect()))?;

@@ -10,6 +10,7 @@ mod disk;
 mod display;
 mod error;
 mod expect;
+mod fault;
 mod fw_cfg;
 mod gdb;
 mod keys;

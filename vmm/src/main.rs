@@ -90,7 +90,8 @@ fn main() -> ExitCode {
 }
 
 fn status_of(error: &anyhow::Error) -> u8 {
-    let usage = error.is::<ConfigError>() || error.is::<cpu::UsageError>() || error.is::<disk::UsageError>();
+    let of_machine = error.downcast_ref::<ConfigError>().is_some_and(|error| !error.is_of_file());
+    let usage = of_machine || error.is::<cpu::UsageError>() || error.is::<disk::UsageError>();
     if usage { USAGE } else { COULD_NOT }
 }
 

@@ -7,6 +7,7 @@ use devices::printable::ToPrintable;
 
 use super::{
     added::Added,
+    error::Error,
     qemu::{Note, Told},
 };
 use crate::{
@@ -24,11 +25,11 @@ pub(super) fn add(
     words: &[OsString],
     machine: &Command,
     mut told: Told,
-) -> Result<Added, Vec<String>> {
+) -> Result<Added, Error> {
     let option = format!("--domain {}", path.printable());
-    let text = small_file::read(path).map_err(|error| vec![format!("{option}: {error}")])?;
+    let text = small_file::read(path).map_err(|error| Error::Failed(format!("{option}: {error}")))?;
     let domain = domain::read(&text, path, &beside(words, machine), &domain::bridge_of)
-        .map_err(|lines| lines.iter().map(|line| format!("{option}: {line}")).collect::<Vec<_>>())?;
+        .map_err(|lines| Error::Wrong(lines.iter().map(|line| format!("{option}: {line}")).collect()))?;
     told.add(domain.missing.iter().map(|line| Note::Missing(format!("{option}: {line}"))));
     told.add(domain.idle.iter().map(|line| Note::Idle(format!("{option}: {line}"))));
     for word in &domain.words {

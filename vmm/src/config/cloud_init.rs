@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     disk::{DiskBus, DiskConfig},
     error::ConfigError,
+    fault::Fault,
     keys::Keys,
     public_key, words,
 };
@@ -81,13 +82,13 @@ pub(super) fn parse(
     }
     let mut keys = Vec::new();
     for path in ssh_key {
-        keys.extend(public_key::read(Path::new(path)).map_err(error(SSH_KEY, path))?);
+        keys.extend(public_key::read(Path::new(path)).map_err(fault(SSH_KEY, path))?);
     }
     let given = cloud_init.as_deref().unwrap_or_default();
     let read = files.paths().map(|path| (CLOUD_INIT, path.clone()));
     let read = read.chain(ssh_key.iter().map(|path| (SSH_KEY, path.into()))).collect();
     let identity = Identity { uuid, hostname: hostname.clone(), keys };
-    let seed = Seed::new(files.read().map_err(error(CLOUD_INIT, given))?, &identity);
+    let seed = Seed::new(files.read().map_err(fault(CLOUD_INIT, given))?, &identity);
     let all_sata = !disks.is_empty() && disks.iter().all(|disk| disk.bus == DiskBus::Sata);
     let bus = if all_sata { DiskBus::Sata } else { DiskBus::Virtio };
     let legacy = disks.first().is_some_and(|disk| disk.device.legacy);
@@ -128,15 +129,16 @@ impl Files {
         [&self.user_data, &self.meta_data, &self.network_config].into_iter().flatten()
     }
 
-    fn read(&self) -> Result<Given, String> {
-        let read = |path: &Option<PathBuf>| {
+    fn read(&self) -> Result<Given, Fault> {
+        let read = |path: &Option<PathBuf>| -> Result<_, Fault> {
             let Some(path) = path else { return Ok(None) };
             let shown = path.printable();
-            let bytes = small_file::read_bytes(path).map_err(|error| format!("{shown}: {error}"))?;
+            let bytes = small_file::read_bytes(path).map_err(|error| Fault::of_file(shown, &error))?;
             if str::from_utf8(&bytes).is_ok_and(public_key::is_private) {
                 return Err(format!(
                     "{shown} is a private key, which no guest needs; the public one goes into --ssh-key"
-                ));
+                )
+                .into());
             }
             Ok(Some(bytes))
         };
@@ -173,6 +175,12 @@ fn check_hostname(name: &str) -> Result<(), String> {
 fn error(option: &'static str, given: &OsStr) -> impl Fn(String) -> ConfigError {
     let given = given.printable().to_string();
     move |why| ConfigError::Keys { option, given: given.clone(), why }
+}
+
+/// Makes an error of a fault in the value of `option`.
+fn fault(option: &'static str, given: &OsStr) -> impl Fn(Fault) -> ConfigError {
+    let given = given.printable().to_string();
+    move |fault| fault.of_option(option, given.clone())
 }
 
 #[cfg(test)]

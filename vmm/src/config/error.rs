@@ -69,7 +69,25 @@ pub enum ConfigError {
         /// The fault in it.
         why: String,
     },
+    /// An option with a file that can't be read.
+    #[error("{option} {given}: {why}")]
+    File {
+        /// The option's name.
+        option: &'static str,
+        /// The given value.
+        given: String,
+        /// The fault, with the file if the value has more than its path.
+        why: String,
+    },
     /// `--smbios type=1,uuid=` and `--uuid` differ.
     #[error("--uuid {1}: --smbios gives another, {0}; leave one of them out")]
     TwoUuids(Uuid, Uuid),
+}
+
+impl ConfigError {
+    /// Returns whether the command line is right, and a file that it names can't be read.
+    #[must_use]
+    pub fn is_of_file(&self) -> bool {
+        matches!(self, Self::File { .. } | Self::CpuFile(..))
+    }
 }

@@ -4,12 +4,12 @@ use std::{
     ffi::{OsStr, OsString},
     fmt,
     os::unix::ffi::OsStringExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use devices::printable::ToPrintable;
 
-use super::{error::ConfigError, keys::Keys, words};
+use super::{error::ConfigError, fault::Fault, keys::Keys, words};
 use crate::small_file;
 
 const OPTION: &str = "--fw-cfg";
@@ -35,19 +35,18 @@ pub struct FwCfgFile {
 ///
 /// A value is invalid, a file can't be read, or two have the same name.
 pub(super) fn parse(given: &[OsString]) -> Result<(Vec<FwCfgFile>, Vec<PathBuf>), ConfigError> {
-    let error = |given: &OsStr, why: &str| ConfigError::Keys {
-        option: OPTION,
-        given: given.printable().to_string(),
-        why: words::decode(why).printable().to_string(),
+    let error = |given: &OsStr, fault: Fault| {
+        let decoded = |why: String| words::decode(&why).printable().to_string();
+        fault.map(decoded).of_option(OPTION, given.printable().to_string())
     };
     let (mut files, mut paths) = (Vec::<FwCfgFile>::new(), Vec::new());
     for given in given {
-        let (file, path) = parse_one(&words::encode(given)).map_err(|why| error(given, &why))?;
+        let (file, path) = parse_one(&words::encode(given)).map_err(|fault| error(given, fault))?;
         if files.iter().any(|other| other.name == file.name) {
-            return Err(error(given, "another has this name; give each its own"));
+            return Err(error(given, "another has this name; give each its own".into()));
         }
         if files.len() == MOST {
-            return Err(error(given, &format!("that is one too many; give {MOST} at most")));
+            return Err(error(given, format!("that is one too many; give {MOST} at most").into()));
         }
         if !file.name.starts_with(USERS) {
             log::warn!(
@@ -61,7 +60,7 @@ pub(super) fn parse(given: &[OsString]) -> Result<(Vec<FwCfgFile>, Vec<PathBuf>)
     Ok((files, paths))
 }
 
-fn parse_one(text: &str) -> Result<(FwCfgFile, Option<PathBuf>), String> {
+fn parse_one(text: &str) -> Result<(FwCfgFile, Option<PathBuf>), Fault> {
     let (first, rest) = text.split_once(',').unwrap_or((text, ""));
     let named = if first.contains('=') { first.to_owned() } else { format!("name={first}") };
     let parts = [named.as_str()].into_iter().chain(rest.split(',').filter(|part| !part.is_empty()));
@@ -71,19 +70,20 @@ fn parse_one(text: &str) -> Result<(FwCfgFile, Option<PathBuf>), String> {
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(is_name) {
         return Err(format!(
             "name={name}: a name has 1 to {MAX_NAME} letters, digits and signs, all of them ASCII"
-        ));
+        )
+        .into());
     }
     let (file, string) = (keys.value("file", "PATH")?, keys.value("string", "TEXT")?);
     keys.end("name=NAME, and file=PATH or string=TEXT; a comma in these is written twice")?;
     let (bytes, path) = match (file, string) {
         (Some(file), None) => {
             let path = PathBuf::from(words::decode(file));
-            let bytes =
-                small_file::read_bytes(Path::new(&path)).map_err(|error| format!("file={file}: {error}"))?;
+            let bytes = small_file::read_bytes(&path)
+                .map_err(|error| Fault::of_file(format!("file={file}"), &error))?;
             (bytes, Some(path))
         }
         (None, Some(string)) => (words::decode(string).into_vec(), None),
-        _ => return Err("give file=PATH or string=TEXT, one of them".to_owned()),
+        _ => return Err("give file=PATH or string=TEXT, one of them".into()),
     };
     Ok((FwCfgFile { name: name.to_owned(), bytes }, path))
 }

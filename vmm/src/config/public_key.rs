@@ -5,6 +5,7 @@ use std::path::Path;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use devices::printable::ToPrintable;
 
+use super::fault::Fault;
 use crate::small_file;
 
 /// Reads the public keys in the file at `path`: one that ssh-keygen wrote, or one like `authorized_keys`, with a key on
@@ -13,10 +14,15 @@ use crate::small_file;
 /// # Errors
 ///
 /// The file can't be read, a line is no key, there is no key, or the key is private.
-pub(super) fn read(path: &Path) -> Result<Vec<String>, String> {
-    let text = small_file::read(path).map_err(|error| error.to_string())?;
+pub(super) fn read(path: &Path) -> Result<Vec<String>, Fault> {
+    let text = small_file::read(path).map_err(|error| Fault::File(error.to_string()))?;
+    Ok(keys(&text, path)?)
+}
+
+/// The keys in the `text` of the file at `path`.
+fn keys(text: &str, path: &Path) -> Result<Vec<String>, String> {
     let shown = path.printable();
-    if is_private(&text) || text.contains("PRIVATE KEY-----") {
+    if is_private(text) || text.contains("PRIVATE KEY-----") {
         return Err(format!(
             "that is a private key, which no guest needs; give the public one, often {shown}.pub"
         ));

@@ -10,7 +10,7 @@ const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QE
 fn read_text(text: impl AsRef<[u8]>) -> Result<Vec<String>, String> {
     let file = NamedTempFile::new().unwrap();
     fs::write(file.path(), text).unwrap();
-    read(file.path())
+    read(file.path()).map_err(|fault| format!("{fault:?}"))
 }
 
 #[test]
@@ -43,5 +43,6 @@ fn invalid_public_keys_are_refused_with_a_remedy() {
         assert!(error.contains(expected), "{text}: {error}");
     }
     assert!(read_text(b"\xff\xfe\x00").unwrap_err().contains("no text"));
-    assert!(read(Path::new("/no/such/key")).unwrap_err().contains("No such file"));
+    let missing = read(Path::new("/no/such/key")).unwrap_err();
+    assert!(matches!(&missing, Fault::File(why) if why.contains("No such file")), "{missing:?}");
 }

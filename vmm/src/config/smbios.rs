@@ -9,7 +9,7 @@ use arch::smbios::SmbiosValues;
 use devices::printable::ToPrintable;
 use uuid::Uuid;
 
-use super::{error::ConfigError, words};
+use super::{error::ConfigError, fault::Fault, words};
 use crate::small_file;
 
 /// The structures for which values can be given, with their keys.
@@ -39,9 +39,9 @@ pub(super) fn parse(
     let uuid = uuid.transpose()?;
     let (mut values, mut files) = (SmbiosValues::default(), Vec::new());
     for given in given {
-        parse_one(&words::encode(given), &mut values, &mut files).map_err(|why| {
-            let why = words::decode(&why).printable().to_string();
-            ConfigError::Keys { option: "--smbios", given: given.printable().to_string(), why }
+        parse_one(&words::encode(given), &mut values, &mut files).map_err(|fault| {
+            let decoded = |why: String| words::decode(&why).printable().to_string();
+            fault.map(decoded).of_option("--smbios", given.printable().to_string())
         })?;
     }
     let system = &mut values.system;
@@ -54,13 +54,13 @@ pub(super) fn parse(
     }
 }
 
-fn parse_one(text: &str, values: &mut SmbiosValues, files: &mut Vec<PathBuf>) -> Result<(), String> {
+fn parse_one(text: &str, values: &mut SmbiosValues, files: &mut Vec<PathBuf>) -> Result<(), Fault> {
     let pairs: Vec<_> = text
         .split(',')
         .map(|word| word.split_once('=').ok_or("give key=value, with commas between"))
         .collect::<Result<_, _>>()?;
     if pairs.iter().any(|(key, _)| *key == "file") {
-        return Err("nvmm takes no file of finished structures; give type=N and its values".to_owned());
+        return Err("nvmm takes no file of finished structures; give type=N and its values".into());
     }
     let kind = pairs.iter().find(|(key, _)| *key == "type").ok_or("which structure is it? Give type=N")?.1;
     let found = kind.parse().ok().and_then(|kind: u8| KEYS.iter().find(|(known, _)| *known == kind));
@@ -68,8 +68,9 @@ fn parse_one(text: &str, values: &mut SmbiosValues, files: &mut Vec<PathBuf>) ->
     for (key, value) in pairs.into_iter().filter(|(key, _)| *key != "type") {
         let text = words::decode(value).into_string().map_err(|_| format!("{key}={value} is not UTF-8"))?;
         let file = (key == "path").then(|| PathBuf::from(&text));
-        set(values, *kind, key, text)
-            .map_err(|wrong| wrong.unwrap_or_else(|| format!("type={kind} has no {key}; give {keys}")))?;
+        set(values, *kind, key, text).map_err(|fault| {
+            fault.unwrap_or_else(|| format!("type={kind} has no {key}; give {keys}").into())
+        })?;
         files.extend(file);
     }
     Ok(())
@@ -80,24 +81,25 @@ fn parse_one(text: &str, values: &mut SmbiosValues, files: &mut Vec<PathBuf>) ->
 /// # Errors
 ///
 /// The reason why the value is invalid; empty if there is no such key.
-fn set(values: &mut SmbiosValues, kind: u8, key: &str, text: String) -> Result<(), Option<String>> {
+fn set(values: &mut SmbiosValues, kind: u8, key: &str, text: String) -> Result<(), Option<Fault>> {
     match (kind, key) {
         (0, "release") => values.bios.release = Some(release(&text)?),
         (1, "uuid") => {
-            values.system.uuid = Some(uuid(&text).map_err(|why| format!("uuid={text}: {why}"))?);
+            values.system.uuid = Some(uuid(&text).map_err(|why| Fault::from(format!("uuid={text}: {why}")))?);
         }
         (4, "max-speed") => values.processor.max_speed = Some(speed(key, &text)?),
         (4, "current-speed") => values.processor.current_speed = Some(speed(key, &text)?),
         (11, "value") => values.oem_strings.push(text),
         (11, "path") => {
-            let file = small_file::read(Path::new(&text)).map_err(|error| format!("path={text}: {error}"))?;
+            let file = small_file::read(Path::new(&text))
+                .map_err(|error| Fault::of_file(format!("path={text}"), &error))?;
             values.oem_strings.push(file);
         }
         (17, "speed") => values.memory.speed = Some(speed(key, &text)?),
         _ => {
             let field = text_field(values, kind, key).ok_or(None)?;
             if text.contains(char::is_control) {
-                return Err(Some(format!("{key}= has a control character in it; leave it out")));
+                return Err(Some(format!("{key}= has a control character in it; leave it out").into()));
             }
             *field = Some(text);
         }
@@ -144,14 +146,14 @@ fn text_field<'v>(values: &'v mut SmbiosValues, kind: u8, key: &str) -> Option<&
     })
 }
 
-fn release(text: &str) -> Result<(u8, u8), String> {
+fn release(text: &str) -> Result<(u8, u8), Fault> {
     let numbers =
         text.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-    numbers.ok_or_else(|| format!("release={text}: give two numbers up to 255, such as 1.0"))
+    numbers.ok_or_else(|| format!("release={text}: give two numbers up to 255, such as 1.0").into())
 }
 
-fn speed(key: &str, text: &str) -> Result<u16, String> {
-    text.parse().map_err(|_| format!("{key}={text}: give a whole number up to 65535"))
+fn speed(key: &str, text: &str) -> Result<u16, Fault> {
+    text.parse().map_err(|_| format!("{key}={text}: give a whole number up to 65535").into())
 }
 
 fn uuid(text: &str) -> Result<Uuid, String> {
