@@ -65,6 +65,13 @@ fn strangers_find_answers() {
         ("qemu -drive", "qemu"),
         ("guest hangs", "hangs"),
         ("virtfs", "qemu"),
+        ("more memory", "options"),
+        ("give the guest more memory", "options"),
+        ("screenshot", "vnc"),
+        ("how do I save a screenshot", "vnc"),
+        ("how do I take a screenshot", "vnc"),
+        ("slow", "hangs"),
+        ("why is my guest so slow", "hangs"),
     ] {
         let told = search::search(&[words.to_owned()], Paint::PLAIN);
         assert!(told.starts_with(&format!("nvmm help {page}\n")), "{words}, {page}: {told}");
@@ -87,6 +94,9 @@ fn an_answer_is_at_the_top() {
         ("what does exit status 12 mean", "A machine: 12 the guest's kernel panicked"),
         ("exit code 77", "nvmm nest: 77 this host can't nest"),
         ("share a folder", "nvmm has no virtio-fs"),
+        ("more memory", "--memory SIZE, -m the guest's memory: 2G"),
+        ("screenshot", "nvmm ctl vm.sock screendump a.png"),
+        ("slow", "nvmm nest --explain"),
     ] {
         let told = search::search(&[words.to_owned()], Paint::PLAIN);
         assert!(told.lines().take(6).any(|line| line.contains(answer)), "{words}: {told}");

@@ -147,10 +147,11 @@ fn hits<'a>(places: &'a [Place], wanted: &BTreeSet<String>) -> Vec<Hit<'a>> {
         let (section, key) = (stems(&place.section), stems(place.key.as_deref().unwrap_or_default()));
         let (name, about) = (stems(place.page.name), stems(place.page.about));
         let names = stems(&format!("{} {}", place.page.name, place.page.also.join(" ")));
+        let option = stems(option_of(place).unwrap_or_default());
         let times = |word: &String| {
             let has = |words: &BTreeSet<String>, times| if words.contains(word) { times } else { 0 };
             let names = has(&names, if place.is_first { 6 } else { 3 });
-            has(own, 3) + has(&section, 3) + has(&key, 3) + names + has(&name, 2) + has(&about, 1)
+            has(own, 3) + has(&section, 3) + has(&key, 3) + has(&option, 3) + names + has(&name, 2) + has(&about, 1)
         };
         let count = wanted.iter().filter(|word| times(word) > 0).count();
         let score: usize = weights.iter().map(|(word, weight)| weight * times(word)).sum();
@@ -161,6 +162,11 @@ fn hits<'a>(places: &'a [Place], wanted: &BTreeSet<String>) -> Vec<Hit<'a>> {
         Hit { place, count, score }
     };
     places.iter().zip(&own).map(hit).filter(|hit| hit.count > 0).collect()
+}
+
+/// The option that a row is about.
+fn option_of(place: &Place) -> Option<&str> {
+    place.key.as_deref()?.split([' ', ',']).next()?.strip_prefix("--")
 }
 
 fn has_command(place: &Place, wanted: &BTreeSet<String>) -> bool {
