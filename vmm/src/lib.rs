@@ -104,6 +104,7 @@ pub mod stats;
 mod taken_back;
 mod terminal;
 mod tsc;
+mod untouched;
 mod vcpu;
 mod vm;
 #[cfg_attr(not(feature = "vnc"), path = "without/vnc.rs")]

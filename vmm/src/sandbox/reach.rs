@@ -16,7 +16,7 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope, make_bitflags,
 };
 
-use crate::config::Outside;
+use crate::{config::Outside, untouched};
 
 /// The newest version that nvmm was tested with.
 const TRIED: ABI = ABI::V7;
@@ -107,6 +107,8 @@ impl Reach {
         for path in read {
             allow(&mut rules, path, LOOK)?;
         }
+        // Without it, a save would read all of the guest's memory.
+        allow(&mut rules, Path::new(untouched::TABLE), LOOK)?;
         Ok(matches!(restrict(&rules)?, LandlockStatus::Available { .. }))
     }
 }

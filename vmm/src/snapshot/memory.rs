@@ -11,15 +11,18 @@ use arch::memory::GuestRam;
 use devices::{pci::BarMemory, printable::ToPrintable};
 use serde::{Deserialize, Serialize};
 use vm_memory::{
-    Address, Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryRegion, GuestMemoryResult,
-    MemoryRegionAddress, VolatileSlice,
+    Address, Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryRegion,
+    GuestMemoryResult, MemoryRegionAddress, VolatileSlice,
 };
 
 use super::{
     files::{MACHINE, MEMORY},
     pieces::{self, PIECE},
 };
-use crate::sparse::{self, PAGE};
+use crate::{
+    sparse::{self, PAGE},
+    untouched::Untouched,
+};
 
 const DAMAGED: &str = "it was changed or damaged since it was saved";
 
@@ -41,6 +44,11 @@ pub(crate) struct Part {
 pub(crate) trait Memory: Debug + Send + Sync {
     /// The whole memory.
     fn bytes(&self) -> GuestMemoryResult<VolatileSlice<'_>>;
+
+    /// The place in a file that the byte at `offset` is mapped from, unless it is not mapped from a file.
+    fn file_at(&self, _offset: u64) -> Option<FileOffset> {
+        None
+    }
 }
 
 impl Memory for BarMemory {
@@ -61,6 +69,11 @@ impl Memory for OfRam {
         let region = self.ram.find_region(self.address);
         let region = region.ok_or(GuestMemoryError::InvalidGuestAddress(self.address))?;
         region.get_slice(MemoryRegionAddress(0), usize::try_from(region.len()).unwrap_or(usize::MAX))
+    }
+
+    fn file_at(&self, offset: u64) -> Option<FileOffset> {
+        let file = self.ram.find_region(self.address)?.file_offset()?;
+        Some(FileOffset::from_arc(Arc::clone(file.arc()), file.start() + offset))
     }
 }
 
@@ -150,11 +163,14 @@ impl MemoryLayout {
     /// A part can't be read.
     pub(crate) fn of(parts: &[Part], checked: bool) -> Result<Self> {
         let (mut regions, mut offset) = (Vec::new(), 0);
-        let mut room = vec![0; PIECE];
+        let (mut room, untouched) = (vec![0; PIECE], Untouched::open());
         for Part { name, address, memory } in parts {
             let bytes = memory.bytes()?;
             let starts = (0..bytes.len()).step_by(PIECE);
-            let crc32 = starts.map(|start| if checked { sum(bytes, start, &mut room) } else { Ok(None) });
+            let crc32 = starts.map(|start| match checked {
+                true => touched_sum(&**memory, &untouched, start, &mut room),
+                false => Ok(None),
+            });
             let crc32 = crc32.collect::<Result<_>>()?;
             let len = bytes.len() as u64;
             regions.push(Region { name: name.clone(), address: *address, len, offset, crc32 });
@@ -210,12 +226,13 @@ impl MemoryLayout {
     pub(crate) fn write(parts: &[Part], file: &File, stop: &dyn Fn() -> bool) -> Result<Self> {
         let mut regions = Vec::new();
         let mut offset = 0;
+        let untouched = Arc::new(Untouched::open());
         for Part { name, address, memory } in parts {
             let len = memory.bytes()?.len();
-            let (memory, file) = (Arc::clone(memory), file.try_clone()?);
+            let (memory, file, untouched) = (Arc::clone(memory), file.try_clone()?, Arc::clone(&untouched));
             let crc32 = pieces::each(len.div_ceil(PIECE), stop, move |number, room| {
                 let start = number * PIECE;
-                let crc32 = sum(memory.bytes()?, start, room)?;
+                let crc32 = touched_sum(&*memory, &untouched, start, room)?;
                 if crc32.is_some() {
                     sparse::write_pages(&file, &room[..PIECE.min(len - start)], offset + start as u64)?;
                 }
@@ -306,6 +323,21 @@ impl MemoryLayout {
             |region: &&Region| (region.name.as_str(), region.address, region.len) == (name, address, len);
         self.regions.iter().find(is_it)
     }
+}
+
+/// The checksum of a piece as [`sum`] returns it. Memory that was never touched is not read.
+fn touched_sum(
+    memory: &dyn Memory,
+    untouched: &Untouched,
+    start: usize,
+    room: &mut [u8],
+) -> Result<Option<u32>> {
+    let bytes = memory.bytes()?;
+    let piece = bytes.subslice(start, PIECE.min(bytes.len() - start))?;
+    if untouched.has(&piece, memory.file_at(start as u64).as_ref()) {
+        return Ok(None);
+    }
+    sum(bytes, start, room)
 }
 
 /// The checksum of a piece, which is read into `room`; none if it is all zeros.
