@@ -1,6 +1,6 @@
 //! Snapshots: a saved machine continues as if nothing had happened, and a failed save leaves nothing that looks complete.
 //!
-//! `NVMM_SAVES` is the number of saves of a machine under load (20), `NVMM_SEED` the seed for their moments (1).
+//! `NVMM_SAVES` is the number of saves of a machine under load (20, or 50 for all loads at once), `NVMM_SEED` the seed for their moments (1).
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![expect(unsafe_code, reason = "a thread gets mounts of its own")]
 
@@ -33,6 +33,7 @@ mod disks;
 mod identity;
 mod interrupts;
 mod load;
+mod loads;
 mod networks;
 mod orders;
 mod same;

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -21,15 +21,15 @@ use crate::{
     support::{expect, guest, in_time, no_kvm},
 };
 
-const NET: &str = "bridge=br0,mac=52:54:00:00:00:02,id=lan";
+pub(crate) const NET: &str = "bridge=br0,mac=52:54:00:00:00:02,id=lan";
 /// The number of datagrams in flight.
 const DEPTH: usize = 6;
 
-/// Sends datagrams and compares the echoes, until told to stop. A network may lose some.
-struct Flood {
-    socket: UdpSocket,
+/// A thread that sends datagrams to 10.0.0.2 and compares the echoes, until told to stop. A network may lose some.
+pub(crate) struct Flood {
     is_over: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
+    worker: JoinHandle<()>,
 }
 
 /// The datagram of this number.
@@ -40,20 +40,48 @@ fn datagram(number: u64) -> Vec<u8> {
 }
 
 impl Flood {
-    fn run(self) {
+    /// Starts it in a network, or prints a reason if that is not possible; then the test is skipped.
+    pub(crate) fn start(namespace: &Namespace) -> Option<Self> {
+        let socket = namespace.socket()?;
+        socket.connect("10.0.0.2:7").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let (is_over, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let (over, count) = (Arc::clone(&is_over), Arc::clone(&answered));
+        let worker = thread::spawn(move || Self::run(&socket, &over, &count));
+        Some(Self { is_over, answered, worker })
+    }
+
+    /// The number of datagrams that came back.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether a datagram was changed on its way.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.worker.is_finished()
+    }
+
+    /// Ends it, and returns the number of datagrams that came back.
+    pub(crate) fn end(self) -> u64 {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.worker.join().unwrap();
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    fn run(socket: &UdpSocket, is_over: &AtomicBool, answered: &AtomicU64) {
         let mut waits = BTreeMap::new();
         let mut bytes = [0; 2048];
         for number in 0.. {
-            if self.is_over.load(Ordering::Relaxed) {
+            if is_over.load(Ordering::Relaxed) {
                 return;
             }
             let sent = datagram(number);
             // Sending may fail while no machine is running.
-            if self.socket.send(&sent).is_ok() {
+            if socket.send(&sent).is_ok() {
                 waits.insert(number, sent);
             }
             while waits.len() >= DEPTH {
-                let Ok(len) = self.socket.recv(&mut bytes) else {
+                let Ok(len) = socket.recv(&mut bytes) else {
                     waits.pop_first();
                     continue;
                 };
@@ -61,7 +89,7 @@ impl Flood {
                 // A datagram that was given up may arrive late.
                 assert!(bytes[..len] == datagram(number), "datagram {number} has changed on its way");
                 waits.remove(&number);
-                self.answered.fetch_add(1, Ordering::Relaxed);
+                answered.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -73,12 +101,7 @@ fn frames_are_whole_and_come_again_after_each_restore() {
         return;
     }
     let Some(namespace) = Namespace::new() else { return };
-    let Some(socket) = namespace.socket() else { return };
-    socket.connect("10.0.0.2:7").unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-    let (is_over, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-    let flood = Flood { socket, is_over: Arc::clone(&is_over), answered: Arc::clone(&answered) };
-    let flood = thread::spawn(move || flood.run());
+    let Some(flood) = Flood::start(&namespace) else { return };
 
     let mut random = Random(number("NVMM_SEED", 1));
     let folder = tempfile::tempdir().unwrap();
@@ -100,9 +123,9 @@ fn frames_are_whole_and_come_again_after_each_restore() {
             expect(machine.0.stdout.as_mut().unwrap(), "ready\n");
         }
         // Fewer frames than this were in flight before the restore.
-        let seen = answered.load(Ordering::Relaxed);
-        let goes_on = in_time(|| flood.is_finished() || answered.load(Ordering::Relaxed) > seen + 20);
-        assert!(goes_on && !flood.is_finished(), "save {save}: no frame comes back any more");
+        let seen = flood.answered();
+        let goes_on = in_time(|| flood.has_failed() || flood.answered() > seen + 20);
+        assert!(goes_on && !flood.has_failed(), "save {save}: no frame comes back any more");
         thread::sleep(Duration::from_micros(random.below(30_000)));
         let output =
             ctl(&folder.path().join("qmp"), &["snapshot", new.to_str().unwrap(), "--stop"]).output().unwrap();
@@ -112,7 +135,5 @@ fn frames_are_whole_and_come_again_after_each_restore() {
             fs::remove_dir_all(&old).unwrap();
         }
     }
-    is_over.store(true, Ordering::Relaxed);
-    flood.join().unwrap();
-    println!("{saves} saves, {} datagrams came back", answered.load(Ordering::Relaxed));
+    println!("{saves} saves, {} datagrams came back", flood.end());
 }
