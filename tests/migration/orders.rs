@@ -1,10 +1,17 @@
 //! Refused migration requests, and the answers to `query-migrate`.
 
+use std::{
+    io::{self, Write},
+    os::unix::net::UnixListener,
+    thread,
+};
+
 use serde_json::{Value, json};
 
 use crate::{
+    control::ctl,
     sides::{Side, place},
-    support::{no_kvm, nvmm},
+    support::{Running, in_time, no_kvm, nvmm},
 };
 
 #[test]
@@ -29,6 +36,48 @@ fn events_and_query_migrate_tell_of_it() {
     assert_eq!(events, told);
     assert_eq!(destination.ask(), "same");
     destination.quit();
+}
+
+/// The destination takes everything, and never gets ready.
+#[test]
+fn the_progress_is_told_while_the_machine_stands_still() {
+    /// `Kind::Welcome` of `vmm::migration`, without content.
+    const WELCOME: [u32; 2] = [8, 0];
+
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = Side::source(folder.path(), "a", "snapshot", &[]);
+    source.prints("ready\n");
+    let path = folder.path().join("slow");
+    let listener = UnixListener::bind(&path).unwrap();
+    let place = format!("unix:{}", path.display());
+    let mut command = ctl(&source.socket, &["migrate", &place]);
+    let mut ctl = Running::start(&mut command);
+    let taking = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let welcome = WELCOME.map(u32::to_le_bytes).concat();
+        let sum = crc32fast::hash(&welcome).to_le_bytes();
+        socket.write_all(&[&welcome[..], &sum].concat()).unwrap();
+        io::copy(&mut socket, &mut io::sink()).unwrap()
+    });
+    let mut client = source.client();
+    let mut info = Value::Null;
+    let is_told = in_time(|| {
+        info = client.call("query-migrate", &json!({})).unwrap();
+        info["status"] == "device" && info["ram"]["remaining"] == 0
+    });
+    assert!(is_told, "{info}");
+    assert_eq!(client.call("query-status", &json!({})).unwrap()["status"], "finish-migrate");
+    assert_eq!(client.call("query-migrate", &json!({})).unwrap()["status"], "device");
+    client.call("migrate_cancel", &json!({})).unwrap();
+    assert_eq!(ctl.status(), Some(1));
+    assert!(taking.join().unwrap() > 0);
+    assert_eq!(client.call("query-migrate", &json!({})).unwrap()["status"], "cancelled");
+    assert_eq!(client.call("query-status", &json!({})).unwrap()["status"], "running");
+    assert_eq!(source.ask(), "same");
+    source.quit();
 }
 
 #[test]

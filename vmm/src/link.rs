@@ -80,6 +80,7 @@ pub struct Link {
 pub(crate) struct Controls {
     commands: Sender<Event>,
     end_is_asked: Arc<AtomicBool>,
+    progress: Arc<Progress>,
 }
 
 /// The main thread's end for news, as an event source.
@@ -108,7 +109,12 @@ pub(crate) fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)
     let ((exits, events), (requests, heard)) = (mpsc::channel(), mpsc::channel());
     let wake = Arc::new(EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?);
     let end_is_asked = Arc::new(AtomicBool::new(false));
-    let controls = Controls { commands: exits.clone(), end_is_asked: Arc::clone(&end_is_asked) };
+    let progress = Arc::<Progress>::default();
+    let controls = Controls {
+        commands: exits.clone(),
+        end_is_asked: Arc::clone(&end_is_asked),
+        progress: Arc::clone(&progress),
+    };
     let inbox = Inbox { requests: heard, wake: Arc::clone(&wake) };
     let link = Link {
         stdout,
@@ -118,7 +124,7 @@ pub(crate) fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)
         asked_to_power_off: Cell::default(),
         state: Cell::default(),
         starts_stopped: Cell::default(),
-        progress: Arc::default(),
+        progress,
         exits,
         requests,
         wake,
@@ -301,6 +307,11 @@ impl Link {
 }
 
 impl Controls {
+    /// The progress of the migration.
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
     /// Sends a command. If no machine runs, [`Command::Quit`] keeps the next one from running, and other commands wait for it.
     pub(crate) fn send(&self, command: Command) {
         if let Command::Quit(_) = command {

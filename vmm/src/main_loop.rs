@@ -14,7 +14,7 @@ mod signals;
 mod sources;
 mod wakeups;
 
-use std::{fs::File, io, os::fd::AsFd, time::Duration};
+use std::{fs::File, io, os::fd::AsFd, sync::Arc, time::Duration};
 
 use devices::output::{Output, OutputOptions};
 
@@ -84,6 +84,10 @@ impl MainLoop {
         // From here on, only that thread opens anything.
         jail::renounce()?;
         sandbox::close_main(self.connects)?;
+        let qmp = self.qmp.map(|mut qmp| {
+            qmp.follow(Arc::clone(controls.progress()));
+            qmp
+        });
         let mut session = Session::new(controls, self.wishes, self.messages);
         let mut sources = Sources::new()?;
         // A program that sends a signal may have seen the guest run: that news comes first.
@@ -93,7 +97,7 @@ impl MainLoop {
         if let Some(stdio) = self.stdio {
             sources.add(Box::new(stdio));
         }
-        if let Some(qmp) = self.qmp {
+        if let Some(qmp) = qmp {
             sources.add(Box::new(qmp));
         }
         loop {

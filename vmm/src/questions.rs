@@ -49,8 +49,6 @@ pub(crate) enum Question {
     Migrate(Migrate),
     /// Cancel the migration.
     CancelMigration,
-    /// The progress of the migration: QMP's `MigrationInfo`.
-    Migration,
     /// A command line of QEMU's monitor.
     Monitor {
         /// The line.

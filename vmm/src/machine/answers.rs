@@ -51,7 +51,6 @@ impl Machine {
             Question::Migrate(_) | Question::CancelMigration => {
                 Ok(Err(Refusal("the machine can't be moved now".to_owned())))
             }
-            Question::Migration => Ok(Ok(link.progress().to_json())),
             Question::Blocks => Ok(Ok(self.blocks().into())),
             Question::BlockStats => Ok(Ok(self.devices.disks().iter().map(blocks::stats).collect())),
             Question::Screendump(dump) => {

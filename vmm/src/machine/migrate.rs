@@ -243,8 +243,10 @@ impl Machine {
             self.end_migration(Err(why), link);
             return Ok(());
         }
+        // Told last: by then, the machine goes on as before.
+        let goes_on = if ran { self.go_on_after_save(link) } else { Ok(()) };
         self.end_migration(Err(why), link);
-        if ran { self.go_on_after_save(link) } else { Ok(()) }
+        goes_on
     }
 
     /// Locks disks that were unlocked again.

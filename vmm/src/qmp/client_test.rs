@@ -28,7 +28,7 @@ impl Test {
             kvm: OpenKvm::new("/dev/kvm".as_ref()),
             topology: Topology::flat(1).unwrap(),
         };
-        let known = Known { state: RunState::Running, facts };
+        let known = Known { state: RunState::Running, progress: Arc::default(), facts };
         Self { client: Client::new(1, ours.into()), theirs, known, asked: Vec::new() }
     }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use arch::cpu::topology::Topology;
 use serde_json::Map;
@@ -16,6 +16,7 @@ use crate::{host::OpenKvm, run_state::RunState};
 fn known(state: RunState) -> Known {
     Known {
         state,
+        progress: Arc::default(),
         facts: Facts {
             name: None,
             uuid: None,
@@ -94,6 +95,11 @@ fn facts_of_the_main_thread_are_answered_at_once() {
     named.facts.name = Some("vm1".to_owned());
     let answer = Command::find("query-name").unwrap().run(Map::new(), &named);
     assert_eq!(value(answer), json!({"name": "vm1"}));
+    let moving = known(RunState::FinishMigrate);
+    let progress = || value(Command::find("query-migrate").unwrap().run(Map::new(), &moving));
+    assert_eq!(progress(), json!({}));
+    moving.progress.begin(1 << 20);
+    assert_eq!((&progress()["status"], &progress()["ram"]["remaining"]), (&json!("setup"), &json!(1 << 20)));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::{
     io::{ErrorKind, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
+    sync::Arc,
     time::Instant,
 };
 
@@ -28,7 +29,7 @@ pub fn qmp(data: &[u8]) {
     }
     let topology = Topology::flat(2).expect("it is one");
     let facts = Facts { name: None, uuid: None, kvm: OpenKvm::new(Path::new("/nowhere")), topology };
-    let known = Known { state: RunState::Running, facts };
+    let known = Known { state: RunState::Running, progress: Arc::default(), facts };
     let mut client = Client::new(1, ours.into());
     let mut heard = Vec::new();
     let mut rest = data;

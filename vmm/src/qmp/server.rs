@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, RawFd},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -23,6 +24,7 @@ use super::{
 use crate::{
     config::QmpConfig,
     host::OpenKvm,
+    migration::Progress,
     questions::{Answer, Asker, Reply},
     run_state::RunState,
     source::{Command, Notice, Request, Source},
@@ -83,11 +85,16 @@ impl Server {
             asker: Asker::new()?,
             answers: Vec::new(),
             answered: None,
-            known: Known { state: RunState::default(), facts },
+            known: Known { state: RunState::default(), progress: Arc::default(), facts },
             clients: Vec::new(),
             gone: Vec::new(),
             count: 0,
         })
+    }
+
+    /// Tells clients of this progress of a migration.
+    pub(crate) fn follow(&mut self, progress: Arc<Progress>) {
+        self.known.progress = progress;
     }
 
     fn accept(&mut self) {

@@ -1,6 +1,6 @@
 //! The next step after a command, and the facts for its answer.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use arch::cpu::topology::Topology;
 use serde_json::Value;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::models::ModelQuestion;
 use crate::{
     host::OpenKvm,
+    migration::Progress,
     questions::{Answer, Question},
     run_state::RunState,
     source::Control,
@@ -19,6 +20,8 @@ use crate::{
 pub(super) struct Known {
     /// The machine's current state.
     pub(super) state: RunState,
+    /// The progress of a migration. The machine's thread may be busy with its last part.
+    pub(super) progress: Arc<Progress>,
     /// Facts that never change.
     pub(super) facts: Facts,
 }
