@@ -34,6 +34,9 @@ use crate::{
 
 /// The longest time for a peer to begin.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time for which a source may send nothing. After the last round of memory, its devices may finish requests for a minute, its
+/// disks are flushed, and with `verify=on` all memory is read.
+const SILENCE: Duration = Duration::from_secs(300);
 /// The largest memory of devices; a screen has 16 MiB.
 const MOST_OF_DEVICES: u64 = 256 << 20;
 
@@ -49,6 +52,8 @@ pub struct Incoming {
 #[derive(Debug)]
 pub struct Peer {
     connection: Connection,
+    /// The longest time for the word to come.
+    silence: Duration,
     /// The two ends of the pipe.
     lifeline: Option<(OwnedFd, OwnedFd)>,
     /// The machine was stopped before it was moved.
@@ -117,7 +122,7 @@ impl Incoming {
         match take(&mut connection, &manifest, &shown, config, kvm, stop) {
             Ok((restored, paused)) => {
                 let lifeline = pipe_with(PipeFlags::CLOEXEC).ok();
-                Ok((restored, Peer { connection, lifeline, paused }))
+                Ok((restored, Peer { connection, silence: SILENCE, lifeline, paused }))
             }
             Err(error) => {
                 connection.refuse(&format!("{error:#}"));
@@ -136,9 +141,13 @@ impl Peer {
     pub fn take_over(mut self, stop: Stop<'_>) -> Result<()> {
         let lifeline = self.lifeline.take();
         let passed = lifeline.as_ref().map(|(reading, _)| reading.as_fd());
-        let kept = "the machine goes on where it was";
-        self.connection.send_with(Kind::Ready, &[], passed, PATIENCE, stop).context(kept)?;
-        self.connection.expect(Kind::Go, None, stop).context(kept)?;
+        let asked = self.connection.send_with(Kind::Ready, &[], passed, PATIENCE, stop);
+        let told = asked.and_then(|()| self.connection.expect(Kind::Go, Some(self.silence), stop));
+        if let Err(broken) = told {
+            // The other side may still give the word: this tells it that the machine never ran here.
+            self.connection.refuse(&format!("it has given up: {broken}"));
+            return Err(anyhow::Error::from(broken).context("the machine goes on where it was"));
+        }
         // It belongs to this side now, even if the other one can't be told.
         let told = self.connection.send_with(Kind::Running, &[], None, PATIENCE, stop);
         if let Err(error) = told {
@@ -192,15 +201,7 @@ fn take(
     }
     let mut received = room(manifest, config)?;
     connection.send(Kind::Welcome, &[], PATIENCE, stop)?;
-    let stopped = loop {
-        let message = connection.receive(None, stop)?;
-        match message.kind {
-            Kind::Pages => received.pages(&message.content)?,
-            Kind::Zeros => received.zeros(&message.content)?,
-            Kind::Stopped => break message.content,
-            _ => bail!("the other side sends what makes no sense (an unexpected message)"),
-        }
-    };
+    let stopped = take_memory(connection, &mut received, SILENCE, stop)?;
     let Stopped { paused, checked } = serde_json::from_slice(&stopped)?;
     let last = parse(&connection.expect(Kind::Machine, Some(PATIENCE), stop)?)?;
     let state = connection.expect(Kind::State, Some(PATIENCE), stop)?;
@@ -217,6 +218,24 @@ fn take(
     }
     let received = Received { ram: received.ram, others: received.others };
     Ok((Restored::received(last, state, received, shown.to_owned()), paused))
+}
+
+/// Receives pages until the machine is stopped. Returns the content of that message.
+fn take_memory(
+    connection: &mut Connection,
+    received: &mut Room,
+    silence: Duration,
+    stop: Stop<'_>,
+) -> Result<Vec<u8>> {
+    loop {
+        let message = connection.receive(Some(silence), stop)?;
+        match message.kind {
+            Kind::Pages => received.pages(&message.content)?,
+            Kind::Zeros => received.zeros(&message.content)?,
+            Kind::Stopped => return Ok(message.content),
+            _ => bail!("the other side sends what makes no sense (an unexpected message)"),
+        }
+    }
 }
 
 /// The memory that receives pages.

@@ -1,3 +1,5 @@
+use std::os::unix::net::UnixStream;
+
 use proptest::prelude::*;
 use vm_memory::Bytes;
 
@@ -53,6 +55,38 @@ fn pages_outside_of_memory_are_refused() {
     }
     assert!(a_room().pages(&message(0, 0xff, &[1; 0x2000])).is_err());
     assert!(a_room().zeros(&message(0, 0, &u64::MAX.to_le_bytes())).is_err());
+}
+
+fn sides() -> (Connection, Connection) {
+    let (one, other) = UnixStream::pair().unwrap();
+    (Connection::new(one.into()).unwrap(), Connection::new(other.into()).unwrap())
+}
+
+const SHORT: Duration = Duration::from_millis(60);
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_source_that_hangs_is_given_up() {
+    let (mut here, mut there) = sides();
+    there.send(Kind::Pages, &[&message(0, 0, &[1; 0x1000])], LONG, &|| false).unwrap();
+    let mut room = a_room();
+    let error = take_memory(&mut here, &mut room, SHORT, &|| false).unwrap_err();
+    assert!(error.to_string().contains("the other side has done nothing for "), "{error}");
+    assert_eq!(room.ram.read_obj::<u8>(GuestAddress(0)).unwrap(), 1);
+}
+
+#[test]
+fn a_source_that_never_gives_the_word_is_told_that_nothing_runs_here() {
+    let (connection, mut there) = sides();
+    let peer = Peer { connection, silence: SHORT, lifeline: None, paused: false };
+    let error = format!("{:#}", peer.take_over(&|| false).unwrap_err());
+    assert!(
+        error.starts_with("the machine goes on where it was: the other side has done nothing"),
+        "{error}"
+    );
+    there.expect(Kind::Ready, Some(LONG), &|| false).unwrap();
+    let said = there.receive(Some(LONG), &|| false).unwrap_err().to_string();
+    assert!(said.contains("refuses: it has given up: "), "{said}");
 }
 
 proptest! {

@@ -26,7 +26,7 @@ pub(crate) struct Ready {
 pub(crate) enum Fate {
     /// The machine runs there.
     Moved,
-    /// The other side's process ended before it ran the machine.
+    /// The other side has given up, or its process has ended, before it ran the machine.
     Back(Broken),
     /// The result is unknown.
     Unknown(Broken),
@@ -36,11 +36,24 @@ impl Ready {
     /// Gives the machine to the other side. From here on, it may run on this side only if the other side is known to have ended without
     /// running it.
     pub(crate) fn go(mut self, stop: &dyn Fn() -> bool) -> Fate {
+        // The other side sends nothing before the word unless it gives up, and it can't run the machine without that.
+        match self.connection.has_news() {
+            Ok(false) => {}
+            Ok(true) => {
+                let news = self.connection.receive(Some(Duration::ZERO), &|| false);
+                return Fate::Back(news.err().unwrap_or(Broken::Nonsense("an unexpected message")));
+            }
+            Err(broken) => return Fate::Back(broken),
+        }
         let begun = Instant::now();
         let sent = self.connection.send_with(Kind::Go, &[], None, PATIENCE, &|| false);
         // Errors don't matter here: the answer counts.
         let answered = self.connection.expect(Kind::Running, Some(PATIENCE), stop);
         let Err(broken) = answered else { return Fate::Moved };
+        // It refuses only if the word has not reached it, and ends then.
+        if let Broken::Refused(_) = broken {
+            return Fate::Back(broken);
+        }
         let broken = sent.err().unwrap_or(broken);
         match self.lifeline {
             Some(lifeline) if has_ended(&lifeline, PATIENCE.saturating_sub(begun.elapsed())) => {
