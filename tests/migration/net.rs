@@ -1,6 +1,7 @@
 //! A guest that answers over a bridge continues to answer.
 
 use std::{
+    fs::OpenOptions,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
@@ -13,6 +14,19 @@ use crate::{
 
 #[test]
 fn a_guest_answers_before_and_after_its_move() {
+    answers("off");
+}
+
+/// The kernel notes the pages that it writes.
+#[test]
+fn a_guest_whose_frames_the_kernel_moves_does_so_too() {
+    match OpenOptions::new().read(true).write(true).open("/dev/vhost-net") {
+        Ok(_) => answers("on"),
+        Err(error) => println!("skipped: /dev/vhost-net: {error}"),
+    }
+}
+
+fn answers(vhost: &str) {
     if no_kvm() {
         return;
     }
@@ -20,7 +34,7 @@ fn a_guest_answers_before_and_after_its_move() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = namespace.nvmm();
     command.arg("--kernel").arg(guest("network")).args(["--memory", "16M", "--cmdline", "a2"]);
-    let mut side = Side::start(folder.path(), "0", command, &["--net", "bridge=br0,vhost=off"]);
+    let mut side = Side::start(folder.path(), "0", command, &["--net", &format!("bridge=br0,vhost={vhost}")]);
     let said = side.prints("ready\n");
     assert!(namespace.answers("10.0.0.2/7"));
     for number in 1..4 {

@@ -19,6 +19,22 @@ fn each_page_of_a_write_is_noted_once() {
     assert_eq!(noted(&written), [0; 0]);
 }
 
+/// For page N, Linux sets bit N % 8 of byte N / 8: drivers/vhost/vhost.c, `log_write`.
+#[test]
+fn notes_of_a_kernel_are_taken_too() {
+    let written = Written::default();
+    written.switch_on(200 * PAGE);
+    written.add(9 * PAGE, 1);
+    let pages = [0, 10, 63, 64, 130, 199];
+    for page in pages {
+        let mut bytes = [0; 8];
+        bytes[page / 8 % 8] = 1 << (page % 8);
+        written.words()[page / 64].fetch_or(u64::from_ne_bytes(bytes), Ordering::SeqCst);
+    }
+    assert_eq!(noted(&written), [0, 9, 10, 63, 64, 130, 199]);
+    assert_eq!(noted(&written), [0; 0]);
+}
+
 #[test]
 fn writes_outside_of_memory_and_of_the_time_are_not() {
     let written = Written::default();

@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI32, Ordering},
+        atomic::{AtomicBool, AtomicI32, Ordering},
     },
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct TestVhost {
     pub(crate) queues: Mutex<[Option<TestVhostQueue>; 2]>,
     /// The errno with which setting up fails, unless it is 0.
     pub(crate) refuses: AtomicI32,
+    /// It was set up to note its writes.
+    pub(crate) notes: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,13 @@ pub(crate) struct TestVhostQueue {
 impl TestVhost {
     pub(crate) fn new(features: u64) -> Arc<Self> {
         let (driver_features, queues) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { features, driver_features, queues, refuses: AtomicI32::new(0) })
+        Arc::new(Self {
+            features,
+            driver_features,
+            queues,
+            refuses: AtomicI32::new(0),
+            notes: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn with<T>(&self, index: usize, what: impl FnOnce(&mut TestVhostQueue) -> T) -> T {
@@ -55,12 +63,13 @@ impl Vhost for TestVhost {
         self.features
     }
 
-    fn set_up(&self, _memory: &GuestRam, features: u64, vrings: &[Vring<'_>]) -> io::Result<()> {
+    fn set_up(&self, memory: &GuestRam, features: u64, vrings: &[Vring<'_>]) -> io::Result<()> {
         match self.refuses.load(Ordering::SeqCst) {
             0 => {}
             errno => return Err(io::Error::from_raw_os_error(errno)),
         }
         assert!(!self.served().contains(&true));
+        self.notes.store(memory.written().is_on(), Ordering::SeqCst);
         *self.driver_features.lock().unwrap() = features;
         for Vring { index, queue, kick, call, error } in vrings {
             self.queues.lock().unwrap()[*index] = Some(TestVhostQueue {

@@ -1,6 +1,7 @@
 use std::sync::atomic::Ordering;
 
 use virtio_queue::QueueT;
+use vm_memory::{Address, GuestMemoryBackend};
 
 use super::*;
 use crate::{
@@ -90,6 +91,22 @@ fn positions_come_back_and_calls_are_not_lost() {
     vhost.with(0, |queue| assert_eq!(queue.position, 3));
     guest.machine.device.reset();
     assert_eq!(vhost.served(), [false, false]);
+}
+
+/// As when a migration begins and ends.
+#[test]
+fn the_kernel_notes_its_writes_from_the_next_resume_on() {
+    let mut guest = guest(1, KERNELS);
+    guest.restart(0);
+    let (network, memory) = (Arc::clone(&guest.network), guest.machine.drivers[0].memory.clone());
+    let notes = || network.vhost[0].notes.load(Ordering::SeqCst);
+    assert!(!notes());
+    memory.written().switch_on(memory.last_addr().raw_value() + 1);
+    guest.machine.pause_and_resume(VERSION_1);
+    assert!(notes());
+    memory.written().switch_off();
+    guest.machine.pause_and_resume(VERSION_1);
+    assert!(!notes());
 }
 
 #[test]
