@@ -127,3 +127,7 @@ fn recorded(path: &Path) -> anyhow::Result<Facts> {
 #[cfg(test)]
 #[path = "check/status_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "check/findings_test.rs"]
+mod findings_tests;
