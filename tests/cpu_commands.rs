@@ -383,3 +383,30 @@ fn lines_are_as_long_as_the_terminal_is_wide() {
         assert!((columns - 20..=columns).contains(&length), "{length} of {columns}");
     }
 }
+
+/// On a terminal, a list of features that the host can't give is broken between them. In a log it is a line.
+#[test]
+fn missing_features_fit_the_terminal() {
+    let host = host("bochs-haswell");
+    for (spec, status) in [("SapphireRapids", 0), ("SapphireRapids,enforce", 1)] {
+        for columns in [80, 120] {
+            let mut command = nvmm();
+            command.args(["cpu", "expand", spec, "--host", &host]).env("TERM", "dumb");
+            let mut terminal = Terminal::with_columns(command, columns);
+            drop(terminal.guest);
+            let mut text = Vec::new();
+            // Reading a terminal whose program has ended gives an error.
+            let _ = terminal.user.read_to_end(&mut text);
+            let text = String::from_utf8(text).unwrap();
+            assert_eq!(terminal.program.status_in_time(), Some(status));
+            let lines: Vec<_> = text.lines().map(str::trim_end).collect();
+            let missing: Vec<_> = lines
+                .iter()
+                .filter(|line| line.starts_with("nvmm: ") || line.starts_with("      "))
+                .collect();
+            assert!(missing.len() > 3 && missing[0].contains("this host cannot give "), "{text}");
+            assert!(missing.iter().all(|line| line.len() <= usize::from(columns)), "{columns}: {text}");
+            assert!(missing[1].contains(" (CPUID."), "{text}");
+        }
+    }
+}

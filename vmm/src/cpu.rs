@@ -28,7 +28,7 @@ mod testing;
 
 use std::path::{Path, PathBuf};
 
-use arch::cpu::choice::Unmet;
+use arch::cpu::{CpuError, choice::Unmet};
 use serde::Serialize;
 
 pub(crate) use self::source::recorded;
@@ -38,7 +38,7 @@ use explain::Explanation;
 use list::Listing;
 use show::Sheet;
 use source::{HostArgs, Seen, Shape};
-use text::{Paint, print};
+use text::{Paint, list_on_stderr, print};
 
 /// The exit statuses in `nvmm cpu diff --help`.
 const DIFF_STATUS: &str = "\
@@ -234,9 +234,19 @@ fn answer(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> 
 }
 
 /// Warns about features that were asked for and can't be given.
+/// The text of an error with its causes. Features that a host can't give may be many: on a terminal, they stand in several lines.
+#[must_use]
+pub fn error_on_stderr(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    let is_list =
+        |cause: &CpuError| matches!(cause, CpuError::Unmet(_) | CpuError::Checked(_) | CpuError::Strict(_));
+    let has_list = error.chain().filter_map(|cause| cause.downcast_ref()).any(is_list);
+    if has_list { list_on_stderr(&text) } else { text }
+}
+
 fn warn(unmet: &[Unmet]) {
     if !unmet.is_empty() {
         let unmet = unmet.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        eprintln!("nvmm: this host cannot give {unmet}");
+        eprintln!("nvmm: {}", list_on_stderr(&format!("this host cannot give {unmet}")));
     }
 }

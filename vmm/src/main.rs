@@ -84,7 +84,7 @@ fn main() -> ExitCode {
     };
     ExitCode::from(status.unwrap_or_else(|error| {
         // Parts of it may come from a guest or an image.
-        eprintln!("nvmm: {}", PrintableLines(&format!("{error:#}")));
+        eprintln!("nvmm: {}", PrintableLines(&cpu::error_on_stderr(&error)));
         status_of(&error)
     }))
 }

@@ -79,11 +79,15 @@ impl Paint {
 
 /// Fills lines with words, as many in each as fit after `indent` columns.
 pub(crate) fn fill<T: AsRef<str>>(words: impl IntoIterator<Item = T>, indent: usize) -> Vec<String> {
+    fill_to(width(), words, indent)
+}
+
+fn fill_to<T: AsRef<str>>(columns: usize, words: impl IntoIterator<Item = T>, indent: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {
         let word = word.as_ref();
         match lines.last_mut() {
-            Some(line) if indent + line.len() + 1 + word.len() <= width() => {
+            Some(line) if indent + line.len() + 1 + word.len() <= columns => {
                 line.push(' ');
                 line.push_str(word);
             }
@@ -91,6 +95,23 @@ pub(crate) fn fill<T: AsRef<str>>(words: impl IntoIterator<Item = T>, indent: us
         }
     }
     lines
+}
+
+/// Breaks a message with a list into lines for stderr, between the list's items, if that is a terminal. Elsewhere, as in a log, a message
+/// is a line.
+pub(super) fn list_on_stderr(message: &str) -> String {
+    match tcgetwinsize(io::stderr()) {
+        Ok(size) if size.ws_col > 0 => list_in(usize::from(size.ws_col).max(NARROWEST), message),
+        Ok(_) => list_in(WIDTH, message),
+        Err(_) => message.to_owned(),
+    }
+}
+
+/// Breaks a message after `nvmm: ` between the items of its list, for this many columns.
+fn list_in(columns: usize, message: &str) -> String {
+    const BEFORE: usize = "nvmm: ".len();
+    let items = comma(message.split(", ").map(str::to_owned));
+    fill_to(columns, items, BEFORE).join(&format!("\n{:BEFORE$}", ""))
 }
 
 /// Adds a comma to each word but the last.

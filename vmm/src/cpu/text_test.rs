@@ -10,6 +10,21 @@ fn words_fill_lines() {
 }
 
 #[test]
+fn a_list_in_a_message_breaks_between_its_items() {
+    let items: Vec<_> = (0..8).map(|number| format!("feature{number} (CPUID.01H:ECX[{number}])")).collect();
+    let message = format!("--cpu X,enforce: this host cannot give {}", items.join(", "));
+    let lines = list_in(80, &message);
+    let lines: Vec<_> = lines.lines().collect();
+    assert!(lines.len() > 2 && lines[0].len() + 6 <= 80, "{lines:?}");
+    for line in &lines[1..] {
+        assert!(line.starts_with("      feature") && line.len() <= 80, "{lines:?}");
+    }
+    let joined = lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+    assert_eq!(joined, message);
+    assert_eq!(list_in(80, "short, and sweet"), "short, and sweet");
+}
+
+#[test]
 fn labels_stand_once() {
     assert_eq!(block("needs", 7, &["a".to_owned(), "b".to_owned()]), "needs  a\n       b\n");
     assert_eq!(block("needs", 7, &[]), "");
