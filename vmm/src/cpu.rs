@@ -233,7 +233,6 @@ fn answer(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> 
     Ok(print(&text)?)
 }
 
-/// Warns about features that were asked for and can't be given.
 /// The text of an error with its causes. Features that a host can't give may be many: on a terminal, they stand in several lines.
 #[must_use]
 pub fn error_on_stderr(error: &anyhow::Error) -> String {
@@ -244,6 +243,7 @@ pub fn error_on_stderr(error: &anyhow::Error) -> String {
     if has_list { list_on_stderr(&text) } else { text }
 }
 
+/// Warns about features that were asked for and can't be given.
 fn warn(unmet: &[Unmet]) {
     if !unmet.is_empty() {
         let unmet = unmet.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
