@@ -151,7 +151,13 @@ fn hits<'a>(places: &'a [Place], wanted: &BTreeSet<String>) -> Vec<Hit<'a>> {
         let times = |word: &String| {
             let has = |words: &BTreeSet<String>, times| if words.contains(word) { times } else { 0 };
             let names = has(&names, if place.is_first { 6 } else { 3 });
-            has(own, 3) + has(&section, 3) + has(&key, 3) + has(&option, 3) + names + has(&name, 2) + has(&about, 1)
+            has(own, 3)
+                + has(&section, 3)
+                + has(&key, 3)
+                + has(&option, 3)
+                + names
+                + has(&name, 2)
+                + has(&about, 1)
         };
         let count = wanted.iter().filter(|word| times(word) > 0).count();
         let score: usize = weights.iter().map(|(word, weight)| weight * times(word)).sum();
