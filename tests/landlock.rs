@@ -276,10 +276,16 @@ fn without_the_option_commands_reach_all_and_one_file_can_be_allowed() {
     }
     let core = other.path().join("core");
     fs::write(&core, "").unwrap();
-    let machine = Machine::start("spin", &["--allow-path", core.to_str().unwrap()]);
+    fs::write(&picture, "an old picture").unwrap();
+    let allowed = ["--allow-path", core.to_str().unwrap(), "--allow-path", picture.to_str().unwrap()];
+    let machine = Machine::start("spin", &[&allowed[..], &["--display", "vga"]].concat());
+    let mut client = machine.client();
     let protocol = format!("file:{}", core.display());
-    machine.client().call("dump-guest-memory", &json!({"paging": false, "protocol": protocol})).unwrap();
+    client.call("dump-guest-memory", &json!({"paging": false, "protocol": protocol})).unwrap();
     assert!(fs::read(core).unwrap().starts_with(b"\x7fELF"));
+    // No draft can be made beside it.
+    client.call("screendump", &json!({"filename": picture})).unwrap();
+    assert!(fs::read(&picture).unwrap().starts_with(b"P6"));
     let output =
         nvmm().arg("--kernel").arg(guest("spin")).args(["--allow-path", "/nowhere"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();

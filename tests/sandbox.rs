@@ -214,6 +214,49 @@ fn log_mode_reports_calls_and_makes_them_and_off_only_makes_them() {
     }
 }
 
+/// The C library looks into paths with `..` by more calls than into others.
+#[test]
+fn paths_of_any_form_need_nothing_that_is_refused() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    let at = |name: &str| folder.path().join("sub/..").join(name).display().to_string();
+    let create = |words: &[&str]| {
+        let output = nvmm().args(["disk", "create"]).args(words).current_dir(&folder).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    create(&["-f", "qcow2", "base.qcow2", "1M"]);
+    create(&["-f", "qcow2", "-b", "sub/../base.qcow2", "-F", "qcow2", "top.qcow2"]);
+    fs::write(folder.path().join("sub/cd.iso"), cdrom()).unwrap();
+    let disk = format!(
+        "path={},overlay={},backing-root={}/",
+        at("top.qcow2"),
+        at("over.qcow2"),
+        folder.path().display()
+    );
+    let mut machine = Machine::start("spin", &["--display", "vga", "--cdrom", "none", "--disk", &disk]);
+    let mut client = machine.client();
+    for name in ["own/../picture.ppm", "picture.ppm"] {
+        fs::create_dir_all(machine.folder.path().join("own")).unwrap();
+        client.call("screendump", &json!({"filename": name})).unwrap();
+    }
+    let medium = at("sub/cd.iso");
+    client.call("blockdev-change-medium", &json!({"id": "cdrom", "filename": medium})).unwrap();
+    client.call("nvmm-snapshot-save", &json!({"directory": "own/../saved/"})).unwrap();
+    client.call("quit", &json!({})).unwrap();
+    let status = machine.nvmm.status_in_time();
+    assert_eq!(status, Some(0), "{}", expect_end(machine.process().stderr.as_mut().unwrap()));
+}
+
+/// The start of a CD-ROM's image.
+fn cdrom() -> Vec<u8> {
+    let mut bytes = vec![0; 1 << 16];
+    bytes[1 << 15..(1 << 15) + 6].copy_from_slice(b"\x01CD001");
+    bytes
+}
+
 #[test]
 fn a_panic_needs_nothing_that_is_refused() {
     if no_kvm() || no_play() {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, symlink},
 };
 
 use crate::{
@@ -34,6 +34,15 @@ fn a_disk_as_it_was_is_taken_and_a_changed_one_is_refused_by_name() {
         said.contains("disk data: ") && said.contains("a.raw has changed since the machine was saved"),
         "{said}"
     );
+    // So is the same file by another name.
+    symlink(folder.path().join("a.raw"), folder.path().join("link.raw")).unwrap();
+    for name in [
+        folder.path().join("../").join(folder.path().file_name().unwrap()).join("a.raw"),
+        folder.path().join("link.raw"),
+    ] {
+        let said = saved.refusal(1, &["--disk", &format!("id=data,path={},format=raw", name.display())]);
+        assert!(said.contains(" has changed since the machine was saved"), "{said}");
+    }
     // For a copy that the user names, only the size is checked.
     image(folder.path(), "copy.raw", 1);
     image(folder.path(), "large.raw", 2);

@@ -222,13 +222,13 @@ impl Taken {
     }
 
     /// Creates or empties the file at `path` for a command to a running machine, unless the file is taken. It must be a regular file, since
-    /// writing to others could make the machine wait.
+    /// writing to others could make the machine wait. A new file is for this user alone, as it gets the guest's memory.
     ///
     /// # Errors
     ///
     /// The file is taken or not a regular file, or the host refuses.
     pub fn replace(&self, option: &'static str, path: &Path) -> Result<File, OutputError> {
-        let file = self.open_regular(option, path, File::options().write(true))?;
+        let file = self.open_regular(option, path, File::options().write(true).mode(0o600))?;
         file.set_len(0).map_err(|source| OutputError::Open { option, path: path.to_owned(), source })?;
         Ok(file)
     }
@@ -259,7 +259,8 @@ impl Taken {
     }
 
     /// Atomically puts a file with these bytes at `path`, for a command to a running machine, unless the file there is taken. Only a
-    /// regular file is replaced. Temporary files left by a killed nvmm are removed.
+    /// regular file is replaced. Temporary files left by a killed nvmm are removed. Where no file can be made beside it, the file itself is
+    /// written.
     ///
     /// # Errors
     ///
@@ -283,7 +284,13 @@ impl Taken {
         drafts::remove_left(folder, &prefix);
         let permissions = Permissions::from_mode(0o666);
         let draft = Builder::new().prefix(&prefix).permissions(permissions).tempfile_in(folder);
-        let mut file = draft.map_err(failed)?;
+        let mut file = match draft {
+            // The user, or `--allow-path`, may allow to write the file, and not to make another one in its directory.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && target.is_file() => {
+                return self.replace(option, path)?.write_all(bytes).map_err(failed);
+            }
+            draft => draft.map_err(failed)?,
+        };
         drafts::lock(file.as_file()).map_err(failed)?;
         file.write_all(bytes).map_err(failed)?;
         file.persist(target).map_err(|error| failed(error.error))?;

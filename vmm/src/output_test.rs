@@ -165,3 +165,17 @@ fn a_draft_that_a_killed_nvmm_left_goes_with_the_next() {
         assert!(!left.exists());
     }
 }
+
+#[test]
+fn a_new_file_for_a_guests_memory_is_the_users_alone() {
+    let folder = Folder::new();
+    let taken = Taken::by(&folder.config());
+    let mode = |name| fs::metadata(folder.at(name)).unwrap().permissions().mode() & 0o777;
+    taken.replace("pmemsave", &folder.at("memory")).unwrap();
+    assert_eq!(mode("memory"), 0o600);
+    // An old one keeps its rights.
+    fs::write(folder.at("old"), "").unwrap();
+    fs::set_permissions(folder.at("old"), Permissions::from_mode(0o640)).unwrap();
+    taken.replace("pmemsave", &folder.at("old")).unwrap();
+    assert_eq!(mode("old"), 0o640);
+}

@@ -374,6 +374,8 @@ const RULES: &[Allowed] = &[
     any(libc::SYS_openat, Who::REOPENS, "/dev/vhost-vsock, which keeps connections until it is closed"),
     any(libc::SYS_newfstatat, FILES, "looking what is there"),
     any(libc::SYS_readlink, REMOVING, "following links; whether one is still nvmm's"),
+    any(libc::SYS_faccessat2, REMOVING, "libc's realpath, for what comes before a .. or a / at a path's end"),
+    any(libc::SYS_faccessat, REMOVING, "the same, on Linux before 5.8"),
     any(libc::SYS_getcwd, FILES, "paths that do not begin with /"),
     any(
         libc::SYS_getdents64,

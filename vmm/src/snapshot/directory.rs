@@ -1,8 +1,9 @@
 //! The directory of a snapshot. It has a temporary name until all of it is written and synced.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -52,7 +53,9 @@ impl NewDirectory {
         let parent = parent(path);
         let prefix = drafts::prefix(name);
         drafts::remove_left(parent, &prefix);
-        let draft = Builder::new().prefix(&prefix).tempdir_in(parent);
+        // The guest's memory has its secrets.
+        let own = Permissions::from_mode(0o700);
+        let draft = Builder::new().prefix(&prefix).permissions(own).tempdir_in(parent);
         let draft = draft.with_context(|| format!("{shown}: no directory can be made there"))?;
         let lock = File::open(draft.path()).with_context(|| shown.to_string())?;
         drafts::lock(&lock).with_context(|| shown.to_string())?;
@@ -65,7 +68,8 @@ impl NewDirectory {
     ///
     /// A host error.
     pub(crate) fn file(&mut self, name: &str) -> Result<File> {
-        let file = File::options().write(true).create_new(true).open(self.draft.path().join(name));
+        let mut options = File::options();
+        let file = options.write(true).create_new(true).mode(0o600).open(self.draft.path().join(name));
         let file = file.with_context(|| self.of(name))?;
         self.files.push(file.try_clone().with_context(|| self.of(name))?);
         Ok(file)

@@ -24,6 +24,18 @@ fn a_snapshot_has_its_name_once_it_is_complete() {
 }
 
 #[test]
+fn only_the_user_reads_it() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("snap");
+    let mut new = NewDirectory::create(&path, false).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(new.draft.path()), 0o700, "nor while it is written");
+    new.write(MACHINE, b"{}").unwrap();
+    new.finish().unwrap();
+    assert_eq!((mode(&path), mode(&path.join(MACHINE))), (0o700, 0o600));
+}
+
+#[test]
 fn an_abandoned_directory_leaves_nothing() {
     let folder = TempDir::new().unwrap();
     let mut new = NewDirectory::create(&folder.path().join("snap"), false).unwrap();

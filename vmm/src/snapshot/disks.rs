@@ -82,8 +82,10 @@ pub(super) fn check(saved: &[DiskRecord], config: &VmConfig, devices: &[Box<dyn 
             continue;
         }
         for file in &saved.files {
-            let Some(found) = now.files.iter().find(|found| found.path == file.path) else { continue };
-            if file != found {
+            let Some(found) = now.files.iter().find(|found| is_same(&found.path, &file.path)) else {
+                continue;
+            };
+            if (file.len, file.modified) != (found.len, found.modified) {
                 let shown = file.path.printable();
                 wrong.push(format!("{}: {shown} has changed since the machine was saved", now.name));
             }
@@ -96,6 +98,12 @@ pub(super) fn check(saved: &[DiskRecord], config: &VmConfig, devices: &[Box<dyn 
         "{}; a guest that goes on with another disk destroys what is on it: put back the disk as it was, or name a copy of it, with --disk id=...,path=...",
         wrong.join("; ")
     )
+}
+
+/// Returns whether two paths lead to the same file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let identity = |path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    one == other || identity(one).is_some_and(|one| Some(one) == identity(other))
 }
 
 /// The files of a disk: the image and the overlay, and the files that these refer to.
