@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     os::fd::{AsFd, OwnedFd},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -30,6 +31,7 @@ use crate::{
     size::Size,
     snapshot::{self, Manifest, Part, Received, Restored, State},
     sparse::is_zero,
+    untouched::Untouched,
 };
 
 /// The longest time for a peer to begin.
@@ -242,6 +244,7 @@ fn take_memory(
 struct Room {
     ram: GuestRam,
     others: BTreeMap<String, Vec<u8>>,
+    untouched: Arc<Untouched>,
     /// The parts by number: an address in RAM, or a device's address.
     parts: Vec<Result<u64, String>>,
 }
@@ -279,7 +282,8 @@ fn room(manifest: &Manifest, config: &VmConfig) -> Result<Room> {
     if ram > here {
         bail!("the machine has {} of memory, and this host {}", Size(ram), Size(here));
     }
-    Ok(Room { ram: memory::map_ranges(&ranges, &config.memory)?, others, parts })
+    let untouched = Arc::new(Untouched::open());
+    Ok(Room { ram: memory::map_ranges(&ranges, &config.memory)?, others, untouched, parts })
 }
 
 impl Room {
@@ -296,7 +300,12 @@ impl Room {
         let (number, start) = place_of(place)?;
         let count = u64::from_le_bytes(count.try_into().ok().context(NOWHERE)?);
         let len = usize::try_from(count.checked_mul(PAGE).context(NOWHERE)?)?;
+        let untouched = Arc::clone(&self.untouched);
         self.put(number, start, len, |part| {
+            // Reading it would allocate it.
+            if untouched.has(&part, None) {
+                return;
+            }
             let mut page = [0; 4 << 10];
             for at in (0..part.len()).step_by(page.len()) {
                 let Ok(part) = part.subslice(at, page.len().min(part.len() - at)) else { continue };

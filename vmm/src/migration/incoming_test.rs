@@ -11,7 +11,8 @@ const DEVICE: usize = 0x2800;
 fn a_room() -> Room {
     let ram = GuestRam::from_ranges(&[(GuestAddress(0), RAM), (GuestAddress(0x1_0000_0000), RAM)]);
     let parts = vec![Ok(0), Ok(0x1_0000_0000), Err("screen".to_owned())];
-    Room { ram: ram.unwrap(), others: BTreeMap::from([("screen".to_owned(), vec![7; DEVICE])]), parts }
+    let others = BTreeMap::from([("screen".to_owned(), vec![7; DEVICE])]);
+    Room { ram: ram.unwrap(), others, untouched: Arc::new(Untouched::open()), parts }
 }
 
 fn message(number: u32, page: u64, rest: &[u8]) -> Vec<u8> {
@@ -44,6 +45,18 @@ fn pages_are_put_where_they_belong() {
     assert!(screen[0x2000..].iter().all(|byte| *byte == 1));
     room.zeros(&message(2, 2, &1_u64.to_le_bytes())).unwrap();
     assert!(room.others["screen"][0x2000..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn zeros_leave_untouched_memory_so() {
+    let mut room = a_room();
+    room.pages(&message(0, 3, &[5; 0x1000])).unwrap();
+    room.zeros(&message(0, 4, &4_u64.to_le_bytes())).unwrap();
+    let page = |number: u64| {
+        let region = room.ram.find_region(GuestAddress(0)).unwrap();
+        room.untouched.has(&region.get_slice(MemoryRegionAddress(number * PAGE), 0x1000).unwrap(), None)
+    };
+    assert_eq!([3, 4, 7].map(page), [false, true, true]);
 }
 
 #[test]

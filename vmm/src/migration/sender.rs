@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use arch::{layout::PAGE, memory::GuestRam};
-use vm_memory::{Bytes, VolatileSlice};
+use vm_memory::{Bytes, FileOffset, VolatileSlice};
 
 use super::{
     FORMAT, MAGIC,
@@ -20,7 +20,7 @@ use super::{
     progress::{Progress, Status},
     ready::Ready,
 };
-use crate::{snapshot, sparse::is_zero};
+use crate::{snapshot, sparse::is_zero, untouched::Untouched};
 
 /// The longest time for the other side to answer, or to read what is sent.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,6 +40,7 @@ pub(crate) struct Sender {
     connection: Connection,
     memory: GuestRam,
     progress: Arc<Progress>,
+    untouched: Untouched,
     /// Set when the user has cancelled it, or the machine has ended.
     cancelled: Arc<AtomicBool>,
 }
@@ -63,7 +64,7 @@ impl Sender {
         progress: Arc<Progress>,
         cancelled: Arc<AtomicBool>,
     ) -> Self {
-        Self { connection, memory, progress, cancelled }
+        Self { connection, memory, progress, untouched: Untouched::open(), cancelled }
     }
 
     /// Asks the other side whether it can run the machine described by `machine`, and sends memory in rounds until the rest can be sent in
@@ -120,11 +121,12 @@ impl Sender {
         for run in pages.runs() {
             for (number, part) in (0..).zip(&parts) {
                 let (Some(address), bytes) = (part.address, part.memory.bytes()?) else { continue };
+                let file = |offset| part.memory.file_at(offset);
                 let first = address / PAGE;
                 let end = first + (bytes.len() as u64).div_ceil(PAGE);
                 let run = run.start.max(first)..run.end.min(end);
                 if run.start < run.end {
-                    self.send_pages(number, bytes, run.start - first..run.end - first)?;
+                    self.send_pages(number, bytes, &file, run.start - first..run.end - first)?;
                 }
             }
         }
@@ -133,10 +135,17 @@ impl Sender {
 
     /// Sends all pages of the part with this number, except for pages of zeros.
     pub(crate) fn send_part(&mut self, number: u32, part: VolatileSlice<'_>) -> Result<()> {
-        self.send_pages(number, part, 0..(part.len() as u64).div_ceil(PAGE))
+        self.send_pages(number, part, &|_| None, 0..(part.len() as u64).div_ceil(PAGE))
     }
 
-    fn send_pages(&mut self, number: u32, part: VolatileSlice<'_>, pages: Range<u64>) -> Result<()> {
+    /// Sends pages of a part. `file` returns the place in a file that an offset is mapped from, if any.
+    fn send_pages(
+        &mut self,
+        number: u32,
+        part: VolatileSlice<'_>,
+        file: &dyn Fn(u64) -> Option<FileOffset>,
+        pages: Range<u64>,
+    ) -> Result<()> {
         let page = usize::try_from(PAGE)?;
         let mut buffer = Vec::new();
         let mut first = pages.start;
@@ -144,6 +153,12 @@ impl Sender {
             let count = AT_ONCE.min(pages.end - first);
             let start = usize::try_from(first * PAGE)?;
             let len = usize::try_from(count * PAGE)?.min(part.len() - start);
+            // Memory that is touched from now on is among what has changed.
+            if self.untouched.has(&part.subslice(start, len)?, file(start as u64).as_ref()) {
+                self.send_run(number, first, count, None)?;
+                first += count;
+                continue;
+            }
             buffer.resize(len, 0);
             part.read_slice(&mut buffer, start)?;
             let mut at = first;
@@ -152,7 +167,8 @@ impl Sender {
             {
                 let len: usize = run.iter().map(|page| page.len()).sum();
                 let offset = usize::try_from(at - first)? * page;
-                self.send_run(number, at, run.len() as u64, &buffer[offset..offset + len])?;
+                let bytes = Some(&buffer[offset..offset + len]).filter(|bytes| !is_zero(bytes));
+                self.send_run(number, at, run.len() as u64, bytes)?;
                 at += run.len() as u64;
             }
             first += count;
@@ -160,8 +176,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends adjacent pages, which are either all zeros or all not.
-    fn send_run(&mut self, number: u32, first: u64, count: u64, bytes: &[u8]) -> Result<()> {
+    /// Sends adjacent pages; without `bytes`, they are zeros.
+    fn send_run(&mut self, number: u32, first: u64, count: u64, bytes: Option<&[u8]>) -> Result<()> {
         let cancelled = Arc::clone(&self.cancelled);
         let stop: Stop<'_> = &|| cancelled.load(Ordering::SeqCst);
         if self.connection.has_news()? {
@@ -170,18 +186,17 @@ impl Sender {
             return Err(Broken::Nonsense("an unexpected message").into());
         }
         let place = [&number.to_le_bytes()[..], &first.to_le_bytes()].concat();
-        let zeros = is_zero(bytes);
-        match zeros {
-            true => self.connection.send(Kind::Zeros, &[&place, &count.to_le_bytes()], PATIENCE, stop)?,
-            false => self.connection.send(Kind::Pages, &[&place, bytes], PATIENCE, stop)?,
+        match bytes {
+            None => self.connection.send(Kind::Zeros, &[&place, &count.to_le_bytes()], PATIENCE, stop)?,
+            Some(bytes) => self.connection.send(Kind::Pages, &[&place, bytes], PATIENCE, stop)?,
         }
         let mut facts = self.progress.facts();
-        if zeros {
-            facts.zeros += count;
-            facts.sent += place.len() as u64;
-        } else {
+        if let Some(bytes) = bytes {
             facts.pages += count;
             facts.sent += bytes.len() as u64;
+        } else {
+            facts.zeros += count;
+            facts.sent += place.len() as u64;
         }
         facts.remaining = facts.remaining.saturating_sub(count * PAGE);
         Ok(())

@@ -39,6 +39,24 @@ fn zeros_are_announced_and_not_sent() {
 }
 
 #[test]
+fn untouched_memory_is_not_read() {
+    let memory = GuestRam::from_ranges(&[(GuestAddress(0), 8 << 20)]).unwrap();
+    memory.write_slice(&[1], GuestAddress(5 << 20)).unwrap();
+    let (mut sender, mut other) = sides(&memory);
+    sender.send_ram(&PageSet::all(&memory)).unwrap();
+    let facts = sender.progress.facts().clone();
+    assert_eq!((facts.pages, facts.zeros), (1, 2047));
+    while other.has_news().unwrap() {
+        other.receive(Some(LONG), &|| false).unwrap();
+    }
+    let parts = snapshot::ram(&memory);
+    let untouched = |start| {
+        sender.untouched.has(&parts[0].memory.bytes().unwrap().subslice(start, 1 << 20).unwrap(), None)
+    };
+    assert_eq!([4 << 20, 5 << 20, 6 << 20].map(untouched), [true, false, true]);
+}
+
+#[test]
 fn a_guest_that_never_stops_writing_is_stopped() {
     let memory = GuestRam::from_ranges(&[(GuestAddress(0), 4 << 20)]).unwrap();
     memory.write_slice(&vec![1; 4 << 20], GuestAddress(0)).unwrap();

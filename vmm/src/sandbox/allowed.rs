@@ -340,8 +340,13 @@ const RULES: &[Allowed] = &[
     ),
     any(libc::SYS_connect, Who::SOCKETS, "--vsock uds=: a program of the host's"),
     // Open files.
-    any(libc::SYS_pread64, DISKS.union(Who::MEMORY), "disks, kernels, the memory of a snapshot"),
+    any(
+        libc::SYS_pread64,
+        DISKS.union(Who::MEMORY),
+        "disks, kernels, the memory of a snapshot, the table of pages",
+    ),
     any(libc::SYS_pread64, Who::MAIN, "the PID file, which may be another's by now"),
+    any(libc::SYS_pread64, Who::MIGRATION, "the kernel's table of this process's pages"),
     any(libc::SYS_pread64, Who::VCPU, "kernel and initramfs, which firmware reads by fw_cfg"),
     any(libc::SYS_pwrite64, DISKS.union(Who::MEMORY), "disks, files of memory"),
     any(libc::SYS_preadv, DISKS, "disks"),
