@@ -11,6 +11,8 @@ use devices::{
     },
 };
 
+use vm_memory::{Address, GuestMemoryBackend};
+
 use super::{
     Load, Places,
     bench::{
@@ -28,9 +30,12 @@ const HEADERS: u64 = DATA;
 const STATUSES: u64 = DATA + 0x1_0000;
 const BUFFERS: u64 = DATA + 0x2_0000;
 
-/// Runs a round.
-pub(super) fn run(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Load) -> Run {
+/// Runs a round. With `notes`, the device notes the pages that it writes to.
+pub(super) fn run(disk: &Arc<dyn Disk>, engine: Engine, queues: u16, load: &Load, notes: bool) -> Run {
     let guest = Guest::new(queues, BUFFERS - DATA + u64::from(load.depth) * u64::from(load.len));
+    if notes {
+        guest.memory.written().switch_on(guest.memory.last_addr().raw_value() + 1);
+    }
     let mut drivers: Vec<_> = (0..queues).map(|index| Driver::new(&guest, load, index)).collect();
     let options =
         BlockOptions { queues, queue_size: ring_size(load.depth), engine, ..BlockOptions::default() };

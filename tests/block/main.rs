@@ -5,7 +5,8 @@
 //! turn, and the ratio is that of their medians. The processor time per transfer is that of the whole process, including the driver; on a
 //! busy host it is more meaningful than the rate.
 //!
-//! Rows of a SATA disk have 32 queued commands instead of 128 requests, and are compared with virtio's disk, with as many.
+//! Rows of a SATA disk have 32 queued commands instead of 128 requests, and are compared with virtio's disk, with as many. Rows of a disk
+//! that notes the pages it writes to, as during a migration, are compared with the same disk without.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on fails")]
 
 mod baseline;
@@ -106,13 +107,19 @@ fn main() {
                 sata_row(&name, &images, direct, load);
             }
         }
+        for load in LOADS.into_iter().filter(|load| !load.write) {
+            let name = format!("{medium}, {}, noting pages against not", load.name);
+            if words.iter().all(|word| name.contains(word.as_str())) {
+                noting_row(&name, &images, direct, &load);
+            }
+        }
     }
 }
 
 fn row(name: &str, images: &Images, direct: bool, queues: u16, load: &Load, way: &Way) {
     let disk = images.open(way.format, direct);
     let large = (load.len >= 1 << 20).then_some(load.len);
-    let ours = || driver::run(&disk, way.engine, queues, load);
+    let ours = || driver::run(&disk, way.engine, queues, load, false);
     figures::row(WIDTH, name, large, ours, || baseline::run(&images.raw, direct, queues, load));
 }
 
@@ -120,8 +127,16 @@ fn sata_row(name: &str, images: &Images, direct: bool, load: Load) {
     let disk = images.open(Format::Raw, direct);
     let load = Load { depth: load.depth.min(sata::SLOTS), ..load };
     let large = (load.len >= 1 << 20).then_some(load.len);
-    let virtio = || driver::run(&disk, Engine::IoUring, 1, &load);
+    let virtio = || driver::run(&disk, Engine::IoUring, 1, &load, false);
     figures::row(WIDTH, name, large, || sata::run(&disk, Engine::IoUring, &load), virtio);
+}
+
+/// Only reads write to the guest's memory, except for a status byte.
+fn noting_row(name: &str, images: &Images, direct: bool, load: &Load) {
+    let disk = images.open(Format::Raw, direct);
+    let large = (load.len >= 1 << 20).then_some(load.len);
+    let run = |notes| driver::run(&disk, Engine::IoUring, 1, load, notes);
+    figures::row(WIDTH, name, large, || run(true), || run(false));
 }
 
 /// The same disk in each format.
