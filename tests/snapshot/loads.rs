@@ -29,6 +29,8 @@ use crate::{
 const AHEAD: u64 = 200;
 /// The bytes that a UART can have: those of vm-superio.
 const FIFO: u64 = 64;
+/// The guest's line if a busy host is slow to send a frame.
+const SLOW: &str = "not sent yet\n";
 
 #[test]
 fn all_of_them_go_on_after_each_save() {
@@ -174,8 +176,12 @@ impl Heard {
                     (self.machine - 1, &mut self.echoed_before)
                 }
                 _ => {
-                    self.rounds += u64::from(said == b'\n');
                     self.lines.push(said.into());
+                    if self.lines.ends_with(SLOW) {
+                        self.lines.truncate(self.lines.len() - SLOW.len());
+                    } else {
+                        self.rounds += u64::from(said == b'\n');
+                    }
                     continue;
                 }
             };

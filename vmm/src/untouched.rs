@@ -23,7 +23,7 @@ const MOST: usize = (2 << 20) / PAGE + 1;
 pub(crate) struct Untouched(Option<File>);
 
 impl Untouched {
-    /// Opens the kernel's table. Without it, as after `--chroot`, all memory counts as touched.
+    /// Opens the kernel's table. Without it, as with `--chroot` or `--user`, all memory counts as touched.
     pub(crate) fn open() -> Self {
         let table = File::open(TABLE).inspect_err(|error| {
             log::debug!("{TABLE}: {error}: memory is read even if the guest never used it");
@@ -31,8 +31,8 @@ impl Untouched {
         Self(table.ok())
     }
 
-    /// Returns whether these bytes, at most 2 MiB, are known to be zeros: nobody has touched them, and the file that they are mapped from, if any, has a
-    /// hole there.
+    /// Returns whether these bytes, at most 2 MiB, are known to be zeros: nobody has touched them, and the file that they are mapped from, if
+    /// any, has a hole there.
     pub(crate) fn has(&self, bytes: &VolatileSlice<'_>, file: Option<&FileOffset>) -> bool {
         let Some(table) = &self.0 else { return false };
         let start = bytes.ptr_guard().as_ptr().addr();

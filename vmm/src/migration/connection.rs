@@ -226,7 +226,11 @@ impl Connection {
     /// Returns whether the other side has sent something, or closed the connection.
     pub(crate) fn has_news(&self) -> Result<bool, Broken> {
         let mut polled = [PollFd::new(&self.socket, PollFlags::IN)];
-        Ok(poll(&mut polled, Some(&Timespec::default()))? > 0)
+        match poll(&mut polled, Some(&Timespec::default())) {
+            Ok(count) => Ok(count > 0),
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Waits for the next message. A peer that sends nothing has `patience` time, or any time if there is none.
