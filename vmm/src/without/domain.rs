@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path};
 use clap::Command;
 use devices::printable::ToPrintable;
 
-use super::{added::Added, qemu::Told};
+use super::{added::Added, error::Error, qemu::Told};
 use crate::libvirt::XmlError;
 
 /// Always fails.
@@ -13,11 +13,6 @@ use crate::libvirt::XmlError;
 /// # Errors
 ///
 /// Always.
-pub(super) fn add(
-    path: &Path,
-    _words: &[OsString],
-    _machine: &Command,
-    _told: Told,
-) -> Result<Added, Vec<String>> {
-    Err(vec![format!("--domain {}: {XmlError}", path.printable())])
+pub(super) fn add(path: &Path, _words: &[OsString], _machine: &Command, _told: Told) -> Result<Added, Error> {
+    Err(Error::Wrong(vec![format!("--domain {}: {XmlError}", path.printable())]))
 }
