@@ -31,8 +31,8 @@ impl Untouched {
         Self(table.ok())
     }
 
-    /// Returns whether these bytes, at most 2 MiB, are known to be zeros: nobody has touched them, and the file that they are mapped from, if
-    /// any, has a hole there.
+    /// Returns whether these bytes, at most 2 MiB, are known to be zeros: nobody has touched them, and the file that they are mapped from,
+    /// if any, has a hole there.
     pub(crate) fn has(&self, bytes: &VolatileSlice<'_>, file: Option<&FileOffset>) -> bool {
         let Some(table) = &self.0 else { return false };
         let start = bytes.ptr_guard().as_ptr().addr();
