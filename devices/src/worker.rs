@@ -58,7 +58,7 @@ impl Stop {
 pub(crate) struct Worker<T> {
     stop: Stop,
     wake: EventFd,
-    /// Nothing is ever sent. The channel is disconnected when the thread has dropped everything.
+    /// A channel on which nothing is ever sent. It is disconnected when the thread has dropped everything.
     alive: Receiver<Infallible>,
     thread: Option<JoinHandle<Option<T>>>,
 }

@@ -345,7 +345,7 @@ impl Target {
             (1, true) => rt::write(at, value as u8),
             (2, true) => rt::write(at, value as u16),
             (4, true) => rt::write(at, value as u32),
-            // This covers two registers, one of which may be an address.
+            // Eight bytes cover two registers, one of which may be an address.
             (_, true) => {}
         }
     }

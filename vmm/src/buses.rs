@@ -240,7 +240,7 @@ impl Buses {
 }
 
 impl Followed {
-    /// Nothing yet.
+    /// Makes it without BARs.
     fn new(slots: Arc<dyn MemorySlots>) -> Self {
         Self {
             bars: Vec::new(),

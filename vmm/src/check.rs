@@ -81,7 +81,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<u8> {
         None => Facts::gather(&args.kvm),
         Some(Ok(facts)) => facts,
         Some(Err(error)) => {
-            // This must not look like the status of a missing feature.
+            // A file that can't be read must not give the status of a missing feature.
             eprintln!("nvmm: {}", format!("{error:#}").printable());
             return Ok(USAGE);
         }

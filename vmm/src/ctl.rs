@@ -135,7 +135,7 @@ fn answer(connection: &mut Connection, command: &str, words: &[String]) -> Resul
     }
     let arguments = arguments(connection, command, words)?;
     match connection.call(command, arguments) {
-        // This is the effect of `quit`.
+        // A connection that ends is the answer to `quit`.
         Err(error) if command == "quit" && error.is::<Ended>() => Ok(Value::Object(Map::new())),
         answer => answer,
     }

@@ -77,7 +77,7 @@ impl KernelFiles {
             file.check_unchanged()?;
             Ok(place)
         });
-        // This can't fail, as the smallest machine has more than 1 MiB.
+        // The command line always fits into memory: the smallest machine has more than 1 MiB.
         let text = fitting::cmdline(&self.cmdline, cmdline_max)?;
         let written = memory.write_slice(&text, GuestAddress(layout::CMDLINE));
         written.map_err(|_| KernelError::Cmdline { len: self.cmdline.len(), max: cmdline_max })?;

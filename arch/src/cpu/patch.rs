@@ -21,7 +21,7 @@ pub enum Why {
     Feature,
     /// A word of `--cpu` that hides it: `kvm=off`, `pmu=off`, `level`.
     Word(&'static str),
-    /// This feature is missing, which the other one needs.
+    /// The named feature, which the changed one needs, is missing.
     Needs(&'static str),
     /// The machine's sockets, dies, cores and threads.
     Topology,
@@ -29,7 +29,7 @@ pub enum Why {
     Hypervisor,
     /// The feature can't be granted, for this reason.
     Restrict(&'static str),
-    /// This vCPU's own number.
+    /// The vCPU's own number.
     Vcpu,
 }
 

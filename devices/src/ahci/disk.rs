@@ -246,7 +246,7 @@ impl AtaDisk {
         let Some((lba, count)) = self.range(fis, address) else {
             return Step::Fail(TaskFile::failed(fis, Error::ID_NOT_FOUND | Error::ABORT));
         };
-        // This can't overflow: the sectors lie on the disk, whose size in bytes fits into 64 bits.
+        // The product can't overflow: the sectors lie on the disk, whose size in bytes fits into 64 bits.
         let sector = lba * u64::from(self.sector_len) / SECTOR_SIZE;
         let Ok(len) = usize::try_from(u64::from(count) * u64::from(self.sector_len)) else {
             return Step::abort(fis);

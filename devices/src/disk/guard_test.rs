@@ -161,7 +161,7 @@ fn features_refused_by_name() {
     assert_eq!(parse(&[0; 512]), Err(HeaderError::Magic));
 }
 
-/// Such an image is only read, as by qemu-img, and with a warning.
+/// A dirty or corrupt image is only read, as by qemu-img, and with a warning.
 #[test]
 fn features_that_only_prevent_writing() {
     for (bit, flaw) in [(0, Flaw::Dirty), (1, Flaw::Corrupt)] {

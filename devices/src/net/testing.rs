@@ -26,7 +26,7 @@ pub(crate) fn in_namespace<F: FnOnce()>(test: F) {
         }
         Err(error) => return eprintln!("skipped: unshare: {error}"),
     }
-    // Such as `devices::net::tests::a_frame_comes::{{closure}}`.
+    // The type's name is `devices::net::tests::a_frame_comes::{{closure}}`, for example.
     let name = type_name::<F>().split_once("::").unwrap().1.split("::{{closure}}").next().unwrap();
     run(again(Command::new("unshare").arg(unshare), name));
 }

@@ -124,7 +124,7 @@ impl Serial {
     pub fn take_back(&mut self) -> Vec<u8> {
         let line_control = self.uart.read(LINE_CONTROL);
         let mut bytes = Vec::new();
-        // This makes register 0 the receiver buffer. Writing it can't fail.
+        // With DLAB clear, register 0 is the receiver buffer. Writing the line control register can't fail.
         let _ = self.uart.write(LINE_CONTROL, line_control & !DIVISOR_LATCH);
         while self.data_ready() {
             bytes.push(self.uart.read(DATA));
@@ -262,7 +262,7 @@ impl Wakes for Serial {
 
     /// Interrupts a guest that has stopped reading once more. Afterwards there may be room for input that [`Serial::input`] refused.
     fn on_wakeup(&mut self) {
-        // This also makes the descriptor unreadable.
+        // Setting the timer also makes its descriptor unreadable.
         self.wake_in(NEVER);
         if std::mem::take(&mut self.reading) {
             self.wake_in(TIME_OUT);

@@ -349,7 +349,7 @@ fn spawn(
             rings.disable_kicks()?;
             Ok(Served { index, rings, notify, kick, kicks_wanted: false, unreported: 0, stop })
         };
-        // This can't fail: the transport has checked that the rings are in memory.
+        // Setting the queues up can't fail: the transport has checked that the rings are in memory.
         let served: Result<Vec<_>, QueueError> = queues.into_iter().map(serve).collect();
         let Ok(mut served) = served.inspect_err(|_| notify.needs_reset()) else { return Vec::new() };
         if let Err(error) = handler.run(&mut served) {

@@ -151,7 +151,7 @@ pub(crate) fn look() -> anyhow::Result<()> {
 
 impl SystemFacts {
     fn gather() -> anyhow::Result<Self> {
-        // This waits until no unit is still being started. Its status and its output say the same.
+        // systemctl waits until no unit is still being started. Its status and its output say the same.
         let state = said("systemctl", &["is-system-running", "--wait"])?.0;
         let messages = output("dmesg", &["--kernel", "--notime"])?;
         let warnings = output("dmesg", &["--kernel", "--notime", "--level=warn,err,crit,alert,emerg"])?;

@@ -38,7 +38,7 @@ struct Slot {
 }
 
 impl Mapped {
-    /// Nothing yet.
+    /// Makes it without any memory mapped.
     pub(super) fn new(kvm: Arc<dyn MemorySlots>) -> Self {
         Self { kvm, slots: BTreeMap::new(), said_refused: Once::default() }
     }

@@ -30,9 +30,9 @@ pub struct Facts {
     pub kvm: Option<Kvm>,
     /// The modules of /sys/module whose names begin with `kvm`.
     pub modules: BTreeMap<String, Module>,
-    /// Such modules in /lib/modules, by modules.dep; none if that can't be read.
+    /// KVM's modules in /lib/modules, by modules.dep; none if that can't be read.
     pub installed: Option<BTreeSet<String>>,
-    /// Such modules that are built into the kernel, by modules.builtin.
+    /// KVM's modules that are built into the kernel, by modules.builtin.
     pub builtin: BTreeSet<String>,
     /// Kernel parameters for KVM.
     pub parameters: Vec<String>,

@@ -127,7 +127,7 @@ fn finish(mut vcpu: Vcpu, buses: &Arc<Buses>) -> anyhow::Result<Option<Exit>> {
     let _ = thread.join();
     Ok(match event {
         Some(Event::Exit(exit)) => Some(exit),
-        // This guest has no debugger.
+        // The time is over. (Another event would need a debugger, which the guest does not have.)
         _ => None,
     })
 }

@@ -38,7 +38,7 @@ pub(super) struct Conversion<'a> {
 pub(super) enum Converted {
     /// The copy is complete.
     Whole,
-    /// This signal came, and there is no copy.
+    /// The copy was ended by the signal with this number, and is not there.
     Interrupted(i32),
 }
 

@@ -66,7 +66,7 @@ impl Registers {
         let (paging, nested) = (address_space::paging(fd, &system), Nested::read(fd));
         let in_nested_guest = nested.as_ref().is_some_and(Nested::is_in_guest);
         let space = AddressSpace::new(fd, memory, paging, in_nested_guest);
-        // This fails without XSAVE. Otherwise XCR0 is the first and only one.
+        // KVM_GET_XCRS fails without XSAVE. Otherwise XCR0 is the first and only one.
         let xcrs = fd.get_xcrs().ok();
         let xcr0 = xcrs.filter(|xcrs| xcrs.nr_xcrs > 0).map(|xcrs| xcrs.xcrs[0].value);
         Ok(Self {

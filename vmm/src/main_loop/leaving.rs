@@ -50,7 +50,7 @@ impl Leaving {
     /// The status, once all output is read or its readers have stopped reading.
     fn look(&mut self) -> Option<u8> {
         for (_, event) in &self.outputs {
-            // This makes it unreadable.
+            // Reading the event makes it unreadable.
             let _ = event.read();
         }
         let now = Instant::now();

@@ -242,7 +242,7 @@ impl MemoryLayout {
             regions.push(Region { name: name.clone(), address: *address, len, offset, crc32 });
             offset += len.next_multiple_of(PIECE as u64);
         }
-        // This also includes holes at the end in the file's length.
+        // The file's length includes holes at its end.
         file.set_len(offset)?;
         Ok(Self { regions })
     }

@@ -177,7 +177,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// This is another KVM.
+    /// The host's kernel is another one, and the snapshot has nested guests.
     pub(crate) fn check_nested(&self) -> Result<()> {
         let here = kernel_release();
         if self.nested_guests.is_empty() || here == self.kernel {

@@ -94,7 +94,7 @@ impl Caches {
         };
         leaves.push((Leaf::new(0x8000_0006), l2_and_l3(set, manual)));
         for (index, cache) in (0..).zip(set) {
-            // This function doesn't report hashing.
+            // Leaf 8000001DH doesn't report hashing.
             let parameters = cache.parameters();
             let registers = Registers { edx: parameters.edx & !COMPLEX, ..parameters };
             leaves.push((Leaf::sub(0x8000_001d, index), registers));

@@ -275,7 +275,7 @@ fn disc_information() -> Vec<u8> {
     data[2] = 0b1110;
     data[3..7].fill(1);
     data[7] = 1 << 5;
-    // Nothing more can be written.
+    // Addresses for more sessions: none, as nothing more can be written.
     data[16..24].fill(0xff);
     data
 }

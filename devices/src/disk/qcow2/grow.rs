@@ -113,7 +113,7 @@ fn below(path: &Path, root: Option<&Path>) -> Result<(Qcow2Facts, u64), GrowErro
         Some(Details::Qcow2(Some(facts))) => {
             Ok((facts, links.next().and_then(|link| link.size).unwrap_or(0)))
         }
-        // This can't happen: it opened, so it has a header.
+        // Never here: the image has opened, so it has a header.
         _ => Ok((Qcow2Facts::default(), 0)),
     }
 }

@@ -206,7 +206,7 @@ impl Storage for Store {
     }
 
     unsafe fn invalidate_cache(&self) -> io::Result<()> {
-        // Nothing is cached here.
+        // The storage has no cache of its own.
         Ok(())
     }
 

@@ -98,7 +98,7 @@ impl SparseExtentHeader {
             return Err(Failure::bad(name, format!("the file ends at byte {}", image.len)));
         }
         let bytes = image.bytes(offset, SECTOR_SIZE).map_err(Problem::Read(name).because())?;
-        // This can't fail: the lengths are equal.
+        // A sector's bytes always fit: the lengths are equal.
         Self::read_from_bytes(&bytes).map_err(|_| Failure::bad(name, "it is not a sector"))
     }
 

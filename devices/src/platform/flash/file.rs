@@ -210,7 +210,7 @@ impl VarsFile {
         }
         let file = write_beside(&path, contents, Some(&self.file))?;
         fs::rename(beside(&path), &path)?;
-        // This drops the lock of the old file.
+        // The old file, which is dropped here, takes its lock with it.
         self.file = file;
         sync_folder(&path)
     }
@@ -223,7 +223,7 @@ fn write_beside(path: &Path, contents: &[u8], old: Option<&File>) -> io::Result<
         let (old, new) = (old.metadata()?, file.metadata()?);
         file.set_permissions(old.permissions())?;
         if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-            // This fails without the privilege to give files away.
+            // chown fails without the privilege to give files away.
             let _ = fchown(&file, Some(old.uid()), Some(old.gid()));
         }
     }

@@ -59,7 +59,7 @@ fn the_kernel_serves_the_frames_and_nvmm_the_commands() {
     assert_eq!(guest.receives(), 0);
 }
 
-/// This transport attaches no events.
+/// The test's transport attaches no events.
 #[test]
 fn calls_that_are_left_become_interrupts() {
     let mut guest = guest(2, KERNELS);

@@ -66,7 +66,7 @@ pub fn vsock(data: &[u8]) {
         connections.on_events().expect("epoll");
         connections.check();
     }
-    // This ends: programs have sent a finite number of bytes, and no more packets come from the guest.
+    // The loop ends: programs have sent a finite number of bytes, and no more packets come from the guest.
     let room = u32::try_from(MEMORY).unwrap_or_default() - u32::try_from(FREE).unwrap_or_default();
     let mut given = 0;
     while give(&mut connections, &memory, room) {
@@ -81,7 +81,7 @@ fn carry_out(step: &Step, connections: &mut Connections, programs: &Programs, me
     let which = usize::from(step.which) % count;
     match step.what {
         0..0x80 => {
-            // This may connect to a program.
+            // A packet may connect to a program.
             drop(programs);
             transmit(step, connections, memory);
         }

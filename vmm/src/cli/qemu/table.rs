@@ -12,7 +12,7 @@ pub(super) type Handler = fn(&mut Translator, &Given) -> Result<(), String>;
 pub(super) enum Meaning {
     /// nvmm's option of this name does the same, and accepts QEMU's values.
     Same(&'static str),
-    /// This option of nvmm, with this value.
+    /// Another option of nvmm's, with a fixed value.
     Is(&'static str, Option<&'static str>),
     /// No effect, for this reason.
     Idle(&'static str),

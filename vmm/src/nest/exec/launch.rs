@@ -97,7 +97,7 @@ impl Running {
         command.process_group(0);
         say(News::Started);
         let child = command.spawn()?;
-        // This closes this process's copies of the pipe's other end; otherwise the pipe would never end.
+        // The command holds copies of the pipe's other end; with them open, the pipe would never end.
         drop(command);
         let output = threads::spawn(&Role::Output("program".to_owned()), move || pass_on(output, say))?;
         Ok(Self { child, output })

@@ -77,7 +77,7 @@ pub(in crate::nest) fn advice(cost: &Cost, level: u32, features: &[String]) -> V
                 (true, Some(false)) => format!(
                     "load {module} with {parameter}=1 on level {level}, so that {instructions} of level {next} don't exit"
                 ),
-                // Nothing more can be done.
+                // The parameter is on already, or unknown.
                 (true, _) => return None,
             };
             Some(Advice { exits: exits(cost, next, avoidable.reasons), text })

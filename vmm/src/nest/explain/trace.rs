@@ -80,7 +80,7 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // This also removes its histograms.
+        // With the instance, its histograms go.
         let _ = fs::remove_dir(&self.folder);
     }
 }

@@ -1,7 +1,7 @@
 //! The legacy interface of a transitional device, for drivers from before virtio 1.0: virtio 1.3, "Legacy Interfaces: A Note on PCI Device
 //! Layout". The device's configuration follows its registers.
 //!
-//! Such drivers know neither FEATURES_OK nor status bits set by the device. They need not wait for a reset, and may use a queue before they
+//! Legacy drivers know neither FEATURES_OK nor status bits set by the device. They need not wait for a reset, and may use a queue before they
 //! set DRIVER_OK (virtio 1.3, "Legacy Interface: Device Initialization"), as Linux did until 3.18.
 
 use std::{mem::offset_of, time::Duration};
