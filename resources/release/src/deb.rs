@@ -119,8 +119,8 @@ fn control(version: &str, size: u64) -> String {
          Architecture: amd64\n\
          Maintainer: {MAINTAINER}\n\
          Installed-Size: {size}\n\
-         Recommends: passt\n\
-         Suggests: ovmf, qemu-system-data, seabios\n\
+         Recommends: passt, seabios\n\
+         Suggests: ovmf, qemu-system-data\n\
          Section: admin\n\
          Priority: optional\n\
          {DESCRIPTION}"
