@@ -81,5 +81,8 @@ mod tests;
 mod commands_tests;
 
 #[cfg(test)]
+mod lines;
+
+#[cfg(test)]
 #[path = "manual/options_test.rs"]
 mod options_tests;

@@ -7,20 +7,25 @@ mod host;
 mod kernel;
 mod level0;
 mod libvirt;
+#[path = "../../../vmm/src/manual/lines.rs"]
+mod lines;
 mod nested;
 #[path = "../../../vmm/src/nest/one_processor.rs"]
 mod one_processor;
 mod python;
+mod readme;
 mod report;
 mod ssh;
+mod stranger;
 mod system;
 mod systems_cd;
 mod training;
 mod units;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use boot_disks::BootDisks;
@@ -60,6 +65,12 @@ enum Command {
     Disks,
     /// Make the files of a release in target/release-files: a Debian package, an archive, man pages and completions
     Release,
+    /// Paste the README's commands, one after the other, in a clean Debian
+    Readme {
+        /// The folder with the files of a release [default: they are made now]
+        #[arg(long)]
+        files: Option<PathBuf>,
+    },
     /// Run every test: format, lints, unit tests, tiny guests, nested boots on both emulated hosts
     Test,
     /// Run single tests of an emulated host, and show what its consoles show
@@ -81,6 +92,7 @@ fn main() -> ExitCode {
         Command::Training { parts } => training(&parts),
         Command::Disks => disks(),
         Command::Release => release(),
+        Command::Readme { files } => readme(files),
         Command::Test => test(),
         Command::Scenario { host, words } => scenario(host, &words),
     };
@@ -137,7 +149,13 @@ fn disks() -> Result<bool> {
 }
 
 fn release() -> Result<bool> {
-    let nvmm = build::release("vmm", "nvmm")?;
+    release_files(&build::release("vmm", "nvmm")?)?;
+    println!("lab: the files are in target/release-files");
+    Ok(true)
+}
+
+/// Makes the files of a release of `nvmm`, and returns their folder.
+fn release_files(nvmm: &Path) -> Result<PathBuf> {
     let folder = build::root().join("target/release-files");
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
@@ -145,11 +163,21 @@ fn release() -> Result<bool> {
     // A separate program, since it depends on all of nvmm.
     let mut release = build::cargo();
     release.args(["run", "--quiet", "--package", "release", "--"]).arg(nvmm).arg(&folder);
-    let made = release.status().context("starting cargo")?.success();
-    if made {
-        println!("lab: the files are in target/release-files");
-    }
-    Ok(made)
+    let made = release.status().context("starting cargo")?;
+    ensure!(made.success(), "the files of the release were not made: {made}");
+    Ok(folder)
+}
+
+fn readme(files: Option<PathBuf>) -> Result<bool> {
+    let mut report = Report::new();
+    apt::install(stranger::PACKAGES)?;
+    let files = match files {
+        Some(files) => files,
+        None => release_files(&build::release("vmm", "nvmm")?)?,
+    };
+    readme::run(&files, &mut report);
+    print!("{report}");
+    Ok(report.failed() == 0)
 }
 
 /// Parses the name of an emulated host.
@@ -160,9 +188,10 @@ fn emulated(name: &str) -> Result<Host, String> {
 
 fn test() -> Result<bool> {
     let mut report = Report::new();
-    apt::install(&[packages(), [apt::UNIT_TESTS, training::PACKAGES].concat()].concat())?;
+    apt::install(&[packages(), [apt::UNIT_TESTS, stranger::PACKAGES, training::PACKAGES].concat()].concat())?;
     units::run(&mut report);
     let lab = lab()?;
+    readme::run(&release_files(&lab.nvmm)?, &mut report);
     let training = Training::images(&lab.nvmm);
     nested::run(&lab, &training, &mut report);
     print!("{report}");

@@ -63,7 +63,8 @@ pub(crate) fn make(arguments: &[String], part: &Path, blocks: &str) -> Result<()
     made
 }
 
-fn mmdebstrap(arguments: &[String], tar: &Path) -> Result<()> {
+/// Writes mmdebstrap's archive to `tar`.
+pub(crate) fn mmdebstrap(arguments: &[String], tar: &Path) -> Result<()> {
     let file = File::create(tar).with_context(|| format!("making {}", tar.display()))?;
     apt::run(apt::as_root("mmdebstrap").args(arguments).stdout(file)).map_err(|error| {
         let first = first_error(&error.to_string()).map(|line| anyhow!("mmdebstrap failed: {line}"));

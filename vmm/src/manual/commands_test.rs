@@ -4,30 +4,11 @@ use std::{ffi::OsString, fs, path::Path};
 
 use clap::Parser;
 
-use super::page::PAGES;
+use super::{lines::lines, page::PAGES};
 use crate::cli::Cli;
 
 /// Options that read a file or wait for a machine before the others are checked.
 const READ: [&str; 3] = ["--restore", "--incoming", "--domain"];
-
-/// The lines of code in a page; lines continued with a backslash are joined.
-fn code(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut goes_on = false;
-    for line in text.lines() {
-        let Some(line) = line.strip_prefix("    ") else {
-            goes_on = false;
-            continue;
-        };
-        let part = line.trim_end_matches('\\');
-        match lines.last_mut().filter(|_| goes_on) {
-            Some(last) => *last = format!("{last} {}", part.trim()),
-            None => lines.push(part.trim().to_owned()),
-        }
-        goes_on = part != line;
-    }
-    lines
-}
 
 /// The arguments of each nvmm in a line of shell, without those of other programs and synopses.
 fn commands(line: &str) -> Vec<Vec<OsString>> {
@@ -58,7 +39,7 @@ fn commands_of_readme_and_manual_are_right() {
     let mut count = 0;
     let mut wrong = String::new();
     for (page, text) in fronts.into_iter().chain(pages) {
-        for words in code(&text).iter().flat_map(|line| commands(line)) {
+        for words in lines(&text).iter().flat_map(|line| commands(line)) {
             let reads = words.iter().any(|word| READ.iter().any(|option| word == option));
             let parsed = if reads {
                 Cli::try_parse_from(&words).map_err(|error| error.to_string())
@@ -71,7 +52,7 @@ fn commands_of_readme_and_manual_are_right() {
             count += 1;
         }
         // Pasted into a shell, a remark without a mark would be words of the command.
-        let of_nvmm = code(&text).into_iter().filter(|line| line.starts_with("nvmm "));
+        let of_nvmm = lines(&text).into_iter().filter(|line| line.starts_with("nvmm "));
         for line in
             of_nvmm.filter(|line| line.split(" #").next().unwrap_or_default().trim_end().contains("  "))
         {
@@ -90,5 +71,5 @@ fn commands_are_found_in_lines_of_shell() {
     };
     assert_eq!(found("A=1 sudo nvmm a 'b c' >out || nvmm d # nvmm e"), ["nvmm a b c", "nvmm d"]);
     assert!(found("cargo nvmm; nvmm disk [OPTION]; nvmm ctl ...").is_empty());
-    assert_eq!(code("text\n    a \\\n      b\n    c\n\n    d\n"), ["a b", "c", "d"]);
+    assert_eq!(lines("text\n    a \\\n      b\n    c\n\n    d\n"), ["a b", "c", "d"]);
 }
