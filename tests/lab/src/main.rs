@@ -172,10 +172,10 @@ fn readme(files: Option<PathBuf>) -> Result<bool> {
     let mut report = Report::new();
     apt::install(stranger::PACKAGES)?;
     let files = match files {
-        Some(files) => files,
-        None => release_files(&build::release("vmm", "nvmm")?)?,
+        Some(files) => Ok(files),
+        None => release_files(&build::release("vmm", "nvmm")?),
     };
-    readme::run(&files, &mut report);
+    readme::run(files, &mut report);
     print!("{report}");
     Ok(report.failed() == 0)
 }
@@ -191,7 +191,7 @@ fn test() -> Result<bool> {
     apt::install(&[packages(), [apt::UNIT_TESTS, stranger::PACKAGES, training::PACKAGES].concat()].concat())?;
     units::run(&mut report);
     let lab = lab()?;
-    readme::run(&release_files(&lab.nvmm)?, &mut report);
+    readme::run(release_files(&lab.nvmm), &mut report);
     let training = Training::images(&lab.nvmm);
     nested::run(&lab, &training, &mut report);
     print!("{report}");

@@ -87,14 +87,18 @@ const SECONDS: u32 = 120;
 const LONG_SECONDS: u32 = 1800;
 
 /// Pastes the commands, with an nvmm of which `files` have been made: the folder of a release.
-pub(crate) fn run(files: &Path, report: &mut Report) {
+pub(crate) fn run(files: Result<PathBuf>, report: &mut Report) {
     let start = Instant::now();
+    let files = match files {
+        Ok(files) => files,
+        Err(error) => return report.show(NAME, start.elapsed(), Outcome::Failed(format!("{error:#}"))),
+    };
     let stranger = match Stranger::new() {
         Ok(stranger) => stranger,
         // Not every machine uses Debian's mirror.
         Err(error) => return report.show(NAME, start.elapsed(), Outcome::Skipped(format!("{error:#}"))),
     };
-    let missing = prepare(&stranger, files);
+    let missing = prepare(&stranger, &files);
     let took = start.elapsed();
     match missing {
         Ok(None) => {}

@@ -144,8 +144,12 @@ impl Stranger {
         apt::run(apt::as_root("cp").args(files).arg(self.path(SOURCE))).map(drop)
     }
 
-    /// Gives the user the source, and updates the lists of packages. If these can't be had, returns the reason.
+    /// Gives the user the source, and updates the lists of packages. If these or namespaces can't be had, returns the reason.
     pub(crate) fn settle(&self) -> Result<Option<String>> {
+        let entered = self.enter(Network::Own).arg("true").output().context("starting unshare")?;
+        if !entered.status.success() {
+            return Ok(Some(format!("a root directory of its own: {}", last_lines(&entered))));
+        }
         let script =
             format!("chown -R {USER}: /build /{SOURCE} && {{ apt-get update -qq || exit {NO_LISTS}; }}");
         let mut command = self.enter(Network::Host);
