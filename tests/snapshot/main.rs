@@ -26,6 +26,7 @@ mod support;
 #[path = "../support/written.rs"]
 mod written;
 
+mod at_exit;
 mod balloon;
 mod broken;
 mod damaged;

@@ -20,6 +20,7 @@ mod net;
 mod outside;
 mod public_key;
 mod qmp;
+mod saving;
 mod serial;
 mod smbios;
 mod start;
@@ -145,7 +146,7 @@ impl VmConfig {
         let panic = args.on_panic.map(|_| DeviceConfig::Panic);
         // It comes last, so that errors about ports name it.
         let debug_exit = args.debug_exit.map(DeviceConfig::DebugExit);
-        Ok(Self {
+        let config = Self {
             cpu,
             topology,
             memory,
@@ -180,7 +181,9 @@ impl VmConfig {
             paused: args.paused,
             pid_file: args.pidfile.clone(),
             snapshot_on_exit: args.snapshot.snapshot_on_exit.clone(),
-        })
+        };
+        config.check_saving()?;
+        Ok(config)
     }
 
     /// The disks among the devices, by PCI address.

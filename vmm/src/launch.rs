@@ -12,7 +12,7 @@ use vmm::{
     jail::Jail,
     notifier::Notifier,
     pid_file::PidFile,
-    sandbox,
+    sandbox, snapshot,
 };
 
 /// Everything to be done when the machine is ready: notifying others, and closing the jail and the sandbox.
@@ -24,15 +24,29 @@ pub(crate) struct Launch {
     pub(crate) notifier: Notifier,
 }
 
+/// A machine that is confined, and whose start others have not heard of.
+pub(crate) struct Confined {
+    starter: Option<Starter>,
+    notifier: Notifier,
+}
+
 impl Launch {
-    /// Closes the jail and the sandbox, and notifies the others. From here on, messages go to `log` if there is one, including a panic's.
-    pub(crate) fn done(self, config: &VmConfig, log: Option<&File>) -> Result<()> {
+    /// Closes the jail and the sandbox, and checks there that the machine can be saved at its end.
+    pub(crate) fn confine(self, config: &VmConfig) -> Result<Confined> {
         if let Some(file) = self.pid_file.and_then(|file| file.upgrade()) {
             file.write()?;
         }
         // First, since the others may rely on it.
         self.jail.close()?;
         sandbox::close(&self.sandbox, config)?;
+        snapshot::try_at_exit(config)?;
+        Ok(Confined { starter: self.starter, notifier: self.notifier })
+    }
+}
+
+impl Confined {
+    /// Notifies the others. From here on, messages go to `log` if there is one, including a panic's.
+    pub(crate) fn done(self, log: Option<&File>) -> Result<()> {
         match (self.starter, log) {
             (Some(starter), log) => starter.done(log).context("--daemonize")?,
             (None, Some(log)) => dup2_stderr(log).context("--log-file")?,

@@ -115,6 +115,10 @@ fn dry_run(args: &MachineArgs, told: &Told) -> Result<u8> {
     let config = VmConfig::new(args).map_err(|error| told.explain(error))?;
     let Open { host, payload, devices, .. } = open(args, &config, None)?;
     let machine = Machine::build(&host, &config, &payload, &devices, None)?;
+    // A jail has other rights, and other paths.
+    if args.jail.user.is_none() && args.jail.chroot.is_none() {
+        snapshot::look_at_exit(&config)?;
+    }
     tell_unmet(&config, &machine);
     print(&Description::new(&config, &payload, &machine, &devices), args.json)?;
     Ok(0)
@@ -311,11 +315,12 @@ fn live_on(
         if let Some(launch) = launch.take() {
             tell_unmet(config, &machine);
             // Nothing can be refused any more.
+            let confined = launch.confine(config)?;
             taken.empty()?;
             if config.paused {
                 log::warn!("the machine waits {waits}: gdb's continue, Ctrl-A p or QMP's cont lets it run");
             }
-            launch.done(config, log.as_ref())?;
+            confined.done(log.as_ref())?;
             if let Some(peer) = peer.take() {
                 if peer.paused {
                     link.start_stopped();

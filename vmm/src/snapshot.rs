@@ -5,6 +5,7 @@
 //! --restore DIR: machine.json ─▶ options ─▶ Machine::build: memory ─▶ KvmState ─▶ devices ─▶ goes on
 //! ```
 
+mod at_exit;
 mod clock;
 mod directory;
 mod disks;
@@ -27,6 +28,12 @@ mod vcpu;
 mod vm;
 mod vmcb;
 
+pub use self::{
+    at_exit::{look_at_exit, try_at_exit},
+    info::{SnapshotCommand, run},
+    origin::{InputFile, Origin, folder, input_files},
+    restored::{Restored, Snapshot},
+};
 pub(crate) use self::{
     directory::NewDirectory,
     files::{MACHINE, MEMORY, STATE},
@@ -36,9 +43,4 @@ pub(crate) use self::{
     restored::{Received, State},
     vcpu::Around,
     vm::KvmState,
-};
-pub use self::{
-    info::{SnapshotCommand, run},
-    origin::{InputFile, Origin, folder, input_files},
-    restored::{Restored, Snapshot},
 };

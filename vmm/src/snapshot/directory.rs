@@ -1,6 +1,8 @@
 //! The directory of a snapshot. It has a temporary name until all of it is written and synced.
 
 use std::{
+    ffi::OsStr,
+    fmt,
     fs::{self, File, Permissions},
     io,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
@@ -38,28 +40,17 @@ impl NewDirectory {
     /// The path is taken by something else, or the host refuses.
     pub(crate) fn create(path: &Path, replaces: bool) -> Result<Self> {
         let shown = path.printable();
-        let Some(name) = path.file_name() else { bail!("{shown}: give the name of a directory to make") };
-        match fs::symlink_metadata(path) {
-            Ok(_) if !replaces => bail!("{shown}: that is there already; give the name of a new directory"),
-            Ok(found) if !found.is_dir() || !path.join(MACHINE).exists() => {
-                bail!(
-                    "{shown}: that is there already and is no snapshot, so it is not replaced; give another name"
-                )
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| shown.to_string()),
-        }
+        let name = check(path, replaces)?;
         let parent = parent(path);
         let prefix = drafts::prefix(name);
         drafts::remove_left(parent, &prefix);
         // The guest's memory has its secrets.
         let own = Permissions::from_mode(0o700);
         let draft = Builder::new().prefix(&prefix).permissions(own).tempdir_in(parent);
-        let draft = draft.with_context(|| format!("{shown}: no directory can be made there"))?;
+        let draft = draft.with_context(|| cant_make(&shown))?;
         let lock = File::open(draft.path()).with_context(|| shown.to_string())?;
         drafts::lock(&lock).with_context(|| shown.to_string())?;
-        Ok(Self { draft, lock, path: path.to_owned(), replaces, files: Vec::new() })
+        Ok(Self { draft, lock, path: without_slash(path), replaces, files: Vec::new() })
     }
 
     /// Creates a file in the directory, which [`NewDirectory::finish`] syncs.
@@ -115,7 +106,40 @@ impl NewDirectory {
     }
 }
 
-fn parent(path: &Path) -> &Path {
+/// Checks that a directory can get the name `path`, as far as that can be seen. Returns its last part.
+///
+/// # Errors
+///
+/// The path is taken by something else.
+pub(super) fn check(path: &Path, replaces: bool) -> Result<&OsStr> {
+    let shown = path.printable();
+    let Some(name) = path.file_name() else { bail!("{shown}: give the name of a directory to make") };
+    match fs::symlink_metadata(without_slash(path)) {
+        Ok(_) if !replaces => bail!("{shown}: that is there already; give the name of a new directory"),
+        Ok(found) if !found.is_dir() || !path.join(MACHINE).exists() => {
+            bail!(
+                "{shown}: that is there already and is no snapshot, so it is not replaced; give another name"
+            )
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| cant_make(&shown)),
+    }
+    Ok(name)
+}
+
+/// The same path without a slash at its end, which would have the kernel follow a link.
+fn without_slash(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+/// The message about a directory that can't be made.
+pub(super) fn cant_make(shown: &dyn fmt::Display) -> String {
+    format!("{shown}: no directory can be made there")
+}
+
+/// The directory around `path`.
+pub(super) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -24,13 +24,8 @@ use crate::{
 ///
 /// Data that the guest wrote would be lost with nvmm's end, or can't be written.
 pub(super) fn record(config: &VmConfig, devices: &[Box<dyn OpenDevice>]) -> Result<Vec<DiskRecord>> {
-    let temporary = config.disks().filter(|disk| disk.image.overlay == Some(Overlay::Temp));
-    let temporary: Vec<_> = temporary.map(DiskConfig::name).collect();
-    if !temporary.is_empty() {
-        bail!(
-            "disk {}: what the guest wrote is gone at nvmm's end, with overlay=temp; a machine that is to be saved needs overlay=PATH",
-            temporary.join(", disk ")
-        );
+    if let Some(why) = config.unsavable() {
+        bail!(why);
     }
     for disk in devices.iter().filter_map(|device| device.image()).filter(|disk| !disk.is_read_only()) {
         disk.flush().with_context(|| format!("disk {}: it can't be flushed", disk.name()))?;
