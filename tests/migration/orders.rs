@@ -3,9 +3,11 @@
 use std::{
     io::{self, Write},
     os::unix::net::UnixListener,
+    process::Stdio,
     thread,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::{
@@ -78,6 +80,36 @@ fn the_progress_is_told_while_the_machine_stands_still() {
     assert_eq!(client.call("query-status", &json!({})).unwrap()["status"], "running");
     assert_eq!(source.ask(), "same");
     source.quit();
+}
+
+/// The other side accepts the connection, and says nothing more.
+#[test]
+fn a_machine_that_is_told_to_end_meanwhile_is_saved() {
+    if no_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("silent");
+    let _listener = UnixListener::bind(&path).unwrap();
+    let place = format!("unix:{}", path.display());
+    for (name, signal) in [("term", Some(Signal::TERM)), ("int", Some(Signal::INT)), ("quit", None)] {
+        let mut source = Side::source(folder.path(), name, "snapshot", &["--snapshot-on-exit", name]);
+        source.prints("ready\n");
+        let mut ctl = Running::start(ctl(&source.socket, &["migrate", &place]).stderr(Stdio::piped()));
+        let mut client = source.client();
+        assert!(in_time(|| client.call("query-migrate", &json!({})).unwrap()["status"] == "setup"));
+        match signal {
+            Some(signal) => kill_process(Pid::from_child(&source.nvmm.0), signal).unwrap(),
+            None => drop(client.call("quit", &json!({}))),
+        }
+        assert_eq!(source.nvmm.status_in_time(), Some(0), "{name}");
+        assert_eq!(ctl.status_in_time(), Some(1), "{name}");
+        let mut command = nvmm();
+        command.arg("--restore").arg(folder.path().join(name));
+        let mut again = Side::start(folder.path(), "again", command, &[]);
+        assert_eq!(again.ask(), "same", "{name}");
+        again.quit();
+    }
 }
 
 #[test]

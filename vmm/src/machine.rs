@@ -233,7 +233,7 @@ impl Machine {
         link.runs(self.devices.attached().clone());
         let exit =
             self.begin(link, debugger).and_then(|()| self.obey(link, reboots, debugger, taken, origin));
-        self.drop_migration(link);
+        self.drop_migration("the guest has ended, or was reset", link);
         link.halts();
         // First, so that no vCPU holds a device that the main thread has to release.
         self.vcpus.halt(self.devices.buses());

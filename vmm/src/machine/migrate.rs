@@ -117,12 +117,12 @@ impl Machine {
         }
     }
 
-    /// Ends a migration because the machine ends first.
-    pub(super) fn drop_migration(&mut self, link: &Link) {
+    /// Ends a migration for a reason of this side's, such as the machine's end.
+    pub(super) fn drop_migration(&mut self, why: &'static str, link: &Link) {
         if self.migration.is_some() {
             self.cancel_migration();
             self.end_logs();
-            self.end_migration(Err(anyhow::anyhow!("the guest has ended, or was reset")), link);
+            self.end_migration(Err(anyhow::anyhow!(why)), link);
         }
     }
 

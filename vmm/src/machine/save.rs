@@ -73,6 +73,8 @@ impl Machine {
         link: &Link,
     ) -> Result<Exit> {
         let Some(order) = on_exit(origin).filter(|_| !matches!(exit, Exit::Unmet)) else { return Ok(exit) };
+        // The other side has not been told to run the machine, which would be lost otherwise.
+        self.drop_migration("nvmm was told to end, and saves the machine", link);
         // nvmm's end has been requested already; further requests don't wait for this thread.
         let saved = self.save(&SaveSnapshot { stop: true, ..order }, origin, debugger, link, &|| false)?;
         Ok(match saved {
@@ -122,8 +124,11 @@ impl Machine {
         origin: &Origin<'_>,
         debugger: &mut Debugger,
     ) -> Result<NewDirectory> {
-        if self.migration.is_some() || self.given.is_some() {
+        if self.migration.is_some() {
             bail!("the machine is being moved to another host");
+        }
+        if self.given.is_some() {
+            bail!("the machine was moved, or nobody knows; cont first has it run here");
         }
         if debugger.session().is_some() {
             bail!("a debugger has the machine, whose breakpoints may be in its memory: detach it first");
