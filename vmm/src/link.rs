@@ -73,6 +73,7 @@ pub struct Link {
     requests: Sender<Request>,
     wake: Arc<EventFd>,
     end_is_asked: Arc<AtomicBool>,
+    save_is_asked: Arc<AtomicBool>,
 }
 
 /// The main thread's end of the link.
@@ -80,6 +81,8 @@ pub struct Link {
 pub(crate) struct Controls {
     commands: Sender<Event>,
     end_is_asked: Arc<AtomicBool>,
+    /// A [`Command::Save`] waits in the queue.
+    save_is_asked: Arc<AtomicBool>,
     progress: Arc<Progress>,
 }
 
@@ -109,10 +112,12 @@ pub(crate) fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)
     let ((exits, events), (requests, heard)) = (mpsc::channel(), mpsc::channel());
     let wake = Arc::new(EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?);
     let end_is_asked = Arc::new(AtomicBool::new(false));
+    let save_is_asked = Arc::new(AtomicBool::new(false));
     let progress = Arc::<Progress>::default();
     let controls = Controls {
         commands: exits.clone(),
         end_is_asked: Arc::clone(&end_is_asked),
+        save_is_asked: Arc::clone(&save_is_asked),
         progress: Arc::clone(&progress),
     };
     let inbox = Inbox { requests: heard, wake: Arc::clone(&wake) };
@@ -129,6 +134,7 @@ pub(crate) fn ends(stdout: Option<Output>) -> io::Result<(Link, Controls, Inbox)
         requests,
         wake,
         end_is_asked,
+        save_is_asked,
     };
     Ok((link, controls, inbox))
 }
@@ -290,7 +296,12 @@ impl Link {
     /// Waits for the next event of the machine.
     pub(crate) fn next(&self) -> Option<Event> {
         let kept = self.kept.borrow_mut().pop_front();
-        kept.or_else(|| self.events.recv().ok())
+        let event = kept.or_else(|| self.events.recv().ok());
+        if let Some(Event::Command(Command::Save)) = event {
+            // Before the save begins: what is asked for from now on is another.
+            self.save_is_asked.store(false, Ordering::SeqCst);
+        }
+        event
     }
 
     /// Returns whether a vCPU has ended the machine or stopped for the debugger. The event stays in the queue. The vCPUs are stopped.
@@ -312,10 +323,14 @@ impl Controls {
         &self.progress
     }
 
-    /// Sends a command. If no machine runs, [`Command::Quit`] keeps the next one from running, and other commands wait for it.
+    /// Sends a command. If no machine runs, [`Command::Quit`] keeps the next one from running, and other commands wait for it. A
+    /// [`Command::Save`] is not sent while another waits: one save is enough for both.
     pub(crate) fn send(&self, command: Command) {
         if let Command::Quit(_) = command {
             self.end_is_asked.store(true, Ordering::SeqCst);
+        }
+        if matches!(command, Command::Save) && self.save_is_asked.swap(true, Ordering::SeqCst) {
+            return;
         }
         // If the thread has ended, there is news about that.
         let _ = self.commands.send(Event::Command(command));

@@ -34,6 +34,22 @@ fn questions_while_no_machine_runs_wait_for_the_next() {
 }
 
 #[test]
+fn saves_that_have_not_begun_are_one() {
+    let (link, controls, _inbox) = ends(None).unwrap();
+    let saves = |count| (0..count).for_each(|_| controls.send(Command::Save));
+    let is_save = || matches!(link.next(), Some(Event::Command(Command::Save)));
+    saves(300);
+    // A thread that looks into the queue doesn't begin them.
+    assert!(!link.end_is_wished());
+    saves(300);
+    assert!(is_save());
+    saves(2);
+    controls.send(Command::Totals);
+    assert!(is_save());
+    assert!(matches!(link.next(), Some(Event::Command(Command::Totals))));
+}
+
+#[test]
 fn a_press_of_the_power_button_outlives_the_machine() {
     let (link, _controls, inbox) = ends(None).unwrap();
     assert!(!link.is_asked_to_power_off());
