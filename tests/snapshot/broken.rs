@@ -4,12 +4,13 @@ use std::{
     fs::{self, File},
     os::unix::fs::FileExt,
     path::Path,
+    process::{Command, Stdio},
     thread,
     time::Duration,
 };
 
 use rustix::{
-    fs::{FallocateFlags, fallocate, statvfs},
+    fs::{CWD, FallocateFlags, FileType, Mode, fallocate, mknodat, statvfs},
     mount::{MountFlags, MountPropagationFlags, mount, mount_change},
     process::{Pid, Resource, Rlimit, prlimit},
     thread::{UnshareFlags, unshare_unsafe},
@@ -19,7 +20,7 @@ use crate::{
     control::{Machine, ctl},
     load::{Random, number},
     saved::{GUEST, Restored, Saved, WAYS, ask, info, names, path, restore},
-    support::no_kvm,
+    support::{Running, no_kvm, nvmm},
 };
 
 #[test]
@@ -35,7 +36,7 @@ fn a_killed_save_leaves_nothing_that_looks_whole() {
         let mut machine = Machine::start(GUEST, &[]);
         machine.prints("ready\n");
         let mut save = ctl(&machine.socket, &["snapshot", snap.to_str().unwrap()])
-            .stderr(std::process::Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         thread::sleep(Duration::from_micros(random.below(60_000)));
@@ -163,6 +164,49 @@ fn a_changed_byte_is_refused() {
     machine.quit();
 }
 
+/// `nvmm snapshot info` sees, without reading them, that the other files can't be what was saved; and nothing waits for a pipe.
+#[test]
+fn missing_cut_and_strange_files_are_refused_at_once() {
+    type Damage = fn(&Path);
+
+    if no_kvm() {
+        return;
+    }
+    let damages: [(&str, &str, Damage); 5] = [
+        ("missing", "No such file", |_| {}),
+        ("empty", "its length is wrong", |path| fs::write(path, "").unwrap()),
+        ("cut", "its length is wrong", |path| fs::write(path, "{").unwrap()),
+        ("a directory", "that is no regular file", |path| fs::create_dir(path).unwrap()),
+        ("a pipe", "that is no regular file", |path| {
+            mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        }),
+    ];
+    let saved = Saved::new(&[]);
+    let away = saved.folder.path().join("away");
+    let refusal = |command: &mut Command| {
+        let mut nvmm = Running::start(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+        let status = nvmm.status_in_time();
+        (status, std::io::read_to_string(nvmm.0.stderr.take().unwrap()).unwrap())
+    };
+    for name in ["machine.json", "state.json", "memory"] {
+        let path = saved.path().join(name);
+        fs::rename(&path, &away).unwrap();
+        for (damage, why, make) in damages {
+            make(&path);
+            let why = if name == "machine.json" && !why.contains("regular") { "" } else { why };
+            let (status, said) = refusal(nvmm().args(["snapshot", "info"]).arg(saved.path()));
+            assert_eq!(status, Some(1), "{name}, {damage}: {said}");
+            assert!(said.contains(name) && said.contains(why), "{name}, {damage}: {said}");
+            let (status, said) = refusal(&mut saved.command(&[]));
+            assert!(matches!(status, Some(1 | 2)), "{name}, {damage}: {status:?}: {said}");
+            assert!(said.contains(name) && said.contains(why), "{name}, {damage}: {said}");
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+        }
+        fs::rename(&away, &path).unwrap();
+    }
+    saved.restore(&[]).quit();
+}
+
 /// Wrong values with correct checksums, as written by hand or by a faulty nvmm.
 #[test]
 fn values_that_fit_nowhere_are_refused() {
@@ -178,6 +222,8 @@ fn values_that_fit_nowhere_are_refused() {
         ("\"16M\"", "\"32M\"", "it has no memory of"),
         ("\"folder\": \"", "\"unknown\": 1,\n  \"folder\": \"", "unknown field"),
         ("\"offset\": 0", "\"offset\": 4096", "machine.json gives impossible places for it"),
+        ("\"len\": 16777216", "\"len\": 9223372036854775808", "machine.json gives impossible places for it"),
+        ("\"len\": 16777216", "\"len\": 0", "machine.json gives impossible places for it"),
     ] {
         assert!(rest.contains(from), "{from} in {rest}");
         let rest = rest.replacen(from, to, 1);
@@ -188,6 +234,11 @@ fn values_that_fit_nowhere_are_refused() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(matches!(output.status.code(), Some(1 | 2)), "{from}: {:?}: {said}", output.status);
         assert!(said.contains(why), "{from}: {said}");
+        if why.contains("impossible") {
+            let info = saved.info(&[]);
+            assert_eq!(info.status.code(), Some(1), "{to}");
+            assert!(String::from_utf8_lossy(&info.stderr).contains(why), "{to}: {info:?}");
+        }
     }
 }
 

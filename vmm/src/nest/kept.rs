@@ -39,7 +39,7 @@ impl Kept {
     /// The directory has no levels, or those of another version of nvmm.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = || format!("--from {}", path.printable());
-        let text = small_file::read(&path.join(NEST)).map_err(|error| match error.kind() {
+        let text = small_file::read_regular(&path.join(NEST)).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                 anyhow::anyhow!("nothing was kept there: it has no {NEST}; `nvmm nest --keep` makes one")
             }

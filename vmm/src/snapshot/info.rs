@@ -108,6 +108,7 @@ pub fn run(args: &SnapshotCommand) -> Result<u8> {
     if *check {
         manifest.read_state(path)?;
         let shown = || path.printable().to_string();
+    manifest.check_files(path)?;
         manifest.memory.open(path).and_then(|file| manifest.memory.check(&file)).with_context(shown)?;
     }
     let lacking = lacking(&manifest, host.as_deref(), kvm).unwrap_or_else(|error| vec![format!("{error:#}")]);

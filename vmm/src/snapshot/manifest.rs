@@ -2,11 +2,12 @@
 
 use std::{
     ffi::OsString,
-    fs, io,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use arch::cpu::{cpuid::Cpuid, host::HostCpu};
 use devices::printable::ToPrintable;
 use serde::{Deserialize, Serialize};
@@ -148,10 +149,10 @@ impl Manifest {
     /// There is none, it is damaged, or its format is unknown.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let shown = path.printable();
-        let read = small_file::read(&path.join(MACHINE));
+        let read = small_file::read_regular(&path.join(MACHINE));
         let text = read.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                anyhow::anyhow!("{shown}: that is no snapshot: it has no {MACHINE}")
+                anyhow!("{shown}: that is no snapshot: it has no {MACHINE}")
             }
             _ => anyhow::Error::from(error).context(format!("{shown}: {MACHINE}")),
         })?;
@@ -198,6 +199,26 @@ impl Manifest {
         Sum::of(text) == self.state
     }
 
+    /// Checks the other files of the snapshot at `path`, without reading them: they exist, and have the right lengths.
+    ///
+    /// # Errors
+    ///
+    /// A file is damaged, or can't be opened.
+    pub(super) fn check_files(&self, path: &Path) -> Result<()> {
+        self.open_state(path)?;
+        self.memory.open(path).map(drop)
+    }
+
+    fn open_state(&self, path: &Path) -> Result<File> {
+        let name = || format!("{}: {STATE}", path.printable());
+        let file = small_file::open_regular(&path.join(STATE)).with_context(name)?;
+        let len = file.metadata().with_context(name)?.len();
+        if len != self.state.len() || len > MOST_STATE {
+            bail!("{}: it was changed or damaged since it was saved (its length is wrong)", name());
+        }
+        Ok(file)
+    }
+
     /// Reads the text of [`STATE`].
     ///
     /// # Errors
@@ -205,12 +226,9 @@ impl Manifest {
     /// The file is damaged, or can't be read.
     pub(crate) fn read_state(&self, path: &Path) -> Result<Vec<u8>> {
         let name = || format!("{}: {STATE}", path.printable());
-        let file = path.join(STATE);
-        let len = fs::metadata(&file).with_context(name)?.len();
-        if len != self.state.len() || len > MOST_STATE {
-            bail!("{}: it was changed or damaged since it was saved (its length is wrong)", name());
-        }
-        let bytes = fs::read(&file).with_context(name)?;
+        let mut bytes = Vec::new();
+        // It may grow meanwhile.
+        self.open_state(path)?.take(self.state.len()).read_to_end(&mut bytes).with_context(name)?;
         if Sum::of(&bytes) != self.state {
             bail!("{}: it was changed or damaged since it was saved (its checksum is wrong)", name());
         }

@@ -20,6 +20,7 @@ use super::{
     pieces::{self, PIECE},
 };
 use crate::{
+    small_file,
     sparse::{self, PAGE},
     untouched::Untouched,
 };
@@ -102,7 +103,8 @@ impl Region {
     /// Returns whether its values are such as [`MemoryLayout::write`] produces.
     fn is_sound(&self) -> bool {
         let pieces = usize::try_from(self.len.div_ceil(PIECE as u64));
-        pieces == Ok(self.crc32.len())
+        self.len > 0
+            && pieces == Ok(self.crc32.len())
             && self.offset.is_multiple_of(PIECE as u64)
             && self.offset.checked_add(self.len).is_some()
     }
@@ -257,9 +259,8 @@ impl MemoryLayout {
         if !self.regions.iter().all(Region::is_sound) {
             bail!("{}: {MACHINE} gives impossible places for it", name());
         }
-        let file = File::open(path.join(MEMORY)).with_context(name)?;
-        let found = file.metadata().with_context(name)?;
-        if !found.is_file() || found.len() != self.len() {
+        let file = small_file::open_regular(&path.join(MEMORY)).with_context(name)?;
+        if file.metadata().with_context(name)?.len() != self.len() {
             bail!("{}: {DAMAGED} (its length is wrong)", name());
         }
         Ok(file)
