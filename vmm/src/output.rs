@@ -17,8 +17,11 @@ use thiserror::Error;
 
 use crate::{
     config::{DeviceConfig, DiskConfig, VmConfig},
-    drafts,
+    drafts::{self, Contents},
 };
+
+/// The number of bytes by which drafts of pictures are known.
+const MAGIC: usize = 3;
 
 /// The reason why nvmm doesn't write to a file.
 #[derive(Debug, Error)]
@@ -281,7 +284,8 @@ impl Taken {
         let folder =
             target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let prefix = drafts::prefix(target.file_name().unwrap_or_default());
-        drafts::remove_left(folder, &prefix);
+        let begins = &bytes[..bytes.len().min(MAGIC)];
+        drafts::remove_left(folder, &prefix, Contents::File(begins));
         let permissions = Permissions::from_mode(0o666);
         let draft = Builder::new().prefix(&prefix).permissions(permissions).tempfile_in(folder);
         let mut file = match draft {

@@ -158,7 +158,7 @@ fn two_outputs_are_two_files() {
 fn a_draft_that_a_killed_nvmm_left_goes_with_the_next() {
     let folder = Folder::new();
     let (left, picture) = (folder.at(".p.ppm.nvmm-abcdef"), folder.at("p.ppm"));
-    fs::write(&left, "half").unwrap();
+    fs::write(&left, "on").unwrap();
     for bytes in [b"one", b"two"] {
         Taken::by(&folder.config()).replace_whole("screendump", &picture, bytes).unwrap();
         assert_eq!(fs::read(&picture).unwrap(), bytes);

@@ -388,6 +388,7 @@ const RULES: &[Allowed] = &[
         "naming the user of a medium that is locked, drafts of snapshots",
     ),
     any(libc::SYS_mkdir, Who::MACHINE, "the directory of a snapshot"),
+    any(libc::SYS_geteuid, Who::MACHINE, "whose files a killed nvmm may have left"),
     any(libc::SYS_flock, Who::MACHINE, "a snapshot that is not whole yet"),
     any(libc::SYS_unlinkat, Who::MACHINE, "removing one that failed"),
     any(libc::SYS_rmdir, Who::MACHINE, "removing one that failed"),

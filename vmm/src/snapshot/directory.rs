@@ -14,8 +14,8 @@ use devices::printable::ToPrintable;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tempfile::{Builder, TempDir};
 
-use super::files::MACHINE;
-use crate::drafts;
+use super::files::{MACHINE, MEMORY, STATE};
+use crate::drafts::{self, Contents};
 
 /// A directory that is being filled. It is removed with its contents if it is dropped before [`NewDirectory::finish`].
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl NewDirectory {
         let name = check(path, replaces)?;
         let parent = parent(path);
         let prefix = drafts::prefix(name);
-        drafts::remove_left(parent, &prefix);
+        drafts::remove_left(parent, &prefix, Contents::Directory(&[MACHINE, STATE, MEMORY]));
         // The guest's memory has its secrets.
         let own = Permissions::from_mode(0o700);
         let draft = Builder::new().prefix(&prefix).permissions(own).tempdir_in(parent);
@@ -93,6 +93,8 @@ impl NewDirectory {
         let named = |flags| renameat_with(CWD, self.draft.path(), CWD, &self.path, flags);
         match named(RenameFlags::NOREPLACE) {
             Err(rustix::io::Errno::EXIST) if self.replaces => {
+                // It may have been made meanwhile.
+                check(&self.path, true)?;
                 // The draft's name now belongs to the old snapshot, which is removed on drop.
                 named(RenameFlags::EXCHANGE).with_context(|| shown.clone())?;
                 drop(self.draft);

@@ -48,7 +48,7 @@ fn an_abandoned_directory_leaves_nothing() {
 fn another_save_removes_what_was_killed_and_nothing_else() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("snap");
-    for name in [".snap.nvmm-killed", ".other.nvmm-killed", "snap.nvmm-mine"] {
+    for name in [".snap.nvmm-killed", ".snap.nvmm-kill00", ".other.nvmm-kill00", "snap.nvmm-mine"] {
         fs::create_dir(folder.path().join(name)).unwrap();
     }
     let being_filled = NewDirectory::create(&path, false).unwrap();
@@ -57,7 +57,7 @@ fn another_save_removes_what_was_killed_and_nothing_else() {
     being_filled.finish().unwrap();
     let error = other.finish().unwrap_err();
     assert!(format!("{error:#}").contains("it can't be given its name"), "{error:#}");
-    assert_eq!(names(&folder), [".other.nvmm-killed", "snap", "snap.nvmm-mine"]);
+    assert_eq!(names(&folder), [".other.nvmm-kill00", "snap", "snap.nvmm-mine"]);
 }
 
 #[test]
