@@ -204,7 +204,22 @@ fn missing_cut_and_strange_files_are_refused_at_once() {
         }
         fs::rename(&away, &path).unwrap();
     }
+    assert_eq!(saved.info(&["--kvm", "/dev/null"]).status.code(), Some(1));
+    let said = String::from_utf8(saved.info(&["--kvm", "/nowhere"]).stdout).unwrap();
+    assert!(said.contains("can't run it: /nowhere"), "{said}");
     saved.restore(&[]).quit();
+}
+
+#[test]
+fn a_damaged_file_is_named_once() {
+    if no_kvm() {
+        return;
+    }
+    let saved = Saved::new(&[]);
+    fs::write(saved.path().join("memory"), "").unwrap();
+    let said = String::from_utf8(saved.info(&["--check"]).stderr).unwrap();
+    let snap = saved.path();
+    assert!(said.starts_with(&format!("nvmm: {}: memory: it was changed", snap.display())), "{said}");
 }
 
 /// Wrong values with correct checksums, as written by hand or by a faulty nvmm.

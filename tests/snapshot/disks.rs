@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     os::unix::fs::{FileExt, symlink},
+    path::Path,
 };
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     support::{no_kvm, nvmm},
 };
 
-fn image(folder: &std::path::Path, name: &str, mebibytes: u64) {
+fn image(folder: &Path, name: &str, mebibytes: u64) {
     File::create(folder.join(name)).unwrap().set_len(mebibytes << 20).unwrap();
 }
 
@@ -128,6 +129,16 @@ fn missing_snapshots_are_reported() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("that is no snapshot: it has no machine.json"), "{said}");
+    let refusal = |path: &Path| {
+        let output = nvmm().arg("--restore").arg(path).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = refusal(&folder.path().join("nope"));
+    assert!(said.ends_with("/nope: there is no such directory\n"), "{said}");
+    fs::write(folder.path().join("file"), "").unwrap();
+    let said = refusal(&folder.path().join("file"));
+    assert!(said.ends_with("/file: that is no snapshot, which is a directory\n"), "{said}");
     let output = nvmm().args(["--kernel", "k", "--restore-memory", "map"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }

@@ -153,7 +153,7 @@ fn a_name_that_is_taken_meanwhile_stays_and_so_does_the_machine() {
     let output = save.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("snap: it can't be given its name"), "{said}");
+    assert!(said.contains("snap: another save, or program, has made that meanwhile"), "{said}");
     assert_eq!(ask(&mut machine.nvmm), "same", "it goes on");
     assert_eq!(names(machine.folder.path()), ["qmp", "snap"]);
     assert_eq!(names(&place), [""; 0]);

@@ -43,9 +43,10 @@ impl Kept {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                 anyhow::anyhow!("nothing was kept there: it has no {NEST}; `nvmm nest --keep` makes one")
             }
-            _ => error.into(),
+            _ => anyhow::Error::from(error).context(NEST),
         });
-        let nest: Nest = text.and_then(|text| Ok(serde_json::from_str(&text)?)).with_context(shown)?;
+        let parse = |text: String| serde_json::from_str(&text).context(NEST);
+        let nest: Nest = text.and_then(parse).with_context(shown)?;
         if nest.format != FORMAT {
             bail!(
                 "{}: it has format {}, of nvmm {}, and this nvmm reads format {FORMAT}: use that one, or keep the levels anew",

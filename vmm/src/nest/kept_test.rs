@@ -33,6 +33,10 @@ fn levels_kept_in_this_format_are_read() {
     let (_folder, other) = kept(&Nest { format: FORMAT + 1, nvmm: "9.9".into(), ..nest(512) });
     let error = other.unwrap_err().to_string();
     assert!(error.contains("of nvmm 9.9") && error.contains("keep the levels anew"), "{error}");
+    let damaged = tempdir().unwrap();
+    fs::write(damaged.path().join(NEST), "").unwrap();
+    let error = format!("{:#}", Kept::read(damaged.path()).unwrap_err());
+    assert!(error.contains(": nest.json: EOF while parsing"), "{error}");
     let empty = tempdir().unwrap();
     let error = format!("{:#}", Kept::read(empty.path()).unwrap_err());
     assert!(error.contains("nothing was kept there"), "{error}");

@@ -99,6 +99,9 @@ impl NewDirectory {
                 named(RenameFlags::EXCHANGE).with_context(|| shown.clone())?;
                 drop(self.draft);
             }
+            Err(rustix::io::Errno::EXIST) => {
+                bail!("{shown}: another save, or program, has made that meanwhile; give another name");
+            }
             renamed => {
                 renamed.with_context(|| format!("{shown}: it can't be given its name"))?;
                 let _ = self.draft.keep();

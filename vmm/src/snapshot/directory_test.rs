@@ -56,7 +56,10 @@ fn another_save_removes_what_was_killed_and_nothing_else() {
     assert!(being_filled.draft.path().exists(), "it is locked");
     being_filled.finish().unwrap();
     let error = other.finish().unwrap_err();
-    assert!(format!("{error:#}").contains("it can't be given its name"), "{error:#}");
+    assert!(
+        format!("{error:#}").contains("snap: another save, or program, has made that meanwhile"),
+        "{error:#}"
+    );
     assert_eq!(names(&folder), [".other.nvmm-kill00", "snap", "snap.nvmm-mine"]);
 }
 

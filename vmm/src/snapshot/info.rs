@@ -93,6 +93,9 @@ pub(super) struct Report {
     moves: String,
     /// Features that the host lacks.
     lacking: Vec<String>,
+    /// The reason why nobody knows what it lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    obstacle: Option<String>,
     #[serde(skip)]
     asked: &'static str,
 }
@@ -105,19 +108,23 @@ pub(super) struct Report {
 pub fn run(args: &SnapshotCommand) -> Result<u8> {
     let Action::Info(InfoArgs { path, json, check, host, kvm }) = &args.command;
     let manifest = Manifest::read(path)?;
+    manifest.check_files(path)?;
     if *check {
         manifest.read_state(path)?;
-        let shown = || path.printable().to_string();
-    manifest.check_files(path)?;
-        manifest.memory.open(path).and_then(|file| manifest.memory.check(&file)).with_context(shown)?;
+        let file = manifest.memory.open(path)?;
+        manifest.memory.check(&file).with_context(|| path.printable().to_string())?;
     }
-    let lacking = lacking(&manifest, host.as_deref(), kvm).unwrap_or_else(|error| vec![format!("{error:#}")]);
+    let (lacking, obstacle) = match lacking(&manifest, host.as_deref(), kvm) {
+        Ok(lacking) => (lacking, None),
+        Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+    };
     let asked = if host.is_some() { "that host" } else { "this host" };
-    let report = Report { asked, ..Report::new(manifest, lacking) };
-    let status = if report.lacking.is_empty() { 0 } else { COULD_NOT };
+    let report = Report { asked, obstacle, ..Report::new(manifest, lacking) };
+    let can_run = report.lacking.is_empty() && report.obstacle.is_none();
+    let status = if can_run { 0 } else { COULD_NOT };
     if *json {
         let mut value = serde_json::to_value(&report)?;
-        value["can-run-here"] = json!(report.lacking.is_empty());
+        value["can-run-here"] = json!(can_run);
         print(&(serde_json::to_string_pretty(&value)? + "\n"))?;
     } else {
         print(&report.text())?;
@@ -147,6 +154,7 @@ impl Report {
             disks: manifest.disks,
             moves,
             lacking,
+            obstacle: None,
             asked: "this host",
         }
     }
@@ -185,7 +193,9 @@ impl Report {
             }
             row("disk", &told);
         }
-        if self.lacking.is_empty() {
+        if let Some(obstacle) = &self.obstacle {
+            row(self.asked, &format!("can't run it: {obstacle}"));
+        } else if self.lacking.is_empty() {
             row(self.asked, "can run it");
         } else {
             row(self.asked, &format!("can't run it: it lacks {}", self.lacking.join(", ")));

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -149,11 +149,16 @@ impl Manifest {
     /// There is none, it is damaged, or its format is unknown.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let shown = path.printable();
+        let found = fs::metadata(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => anyhow!("{shown}: there is no such directory"),
+            _ => anyhow::Error::from(error).context(shown.to_string()),
+        })?;
+        if !found.is_dir() {
+            bail!("{shown}: that is no snapshot, which is a directory");
+        }
         let read = small_file::read_regular(&path.join(MACHINE));
         let text = read.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                anyhow!("{shown}: that is no snapshot: it has no {MACHINE}")
-            }
+            io::ErrorKind::NotFound => anyhow!("{shown}: that is no snapshot: it has no {MACHINE}"),
             _ => anyhow::Error::from(error).context(format!("{shown}: {MACHINE}")),
         })?;
         Self::parse(&text).with_context(|| format!("{shown}: {MACHINE}"))
