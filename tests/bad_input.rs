@@ -38,6 +38,26 @@ fn refused(options: &[&str], status: i32, parts: &[&str]) {
     }
 }
 
+/// No machine is needed to tell that a word is wrong.
+#[test]
+fn words_of_ctl() {
+    let cases: [(&[&str], &str); 10] = [
+        (&["migrate"], "migrate: give tcp:HOST:PORT or unix:PATH"),
+        (&["migrate", "tcp:h:1", "verify=maybe"], "migrate: verify=maybe: give on or off"),
+        (&["migrate", "tcp:h:1", "foo=1"], "migrate: 'foo=1' means nothing"),
+        (&["migrate", "tcp:h:1", "downtime-limit=x"], "downtime-limit=x: give a number of milliseconds"),
+        (&["migrate", "tcp:h:1", "downtime-limit=-1"], "downtime-limit=-1: give a number of milliseconds"),
+        (&["migrate", "tcp:h:1", "downtime-limit=null"], "downtime-limit=null: give a number"),
+        (&["snapshot"], "snapshot: give one directory to make"),
+        (&["snapshot", "a", "b"], "snapshot: give one directory to make"),
+        (&["snapshot", ""], "'' names no file"),
+        (&["stop", "--stop"], "--stop goes with snapshot"),
+    ];
+    for (words, why) in cases {
+        refused(&[&["ctl", "/nowhere"], words].concat(), USAGE, &[why]);
+    }
+}
+
 fn with_kernel<'a>(kernel: &'a Path, options: &[&'a str]) -> Vec<&'a str> {
     [&["--kernel", kernel.to_str().unwrap()], options].concat()
 }

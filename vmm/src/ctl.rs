@@ -85,21 +85,35 @@ pub struct CtlArgs {
     stop: bool,
 }
 
+/// An error of the command line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(String);
+
+/// The action that the words ask for.
+enum Task<'a> {
+    List,
+    Listen,
+    Save(Map<String, Value>),
+    Migrate(migrate::Order),
+    Other(&'a str),
+}
+
 /// Carries out the command. The value is nvmm's exit status.
 ///
 /// # Errors
 ///
 /// There is no such machine, or it refuses the command.
 pub fn run(args: &CtlArgs) -> Result<u8> {
+    // First, as the machine need not be there to tell that a word is wrong.
+    let task = Task::of(args)?;
     let mut connection = Connection::open(&args.socket)?;
-    match args.command.as_deref() {
-        Some("help") if args.arguments.is_empty() => print(&list(&mut connection)?)?,
-        Some(SNAPSHOT) => print(&shown(&save(&mut connection, &args.arguments, args.stop)?)?)?,
-        _ if args.stop => bail!("--stop goes with {SNAPSHOT}; the command stop keeps a machine from running"),
-        Some(MIGRATE) => migrate::migrate(&mut connection, &args.arguments)?,
-        Some(command) => print(&shown(&answer(&mut connection, command, &args.arguments)?)?)?,
-        None if !args.events => print(&list(&mut connection)?)?,
-        None => {}
+    match task {
+        Task::List => print(&list(&mut connection)?)?,
+        Task::Listen => {}
+        Task::Save(arguments) => print(&shown(&connection.call(SAVE, arguments)?)?)?,
+        Task::Migrate(order) => migrate::migrate(&mut connection, order)?,
+        Task::Other(command) => print(&shown(&answer(&mut connection, command, &args.arguments)?)?)?,
     }
     if args.events {
         while let Some(event) = connection.event(io::stdout().as_fd())? {
@@ -112,15 +126,36 @@ pub fn run(args: &CtlArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// Saves the machine.
-fn save(connection: &mut Connection, words: &[String], stop: bool) -> Result<Value> {
-    let [path] = words else { bail!("{SNAPSHOT}: give the directory to make") };
+impl<'a> Task<'a> {
+    fn of(args: &'a CtlArgs) -> Result<Self> {
+        Ok(match args.command.as_deref() {
+            Some("help") if args.arguments.is_empty() => Self::List,
+            Some(SNAPSHOT) => Self::Save(saving(&args.arguments, args.stop)?),
+            _ if args.stop => bail!(UsageError(format!(
+                "--stop goes with {SNAPSHOT}; the command stop keeps a machine from running"
+            ))),
+            Some(MIGRATE) => Self::Migrate(migrate::Order::of(&args.arguments)?),
+            Some(command) => Self::Other(command),
+            None if args.events => Self::Listen,
+            None => Self::List,
+        })
+    }
+}
+
+/// The arguments of [`SAVE`].
+fn saving(words: &[String], stop: bool) -> Result<Map<String, Value>> {
+    let [path] = words else {
+        bail!(UsageError(format!("{SNAPSHOT}: give one directory to make")));
+    };
     let arguments = [("directory".to_owned(), absolute(path)?.into()), ("stop".to_owned(), stop.into())];
-    connection.call(SAVE, Map::from_iter(arguments))
+    Ok(Map::from_iter(arguments))
 }
 
 /// Makes a path absolute, in this process's folder: the machine may run in another one.
 fn absolute(path: &str) -> Result<String> {
+    if path.is_empty() {
+        bail!(UsageError("'' names no file".to_owned()));
+    }
     let absolute = path::absolute(path).with_context(|| path.to_owned())?;
     let text =
         absolute.to_str().with_context(|| format!("{}: give a name in UTF-8", absolute.printable()))?;
@@ -152,8 +187,8 @@ fn arguments(connection: &mut Connection, command: &str, words: &[String]) -> Re
         [] => Ok(Map::new()),
         [text] if text.trim_start().starts_with('{') => match serde_json::from_str(text) {
             Ok(Value::Object(arguments)) => Ok(arguments),
-            Ok(_) => bail!("{text}: give a JSON object"),
-            Err(error) => bail!("{text}: that is no JSON: {error}"),
+            Ok(_) => bail!(UsageError(format!("{text}: give a JSON object"))),
+            Err(error) => bail!(UsageError(format!("{text}: that is no JSON: {error}"))),
         },
         [keys, more @ ..] if command == SEND_KEY && !keys.contains('=') => {
             let mut arguments =
@@ -170,7 +205,7 @@ fn arguments(connection: &mut Connection, command: &str, words: &[String]) -> Re
             let Some(known) = known else {
                 return Err(connection.unknown(command, &format!("The command {command} has not been found")));
             };
-            words::arguments(words, known["arguments"].as_array().map_or(&[][..], Vec::as_slice))
+            Ok(words::arguments(words, known["arguments"].as_array().map_or(&[][..], Vec::as_slice))?)
         }
     }
 }

@@ -91,8 +91,9 @@ fn main() -> ExitCode {
 
 fn status_of(error: &anyhow::Error) -> u8 {
     let of_machine = error.downcast_ref::<ConfigError>().is_some_and(|error| !error.is_of_file());
-    let usage = of_machine || error.is::<cpu::UsageError>() || error.is::<disk::UsageError>();
-    if usage { USAGE } else { COULD_NOT }
+    let of_command =
+        error.is::<cpu::UsageError>() || error.is::<ctl::UsageError>() || error.is::<disk::UsageError>();
+    if of_machine || of_command { USAGE } else { COULD_NOT }
 }
 
 /// Prints nvmm's options for QEMU's; an error lists what can't be translated.
@@ -114,11 +115,11 @@ fn dry_run(args: &MachineArgs, told: &Told) -> Result<u8> {
     told.log();
     let config = VmConfig::new(args).map_err(|error| told.explain(error))?;
     let Open { host, payload, devices, .. } = open(args, &config, None)?;
-    let machine = Machine::build(&host, &config, &payload, &devices, None)?;
     // A jail has other rights, and other paths.
     if args.jail.user.is_none() && args.jail.chroot.is_none() {
         snapshot::look_at_exit(&config)?;
     }
+    let machine = Machine::build(&host, &config, &payload, &devices, None)?;
     tell_unmet(&config, &machine);
     print(&Description::new(&config, &payload, &machine, &devices), args.json)?;
     Ok(0)
@@ -314,8 +315,8 @@ fn live_on(
         }
         if let Some(launch) = launch.take() {
             tell_unmet(config, &machine);
-            // Nothing can be refused any more.
             let confined = launch.confine(config)?;
+            // Nothing can be refused any more.
             taken.empty()?;
             if config.paused {
                 log::warn!("the machine waits {waits}: gdb's continue, Ctrl-A p or QMP's cont lets it run");

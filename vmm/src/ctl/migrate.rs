@@ -15,33 +15,58 @@ use anyhow::{Context, Result, bail};
 use devices::chars::{Address, prepare};
 use serde_json::{Map, Value, json};
 
-use super::connection::Connection;
+use super::{UsageError, connection::Connection};
 use crate::config;
 
 /// The connection's name on the control socket.
 const NAME: &str = "nvmm-ctl-migrate";
+
+/// The words after the command.
+#[derive(Debug)]
+pub(super) struct Order {
+    place: String,
+    address: Address,
+    arguments: Map<String, Value>,
+}
+
+impl Order {
+    /// Parses the words.
+    ///
+    /// # Errors
+    ///
+    /// A word is wrong.
+    pub(super) fn of(words: &[String]) -> Result<Self> {
+        const USAGE: &str = "migrate: give tcp:HOST:PORT or unix:PATH, where an nvmm with --incoming waits";
+        let Some((place, words)) = words.split_first() else { bail!(UsageError(USAGE.to_owned())) };
+        let address = config::destination("migrate", OsStr::new(place))?;
+        let mut arguments = Map::from_iter([("uri".to_owned(), Value::from(format!("fd:{NAME}")))]);
+        for word in words {
+            let wrong = |why: &str| UsageError(format!("migrate: {word}: {why}"));
+            let (key, value) = match word.split_once('=') {
+                Some(("downtime-limit", text)) => {
+                    let limit = text.parse::<u64>();
+                    ("downtime-limit", limit.map_err(|_| wrong("give a number of milliseconds"))?.into())
+                }
+                Some(("verify", "on" | "true")) => ("nvmm-verify", true.into()),
+                Some(("verify", "off" | "false")) => ("nvmm-verify", false.into()),
+                Some(("verify", _)) => bail!(wrong("give on or off")),
+                _ => bail!(UsageError(format!(
+                    "migrate: '{word}' means nothing; give downtime-limit=MILLISECONDS or verify=on, or leave it out"
+                ))),
+            };
+            arguments.insert(key.to_owned(), value);
+        }
+        Ok(Self { place: place.clone(), address, arguments })
+    }
+}
 
 /// Moves the machine, and waits until it is done.
 ///
 /// # Errors
 ///
 /// The destination can't be reached, or the machine was not moved.
-pub(super) fn migrate(connection: &mut Connection, words: &[String]) -> Result<()> {
-    const USAGE: &str = "migrate: give tcp:HOST:PORT or unix:PATH, where an nvmm with --incoming waits";
-    let Some((place, words)) = words.split_first() else { bail!(USAGE) };
-    let address = config::destination("migrate", OsStr::new(place))?;
-    let mut arguments = Map::from_iter([("uri".to_owned(), Value::from(format!("fd:{NAME}")))]);
-    for word in words {
-        let value = |text: &str| serde_json::from_str::<Value>(text).with_context(|| word.clone());
-        match word.split_once('=') {
-            Some(("downtime-limit", text)) => arguments.insert("downtime-limit".to_owned(), value(text)?),
-            Some(("verify", "on" | "true")) => arguments.insert("nvmm-verify".to_owned(), true.into()),
-            Some(("verify", "off" | "false")) => arguments.insert("nvmm-verify".to_owned(), false.into()),
-            _ => bail!(
-                "migrate: '{word}' means nothing; give downtime-limit=MILLISECONDS or verify=on, or leave it out"
-            ),
-        };
-    }
+pub(super) fn migrate(connection: &mut Connection, order: Order) -> Result<()> {
+    let Order { place, address, arguments } = order;
     let socket = connect(&address).with_context(|| format!("{place}: nobody waits for a machine there"))?;
     connection.pass(NAME, socket.as_fd())?;
     drop(socket);

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
+use super::UsageError;
 use crate::size::Size;
 
 /// Converts the words by `kinds`, the command's arguments as listed by `query-commands`. QEMU does not list them: then a value is what it
@@ -11,16 +12,16 @@ use crate::size::Size;
 /// # Errors
 ///
 /// A word is not `KEY=VALUE`, comes twice, or has a value of the wrong kind.
-pub(super) fn arguments(words: &[String], kinds: &[Value]) -> Result<Map<String, Value>> {
+pub(super) fn arguments(words: &[String], kinds: &[Value]) -> Result<Map<String, Value>, UsageError> {
     let mut arguments = Map::new();
     for word in words {
         let Some((key, text)) = word.split_once('=') else {
-            bail!("{word}: give KEY=VALUE, or all arguments as one JSON object");
+            return Err(UsageError(format!("{word}: give KEY=VALUE, or all arguments as one JSON object")));
         };
         let kind = kinds.iter().find(|kind| kind["name"] == key).and_then(|kind| kind["type"].as_str());
-        let value = value(text, kind).with_context(|| word.clone())?;
+        let value = value(text, kind).map_err(|why| UsageError(format!("{word}: {why:#}")))?;
         if arguments.insert(key.to_owned(), value).is_some() {
-            bail!("{word}: '{key}' is there twice");
+            return Err(UsageError(format!("{word}: '{key}' is there twice")));
         }
     }
     Ok(arguments)
