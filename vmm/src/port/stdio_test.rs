@@ -67,7 +67,10 @@ fn dev_null_is_at_its_end_and_needs_no_thread() {
     let mut stdin = Stdin::new(File::open("/dev/zero").unwrap()).unwrap();
     let mut input = Input::new(8);
     stdin.serve(&mut input);
-    poll(&mut [PollFd::new(&stdin.ready, PollFlags::IN)], None).unwrap();
-    stdin.serve(&mut input);
-    assert_eq!(take(&mut input), [0; 8]);
+    while input.is_empty() {
+        poll(&mut [PollFd::new(&stdin.ready, PollFlags::IN)], None).unwrap();
+        stdin.serve(&mut input);
+    }
+    let taken = take(&mut input);
+    assert!(taken.len() <= 8 && taken.iter().all(|byte| *byte == 0), "{taken:?}");
 }
