@@ -1,6 +1,7 @@
 //! `nvmm ctl`: the control socket of a machine, for people and scripts.
 
 mod connection;
+mod error;
 mod migrate;
 mod words;
 
@@ -16,6 +17,7 @@ use devices::printable::{PrintableLines, ToPrintable, is_plain};
 use serde_json::{Map, Value};
 
 use self::connection::{Connection, Ended};
+pub use self::error::UsageError;
 use crate::{
     cpu::text::{NARROWEST, block, fill, print},
     qcode::KeyValue,
@@ -84,11 +86,6 @@ pub struct CtlArgs {
     #[arg(long)]
     stop: bool,
 }
-
-/// An error of the command line.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct UsageError(String);
 
 /// The action that the words ask for.
 enum Task<'a> {

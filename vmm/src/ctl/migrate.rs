@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use devices::chars::{Address, prepare};
 use serde_json::{Map, Value, json};
 
-use super::{UsageError, connection::Connection};
+use super::{connection::Connection, error::UsageError};
 use crate::config;
 
 /// The connection's name on the control socket.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
-use super::UsageError;
+use super::error::UsageError;
 use crate::size::Size;
 
 /// Converts the words by `kinds`, the command's arguments as listed by `query-commands`. QEMU does not list them: then a value is what it
