@@ -181,8 +181,9 @@ impl VirtioPci {
         Effect::None
     }
 
+    /// Returns whether a driver uses the device. After a reset it doesn't, even as long as the status reads as before.
     fn driver_ok(&self) -> bool {
-        self.common.interrupts().status().contains(Status::DRIVER_OK)
+        self.common.interrupts().status().contains(Status::DRIVER_OK) && !self.common.is_resetting()
     }
 
     /// Makes a write by which a driver may begin or stop to use the device.

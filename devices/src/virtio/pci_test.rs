@@ -168,6 +168,23 @@ fn there_are_doorbells_while_a_driver_uses_the_device() {
     assert_eq!(offsets(&guest), none);
 }
 
+/// The host is told of their end by the write that begins it: a read, which ends it, has no effect on the host.
+#[test]
+fn doorbells_go_when_a_slow_reset_begins() {
+    let mut guest = Guest::new();
+    guest.start();
+    guest.state().hangs = true;
+    let (bar, status) = (guest.pci.memory_bar, 0x14);
+    assert_eq!(guest.pci.bar_write(bar, status, &[0]), Effect::Decode);
+    assert!(guest.pci.doorbells().is_empty());
+    assert_ne!(guest.status(), 0, "not yet");
+    guest.state().hangs = false;
+    assert_eq!(guest.status(), 0);
+    assert!(guest.pci.doorbells().is_empty());
+    guest.start();
+    assert_eq!(guest.pci.doorbells().len(), 2);
+}
+
 #[test]
 fn configuration_space_has_a_window_to_the_bar() {
     let mut guest = Guest::new();

@@ -135,6 +135,11 @@ impl Common {
         self.legacy
     }
 
+    /// Returns whether the driver has reset the device, and the device has not stopped yet.
+    pub(super) fn is_resetting(&self) -> bool {
+        self.resetting
+    }
+
     /// Stops the device for good, and waits for at most `patience`. Returns whether no part of it accesses guest memory any more.
     pub(super) fn stop(&mut self, patience: Duration) -> bool {
         self.device.stop(Halt::Reset, patience).is_some()

@@ -109,7 +109,8 @@ pub fn virtio_pci(data: &[u8]) {
         let mut status = [0];
         function.bar_read(memory_bar, STATUS, &mut status);
         let rings = !function.doorbells().is_empty();
-        assert_eq!(rings, status[0] & DRIVER_OK != 0, "{:#x}", status[0]);
+        let is_used = status[0] & DRIVER_OK != 0 && !function.common.is_resetting();
+        assert_eq!(rings, is_used, "{:#x}", status[0]);
         assert!(rings == rang || effect == Effect::Decode, "{effect:?}");
         rang = rings;
     }

@@ -323,7 +323,7 @@ fn a_reset_that_takes_long_is_not_over() {
     let mut guest = Guest::transitional();
     start(&mut guest);
     guest.state().hangs = true;
-    assert_eq!(guest.port_write(STATUS, 0, 1), Effect::None);
+    assert_eq!(guest.port_write(STATUS, 0, 1), Effect::Decode, "the doorbells have gone");
     assert_eq!(add_status(&mut guest, DRIVER), Effect::None);
     assert_eq!(status(&mut guest), 7);
     assert!(!guest.pci.pause(Duration::ZERO));
