@@ -28,6 +28,14 @@ impl<'m> Buffers<'m> {
         Some(())
     }
 
+    /// Gives back much unused room. The room doubles as pieces are added, and a queue may have many long requests.
+    pub(crate) fn fit(&mut self) {
+        const MUCH: usize = 64;
+        if self.0.capacity() - self.0.len() > MUCH {
+            self.0.shrink_to_fit();
+        }
+    }
+
     /// The pieces.
     pub fn as_slice(&self) -> &[VolatileSlice<'m>] {
         &self.0

@@ -343,6 +343,8 @@ impl<'m> Rings<'m> {
                 len,
             })?;
             if !descriptor.has_next() {
+                chain.readable.fit();
+                chain.writable.fit();
                 return Ok(chain);
             }
             (index, left, count) = (descriptor.next(), left - 1, count + 1);
