@@ -154,7 +154,7 @@ fn unsuitable_sata_disks_and_cds_are_refused() {
         (["--disk".to_owned(), format!("path={disk},bus=sata,queues=2")], "a SATA disk has one queue"),
         (["--disk".to_owned(), format!("path={disk},bus=sata,queue-size=8")], "a SATA disk has one queue"),
         (["--disk".to_owned(), format!("path={disk},bus=sata,readonly=on")], "can't be read-only"),
-        (["--disk".to_owned(), format!("path={disk},bus=ide")], "unknown variant `ide`"),
+        (["--disk".to_owned(), format!("path={disk},bus=ide")], "bus=ide: give virtio or sata"),
         (["--disk".to_owned(), format!("path={disk},id=cdrom")], "another disk has the id 'cdrom'"),
         (["--cdrom".to_owned(), odd], "1024 bytes are no CD's blocks of 2048"),
         (["--cdrom".to_owned(), missing], "missing"),
