@@ -22,6 +22,8 @@ use super::{
 };
 use crate::{snapshot, sparse::is_zero, untouched::Untouched};
 
+/// The most pages that are sent without asking whether anybody has touched them.
+const FEW: u64 = 16;
 /// The longest time for the other side to answer, or to read what is sent.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest time for it to open disks and build the machine.
@@ -153,8 +155,9 @@ impl Sender {
             let count = AT_ONCE.min(pages.end - first);
             let start = usize::try_from(first * PAGE)?;
             let len = usize::try_from(count * PAGE)?.min(part.len() - start);
-            // Memory that is touched from now on is among what has changed.
-            if self.untouched.has(&part.subslice(start, len)?, file(start as u64).as_ref()) {
+            // Memory that is touched from now on is among what has changed. A few pages, as later rounds have them, are read sooner than asked
+            // about.
+            if count > FEW && self.untouched.has(&part.subslice(start, len)?, file(start as u64).as_ref()) {
                 self.send_run(number, first, count, None)?;
                 first += count;
                 continue;
