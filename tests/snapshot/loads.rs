@@ -19,8 +19,7 @@ use crate::{
     images::{Image, ImageKind},
     load::{Random, number},
     network::Namespace,
-    networks::{Flood, NET},
-    saved::{WAYS, restore},
+    networks::{Flood, NET, restored},
     support::{Running, expect, guest, in_time, no_kvm},
     written,
 };
@@ -61,13 +60,9 @@ fn save_often(saves: u64) {
     command.args(["--disk", &image.option(), "--net", NET]);
     let heard = Arc::<Mutex<Heard>>::default();
     for save in 0..=saves {
-        let (old, new) =
-            (folder.path().join(format!("snap{save}")), folder.path().join(format!("snap{}", save + 1)));
+        let [old, new] = [save, save + 1].map(|number| folder.path().join(format!("snap{number}")));
         if save > 0 {
-            let way = WAYS[usize::try_from(random.below(2)).unwrap()];
-            let given = restore(folder.path(), &old, &["--restore-memory", way]);
-            command = namespace.nvmm();
-            command.args(given.get_args());
+            command = restored(&namespace, folder.path(), &old, &mut random);
         }
         let mut machine = start(&mut command, folder.path());
         let mut stdout = machine.0.stdout.take().unwrap();
@@ -128,8 +123,8 @@ fn start(command: &mut Command, folder: &Path) -> Running {
     machine
 }
 
-/// The byte of input with this number for the machine after so many saves. It occurs in no line about a round, nor in the input of the
-/// machine before.
+/// Returns input byte `number` of the machine that runs after `machine` saves. No line about a round has such a byte, and the machine before
+/// gets others.
 fn byte(machine: u64, number: u64) -> u8 {
     let first = if machine.is_multiple_of(2) { b'G' } else { b'Q' };
     first + u8::try_from(mix(machine << 32 | number) % 10).unwrap()
@@ -154,7 +149,7 @@ struct Heard {
 }
 
 impl Heard {
-    /// Counts the input of the machine after so many saves.
+    /// Begins to count the input of the machine that runs after `machine` saves.
     fn begin(&mut self, machine: u64) {
         (self.machine, self.echoed_before, self.echoed, self.from_uart) = (machine, self.echoed, 0, 0);
     }

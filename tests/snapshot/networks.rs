@@ -4,6 +4,8 @@ use std::{
     collections::BTreeMap,
     fs,
     net::UdpSocket,
+    path::Path,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -95,6 +97,14 @@ impl Flood {
     }
 }
 
+/// The command that restores the snapshot `place` in `folder`, with a way to restore memory that is chosen at random.
+pub(crate) fn restored(namespace: &Namespace, folder: &Path, place: &Path, random: &mut Random) -> Command {
+    let way = WAYS[usize::try_from(random.below(2)).unwrap()];
+    let mut command = namespace.nvmm();
+    command.args(restore(folder, place, &["--restore-memory", way]).get_args()).current_dir(folder);
+    command
+}
+
 #[test]
 fn frames_are_whole_and_come_again_after_each_restore() {
     if no_kvm() {
@@ -110,13 +120,9 @@ fn frames_are_whole_and_come_again_after_each_restore() {
     command.args(["--net", NET, "--cmdline", "a2"]).current_dir(folder.path());
     let saves = number("NVMM_SAVES", 8);
     for save in 0..saves {
-        let (old, new) =
-            (folder.path().join(format!("snap{save}")), folder.path().join(format!("snap{}", save + 1)));
+        let [old, new] = [save, save + 1].map(|number| folder.path().join(format!("snap{number}")));
         if save > 0 {
-            let way = WAYS[usize::try_from(random.below(2)).unwrap()];
-            let given = restore(folder.path(), &old, &["--restore-memory", way]);
-            command = namespace.nvmm();
-            command.args(given.get_args()).current_dir(folder.path());
+            command = restored(&namespace, folder.path(), &old, &mut random);
         }
         let mut machine = start(&mut command, folder.path());
         if save == 0 {

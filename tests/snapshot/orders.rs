@@ -97,7 +97,7 @@ fn a_failed_save_at_the_end_is_reported() {
     let place = outer.path().join("snap");
     let mut machine = Machine::start(GUEST, &["--snapshot-on-exit", place.to_str().unwrap()]);
     machine.prints("ready\n");
-    // It was there at the start.
+    // The folder was there at the start.
     outer.close().unwrap();
     kill(&machine, Signal::TERM);
     assert_eq!(machine.nvmm.status_in_time(), Some(1));

@@ -84,10 +84,7 @@ impl MainLoop {
         // From here on, only that thread opens anything.
         jail::renounce()?;
         sandbox::close_main(self.connects)?;
-        let qmp = self.qmp.map(|mut qmp| {
-            qmp.follow(Arc::clone(controls.progress()));
-            qmp
-        });
+        let progress = Arc::clone(controls.progress());
         let mut session = Session::new(controls, self.wishes, self.messages);
         let mut sources = Sources::new()?;
         // A program that sends a signal may have seen the guest run: that news comes first.
@@ -97,7 +94,8 @@ impl MainLoop {
         if let Some(stdio) = self.stdio {
             sources.add(Box::new(stdio));
         }
-        if let Some(qmp) = qmp {
+        if let Some(mut qmp) = self.qmp {
+            qmp.follow(progress);
             sources.add(Box::new(qmp));
         }
         loop {

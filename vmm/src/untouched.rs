@@ -1,4 +1,6 @@
 //! Memory that was never touched: it need not be read, which would take time and allocate it.
+//!
+//! For private mappings only, as guest memory and BARs are: a page of a shared one that is swapped out has no entry in the kernel's table.
 
 use std::{fs::File, os::unix::fs::FileExt};
 
@@ -31,7 +33,7 @@ impl Untouched {
         Self(table.ok())
     }
 
-    /// Returns whether these bytes, at most 2 MiB, are known to be zeros: nobody has touched them, and the file that they are mapped from,
+    /// Returns whether these bytes, at most 2 MiB of a private mapping, are known to be zeros: nobody has touched them, and the file that they are mapped from,
     /// if any, has a hole there.
     pub(crate) fn has(&self, bytes: &VolatileSlice<'_>, file: Option<&FileOffset>) -> bool {
         let Some(table) = &self.0 else { return false };
@@ -48,7 +50,7 @@ impl Untouched {
     }
 }
 
-/// Returns whether so many bytes of a file are a hole.
+/// Returns whether the `len` bytes of a file from this offset on are a hole.
 fn is_hole(file: &FileOffset, len: u64) -> bool {
     match seek(file.file(), SeekFrom::Data(file.start())) {
         Ok(data) => data >= file.start() + len,

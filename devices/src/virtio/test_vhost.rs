@@ -23,7 +23,7 @@ pub(crate) struct TestVhost {
     pub(crate) queues: Mutex<[Option<TestVhostQueue>; 2]>,
     /// The errno with which setting up fails, unless it is 0.
     pub(crate) refuses: AtomicI32,
-    /// It was set up to note its writes.
+    /// Set up with a log of the memory that it writes.
     pub(crate) notes: AtomicBool,
 }
 

@@ -243,7 +243,7 @@ impl Machine {
             self.end_migration(Err(why), link);
             return Ok(());
         }
-        // Told last: by then, the machine goes on as before.
+        // Whoever hears of the failure finds the machine running.
         let goes_on = if ran { self.go_on_after_save(link) } else { Ok(()) };
         self.end_migration(Err(why), link);
         goes_on

@@ -31,11 +31,11 @@ pub struct Line {
 pub enum Said {
     /// The VMM is being started. Reported by the level below.
     Start,
-    /// The code ran: `KVM_RUN` returned from it. Reported by the level below.
+    /// The level's code ran: `KVM_RUN` returned from it. Reported by the level below.
     Entered,
-    /// The /init runs. Of its features, only those that differ from the level below: [`super::facts::difference`].
+    /// /init runs. Of its features, only those that differ from the level below: [`super::facts::difference`].
     Up(Facts),
-    /// The KVM is loaded.
+    /// KVM is loaded.
     Kvm,
     /// The result of `nvmm check` on it.
     Check(CheckRecord),

@@ -93,7 +93,7 @@ fn positions_come_back_and_calls_are_not_lost() {
     assert_eq!(vhost.served(), [false, false]);
 }
 
-/// As when a migration begins and ends.
+/// Notes are switched on when a migration begins, and off when it ends.
 #[test]
 fn the_kernel_notes_its_writes_from_the_next_resume_on() {
     let mut guest = guest(1, KERNELS);
