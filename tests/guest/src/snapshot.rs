@@ -15,7 +15,7 @@ mod tiny;
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail, ensure};
 use vmm::nest::image::{self, Memfd};
@@ -144,10 +144,13 @@ fn save_and_restore(
             let place = format!("id=disk1,path={},format=raw,overlay=temp", disk.path().display());
             command.args(["--restore-memory", way, "--disk", &place]);
             let mut clone_of_it = Machine::start(command, SOCKETS)?;
+            let started = Instant::now();
             let went_on = clone_of_it
                 .go_on(manifest)
                 .and_then(|()| clone_of_it.until(manifest, |text| (text == GOES_ON).then_some(())));
-            went_on.with_context(|| format!("restore {clone} of {:?}", moment.words))?;
+            let took = started.elapsed();
+            went_on.with_context(|| format!("restore {clone} of {:?}, after {took:?}", moment.words))?;
+            pid1.say(Said::Text(format!("went on, restore {clone}: {}", moment.words)));
         }
         machine = Machine::start(restore(&folder), SOCKETS)?;
     }
