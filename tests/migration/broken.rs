@@ -148,8 +148,9 @@ fn a_connection_that_breaks_before_the_word_leaves_the_machine_where_it_was() {
             source.client().call("cont", &json!({})).unwrap();
         } else {
             assert!(said.contains("was not moved: "), "{cut:?}: {said}");
-            if matches!(cut, Cut::Source(0) | Cut::Middle(0)) {
-                // It still waits for a side that begins correctly.
+            if matches!(cut, Cut::Source(0 | 1) | Cut::Middle(0 | 1)) {
+                // No machine has come.
+                assert!(waits_still(folder.path(), &name), "{cut:?}");
                 destination.nvmm.0.kill().unwrap();
             }
             assert_ne!(destination.nvmm.status_in_time(), Some(0), "{cut:?}");

@@ -63,16 +63,16 @@ pub struct Peer {
 }
 
 impl Incoming {
-    /// Waits at `address` for a machine.
+    /// Waits at `address` for a machine. Peers that bring none, or one that this nvmm does not know, are refused.
     ///
     /// # Errors
     ///
-    /// Listening there is impossible, or the peer has a machine that this nvmm does not know.
+    /// Listening there is impossible.
     pub fn wait(address: &Address) -> Result<Self> {
         let listener = Listener::new(address, Access::Owner)?;
         let shown = format!("--incoming {}", listener.address());
         log::info!("{shown}: waiting for a machine");
-        let mut connection = loop {
+        loop {
             let mut polled = [PollFd::new(&listener, PollFlags::IN)];
             match poll(&mut polled, None) {
                 Ok(_) => {}
@@ -83,19 +83,11 @@ impl Incoming {
             prepare(&socket);
             let mut connection = Connection::new(socket)?;
             match begin(&mut connection) {
-                Ok(()) => break connection,
+                Ok(manifest) => return Ok(Self { connection, manifest, shown }),
                 Err(error) => {
-                    log::warn!("{shown}: not an nvmm that moves a machine: {error:#}");
+                    log::warn!("{shown}: no machine comes, and nvmm waits for another: {error:#}");
                     connection.refuse(&format!("{error:#}"));
                 }
-            }
-        };
-        let machine = connection.expect(Kind::Machine, Some(PATIENCE), &|| false).context(shown.clone())?;
-        match parse(&machine) {
-            Ok(manifest) => Ok(Self { connection, manifest, shown }),
-            Err(error) => {
-                connection.refuse(&format!("{error:#}"));
-                Err(error.context(shown))
             }
         }
     }
@@ -171,7 +163,8 @@ impl Peer {
     }
 }
 
-fn begin(connection: &mut Connection) -> Result<()> {
+/// Receives the first two messages.
+fn begin(connection: &mut Connection) -> Result<Manifest> {
     let begin = connection.expect(Kind::Begin, Some(PATIENCE), &|| false)?;
     let format = begin.strip_prefix(MAGIC).and_then(|rest| <[u8; 4]>::try_from(rest).ok());
     let format = u32::from_le_bytes(format.context("it begins in another way")?);
@@ -180,7 +173,7 @@ fn begin(connection: &mut Connection) -> Result<()> {
             "the machine comes in format {format}, and this nvmm knows format {FORMAT}: use the same nvmm on both sides"
         );
     }
-    Ok(())
+    parse(&connection.expect(Kind::Machine, Some(PATIENCE), &|| false)?)
 }
 
 fn parse(machine: &[u8]) -> Result<Manifest> {
