@@ -5,6 +5,7 @@
 //! that the guest sees, and can't be changed.
 
 use std::{
+    collections::BTreeSet,
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStringExt,
 };
@@ -167,8 +168,13 @@ impl Options {
             }
             whole.0.retain(|(name, _)| name != "serial");
         }
+        let mut named = BTreeSet::new();
         for (name, value) in &given.0 {
+            let id = value.as_ref().and_then(id).filter(|_| ["disk", "net"].contains(&name.as_str()));
             let replaced = match (name.as_str(), value) {
+                _ if id.is_some_and(|id| !named.insert((name, id))) => {
+                    Err("its id was given before; give each once".to_owned())
+                }
                 ("disk", Some(value)) => whole.merge_disk(&OsString::from(value)),
                 ("net", Some(value)) => whole.merge_net(&OsString::from(value)),
                 ("vsock", Some(value)) => whole.merge_vsock(&OsString::from(value)),
@@ -284,14 +290,12 @@ impl Options {
         unnamed: &str,
         first: usize,
     ) -> Result<&'a mut Text, String> {
-        let own = |value: &Text| {
-            let text = words::encode(&OsString::from(value));
-            text.split(',').find_map(|part| part.strip_prefix("id=").map(str::to_owned))
-        };
         let numbered = |number: usize| format!("{unnamed}{}", first + number);
         let values: Vec<_> = self.values_mut(name).enumerate().collect();
-        let names: Vec<_> =
-            values.iter().map(|(number, value)| own(value).unwrap_or_else(|| numbered(*number))).collect();
+        let names: Vec<_> = values
+            .iter()
+            .map(|(number, value)| self::id(value).unwrap_or_else(|| numbered(*number)))
+            .collect();
         let found = values.into_iter().zip(&names).find(|(_, name)| *name == id);
         found.map(|((_, value), _)| value).ok_or_else(|| {
             let shown = words::decode(id);
@@ -306,6 +310,12 @@ fn without(value: &Text, is_gone: impl Fn(&str, &str) -> bool) -> Text {
     let text = words::encode(&OsString::from(value));
     let kept: Vec<_> = text.split(',').filter(|part| !is_gone(key(part), &text)).collect();
     words::escaped(&kept.join(",")).into()
+}
+
+/// The name that a value gives to a disk or network device.
+fn id(value: &Text) -> Option<String> {
+    let text = words::encode(&OsString::from(value));
+    text.split(',').find_map(|part| part.strip_prefix("id=").map(str::to_owned))
 }
 
 fn key(part: &str) -> &str {

@@ -86,6 +86,19 @@ fn disks_are_found_by_their_names() {
 }
 
 #[test]
+fn a_name_is_given_once() {
+    let saved = ["--disk=a", "--net=user,id=x", "--kernel=k"];
+    let refused = |given: [&str; 2]| restored(&saved, &given).unwrap_err();
+    for [one, other] in
+        [["--disk=id=disk1,path=b", "--disk=id=disk1,path=c"], ["--net=tap=t0,id=x", "--net=user,id=x"]]
+    {
+        let shown = other.replacen('=', " ", 1);
+        assert_eq!(refused([one, other]), [format!("{shown}: its id was given before; give each once")]);
+    }
+    assert!(restored(&saved, &["--disk=path=b,id=disk1", "--net=user,id=x"]).is_ok());
+}
+
+#[test]
 fn networks_keep_what_the_guest_sees() {
     let saved =
         ["--net", "user,hostfwd=tcp::1-:2,mtu=1400", "--net", "tap=t0,id=x,queues=2,vhost=off", "--kernel=k"];
