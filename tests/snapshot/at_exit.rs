@@ -11,7 +11,8 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::{
     control::Machine,
-    saved::{GUEST, names, path},
+    remote::{RIP, Remote},
+    saved::{GUEST, Restored, names, path, restore},
     support::{guest, no_kvm, nvmm},
 };
 
@@ -129,7 +130,7 @@ fn a_good_place_is_left_as_it_was() {
     assert_eq!(names(&path(&machine, "snap")), ["machine.json", "memory", "state.json"]);
     // The older snapshot is there until a new one replaces it.
     let old = fs::read(path(&machine, "snap/machine.json")).unwrap();
-    let mut again = crate::saved::Restored::start(&mut crate::saved::restore(
+    let mut again = Restored::start(&mut restore(
         machine.folder.path(),
         Path::new("snap"),
         &["--snapshot-on-exit", "snap"],
@@ -138,4 +139,32 @@ fn a_good_place_is_left_as_it_was() {
     assert_eq!(fs::read(path(&machine, "snap/machine.json")).unwrap(), old);
     again.quit();
     assert_eq!(names(machine.folder.path()), ["snap"]);
+}
+
+/// The debugger has the machine stopped, or lets it run, and has breakpoints in its memory and its registers.
+#[test]
+fn a_debugger_does_not_keep_a_machine_from_being_saved() {
+    if no_kvm() {
+        return;
+    }
+    for runs in [false, true] {
+        let mut machine = Machine::start(GUEST, &["--snapshot-on-exit", "snap", "--gdb", "unix:gdb"]);
+        machine.prints("ready\n");
+        let mut debugger = Remote::connect(&path(&machine, "gdb")).unwrap();
+        // In the loop in which the guest waits, or in a page that it compares.
+        let place = debugger.register(RIP).unwrap();
+        let before = debugger.memory(place).unwrap();
+        debugger.order(&format!("Z0,{:x},1", if runs { 0x60_0000 } else { place })).unwrap();
+        debugger.order("Z1,700000,1").unwrap();
+        if runs {
+            debugger.tell("vCont;c").unwrap();
+        } else {
+            assert_eq!(debugger.memory(place).unwrap(), before, "gdb does not see its own breakpoints");
+        }
+        kill_process(Pid::from_child(machine.process()), Signal::TERM).unwrap();
+        assert_eq!(machine.nvmm.status_in_time(), Some(0), "runs: {runs}");
+        let mut again = Restored::start(&mut restore(machine.folder.path(), Path::new("snap"), &[]));
+        assert_eq!(again.ask(), "same");
+        again.quit();
+    }
 }

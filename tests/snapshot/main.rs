@@ -18,6 +18,8 @@ mod images;
 mod model;
 #[path = "../support/network.rs"]
 mod network;
+#[path = "../support/remote.rs"]
+mod remote;
 #[path = "../support/stepped.rs"]
 #[expect(dead_code, reason = "only its lines are used here")]
 mod stepped;

@@ -178,7 +178,11 @@ impl Machine {
     }
 
     /// Removes all breakpoints, and lets the vCPUs run unless the user has stopped them. Returns an end that was waiting for that.
-    fn let_go_of_debugger(&mut self, debugger: &mut Debugger, link: &Link) -> anyhow::Result<Option<Exit>> {
+    pub(super) fn let_go_of_debugger(
+        &mut self,
+        debugger: &mut Debugger,
+        link: &Link,
+    ) -> anyhow::Result<Option<Exit>> {
         let Some(mut session) = debugger.detach() else { return Ok(None) };
         let ran = self.vcpus.is_running();
         self.vcpus.halt(self.devices.buses());

@@ -75,6 +75,10 @@ impl Machine {
         let Some(order) = on_exit(origin).filter(|_| !matches!(exit, Exit::Unmet)) else { return Ok(exit) };
         // The other side has not been told to run the machine, which would be lost otherwise.
         self.drop_migration("nvmm was told to end, and saves the machine", link);
+        // A debugger's breakpoints must not be saved. Nor is a machine that was ended already, by a guest that the debugger had stopped then.
+        if let Some(ended) = self.let_go_of_debugger(debugger, link)? {
+            return Ok(ended);
+        }
         // nvmm's end has been requested already; further requests don't wait for this thread.
         let saved = self.save(&SaveSnapshot { stop: true, ..order }, origin, debugger, link, &|| false)?;
         Ok(match saved {
