@@ -21,7 +21,7 @@ use rustix::{
     process::{Pid, Signal, kill_process},
     termios::{LocalModes, OutputModes},
 };
-use support::{Running, expect, guest, no_kvm, nvmm};
+use support::{Running, expect, guest, in_time, no_kvm, nvmm};
 use terminal::Terminal;
 
 fn machine(name: &str) -> Command {
@@ -149,7 +149,7 @@ fn a_file_misses_nothing() {
     let mut child = Running::start(
         machine("flood").args(["--cmdline", "a", "--serial"]).arg(format!("file={}", file.display())),
     );
-    wait_until(|| fs::read(&file).unwrap_or_default().ends_with(b"end\n"));
+    assert!(in_time(|| fs::read(&file).unwrap_or_default().ends_with(b"end\n")));
     assert_eq!(fs::metadata(&file).unwrap().len(), (1 << 16) + 4);
     signal(&child.0, Signal::INT);
     assert_eq!(child.status_in_time(), Some(130));
@@ -187,18 +187,7 @@ fn wait_until_blocked(child: &Child) {
             // openat
             .any(|call| call.starts_with("257 "))
     };
-    wait_until(blocked);
-}
-
-/// Waits until the condition holds. Fails after a minute.
-fn wait_until(condition: impl Fn() -> bool) {
-    for _ in 0..6000 {
-        if condition() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    panic!("it has not come");
+    assert!(in_time(blocked));
 }
 
 #[test]
@@ -492,7 +481,7 @@ fn a_stopped_nvmm_lets_go_of_the_terminal_and_takes_it_again() {
             terminal.set_modes(&modes);
         }
         terminal.user.write_all(b"\n").unwrap();
-        wait_until(|| terminal.is_raw());
+        assert!(in_time(|| terminal.is_raw()));
         terminal.user.write_all(b"abc").unwrap();
         expect(&mut terminal.user, "abc");
         terminal.user.write_all(b"\x01x").unwrap();
@@ -513,7 +502,7 @@ fn an_nvmm_that_can_not_be_stopped_keeps_the_terminal() {
     signal(&terminal.program.0, Signal::TSTP);
     terminal.user.write_all(b"abc").unwrap();
     expect(&mut terminal.user, "abc");
-    wait_until(|| terminal.is_raw());
+    assert!(in_time(|| terminal.is_raw()));
     terminal.user.write_all(b"\x01x").unwrap();
     assert_eq!(terminal.program.status_in_time(), Some(0));
 }
@@ -565,7 +554,7 @@ fn nvmm_in_the_background_waits_for_its_terminal() {
     assert!(!terminal.is_raw());
     terminal.user.write_all(b"line\n").unwrap();
     expect(&mut terminal.user, "read line");
-    wait_until(|| terminal.is_raw());
+    assert!(in_time(|| terminal.is_raw()));
     terminal.user.write_all(b"abc").unwrap();
     expect(&mut terminal.user, "abc");
     terminal.user.write_all(b"\x01x").unwrap();

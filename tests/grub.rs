@@ -18,6 +18,7 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use control::ctl;
@@ -53,8 +54,8 @@ const IN_PARTITION: [&str; 18] = [
     "terminfo",
     "verifiers",
 ];
-/// The time for each step of GRUB, in minutes.
-const MINUTES: i64 = 10;
+/// The longest time for a step of GRUB.
+const LONG: Duration = Duration::from_secs(600);
 const TERMINALS: &str = "terminal_input serial\nterminal_output serial";
 const MENU: &str = "\
 insmod serial
@@ -188,7 +189,7 @@ fn keys_typed_into_grubs_command_line_come_out_on_the_serial_port() {
     command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut machine = Running::start(&mut command);
     let mut console = machine.0.stdout.take().unwrap();
-    expect_for(MINUTES, &mut console, "is highlighted");
+    expect_for(LONG, &mut console, "is highlighted");
     let menu = Picture::read_png(PICTURE);
     Viewer::connect(&folder.path().join("vnc")).until(|picture| picture.has(BELOW_VERSION, &menu));
 
@@ -196,10 +197,10 @@ fn keys_typed_into_grubs_command_line_come_out_on_the_serial_port() {
     for (text, key) in
         [("", "down"), ("*The second entry", "c"), ("grub> ", "s"), ("s", "e"), ("e", "t"), ("t", "ret")]
     {
-        expect_for(MINUTES, &mut console, text);
+        expect_for(LONG, &mut console, text);
         let output = ctl(&folder.path().join("qmp"), &["send-key", key]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     // All variables.
-    expect_for(MINUTES, &mut console, "root=hd0,msdos1");
+    expect_for(LONG, &mut console, "root=hd0,msdos1");
 }

@@ -12,13 +12,12 @@ use std::{
     os::unix::{fs::MetadataExt, net::UnixDatagram, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use control::Machine;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::json;
-use support::{Running, expect_end, guest, in_time, no_kvm, nvmm};
+use support::{PATIENCE, Running, expect_end, guest, in_time, no_kvm, nvmm};
 
 /// A user and a group without any files.
 const NOBODY: u32 = 65533;
@@ -309,7 +308,7 @@ fn the_service_manager_is_notified_that_the_machine_is_ready() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
     let jailed: &[&str] = if geteuid().is_root() { &["--user", USER, "--chroot", "."] } else { &[] };
     for options in [&[], jailed] {
         let mut command = nvmm();

@@ -11,14 +11,12 @@ mod support;
 use std::{
     fs,
     process::{Command, Output},
-    thread,
-    time::{Duration, Instant},
 };
 
 use control::Machine;
 use network::Namespace;
 use serde_json::{Value, json};
-use support::{expect, expect_end, guest, no_kvm};
+use support::{expect, expect_end, guest, in_time, no_kvm};
 
 /// Returns a namespace in which to run machines; none if the test must be skipped.
 fn namespace() -> Option<Namespace> {
@@ -45,15 +43,6 @@ fn run(namespace: &Namespace, options: &[&str]) -> Output {
 
 fn error_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Waits until `condition` holds. Fails after a minute.
-fn wait_until(mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(60), "it never holds");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]
@@ -128,7 +117,7 @@ fn vhost_net_moves_the_frames_or_is_refused() {
         let error = error_of(&output);
         assert!(error.contains("--net bridge=br0: vhost=on: can't open /dev/vhost-net"), "{error}");
         assert!(error.contains("`modprobe vhost_net`"), "{error}");
-        return wait_until(|| namespace.interfaces().is_empty());
+        return assert!(in_time(|| namespace.interfaces().is_empty()));
     }
     let mut machine = start(&namespace, "a2", &["--net", net]);
     ready(&mut machine);
@@ -149,7 +138,7 @@ fn two_machines_on_a_bridge_reach_each_other() {
     assert_ne!(address, own);
     three.prints(&format!("answered by {address}\n"));
     assert_eq!(three.nvmm.status_in_time(), Some(21 << 1 | 1));
-    wait_until(|| namespace.interfaces().len() == 1);
+    assert!(in_time(|| namespace.interfaces().len() == 1));
 }
 
 #[test]
@@ -257,11 +246,11 @@ fn a_tap_of_the_bridge_is_gone_however_nvmm_ends() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("master br0"), "{}", error_of(&output));
     machine.process().kill().unwrap();
     machine.nvmm.status();
-    wait_until(|| namespace.interfaces().is_empty());
+    assert!(in_time(|| namespace.interfaces().is_empty()));
 
     let output = run(&namespace, &["--net", "bridge=br0", "--net", "tap"]);
     assert_eq!(output.status.code(), Some(0), "{}", error_of(&output));
-    wait_until(|| namespace.interfaces().is_empty());
+    assert!(in_time(|| namespace.interfaces().is_empty()));
 }
 
 #[test]
@@ -380,8 +369,8 @@ fn a_forwarded_port_leads_to_the_guest_without_a_tap() {
     machine.process().kill().unwrap();
     machine.nvmm.status();
     // passt has also ended.
-    wait_until(|| {
+    assert!(in_time(|| {
         let output = run(&namespace, &["--net", "user,hostfwd=udp::7777-:7"]);
         output.status.code() == Some(0)
-    });
+    }));
 }

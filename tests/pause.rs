@@ -20,7 +20,7 @@ use std::{
 
 use remote::Remote;
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Running, guest, no_kvm, nvmm};
+use support::{PATIENCE, Running, guest, no_kvm, nvmm};
 use tempfile::TempDir;
 use terminal::Terminal;
 
@@ -74,7 +74,7 @@ impl Machine {
         self.terminal.user.write_all(PAUSE_KEY).unwrap();
         let asked = Instant::now();
         while self.count(answer) == before {
-            assert!(asked.elapsed() < Duration::from_secs(60), "nvmm has not said: {answer}");
+            assert!(asked.elapsed() < PATIENCE, "nvmm has not said: {answer}");
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -107,7 +107,7 @@ impl Machine {
             if let Some(line) = output.split_inclusive('\n').nth(number).filter(|line| line.ends_with('\n')) {
                 return line.trim_end().to_owned();
             }
-            assert!(asked.elapsed() < Duration::from_secs(60), "the guest has not answered");
+            assert!(asked.elapsed() < PATIENCE, "the guest has not answered");
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -155,7 +155,7 @@ fn a_machine_that_starts_paused_waits_for_the_key() {
     let mut machine = Machine::start(&folder, "echo", &["--paused"]);
     let asked = Instant::now();
     while machine.count("waits before its first instruction") == 0 {
-        assert!(asked.elapsed() < Duration::from_secs(60), "nvmm does not say that it waits");
+        assert!(asked.elapsed() < PATIENCE, "nvmm does not say that it waits");
         thread::sleep(Duration::from_millis(1));
     }
     // The output would have arrived by then.
@@ -181,7 +181,7 @@ fn the_key_is_refused_while_a_debugger_has_the_machine() {
     debugger.tell("vCont;c").unwrap();
     let asked = Instant::now();
     while !threads(&machine.terminal.program).iter().any(|name| name.starts_with("vcpu")) {
-        assert!(asked.elapsed() < Duration::from_secs(60), "no vCPU runs");
+        assert!(asked.elapsed() < PATIENCE, "no vCPU runs");
         thread::sleep(Duration::from_millis(1));
     }
     machine.press(PAUSED);

@@ -16,7 +16,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Running, expect, guest, no_kvm, nvmm};
+use support::{PATIENCE, Running, expect, guest, no_kvm, nvmm};
 use tempfile::TempDir;
 
 /// A guest with COM1 on pipes, and sockets for the other ports.
@@ -68,7 +68,7 @@ impl Machine {
     fn wait_until_it_holds(&self, held: (usize, usize)) {
         let start = Instant::now();
         while self.holds() != held {
-            assert!(start.elapsed() < Duration::from_secs(60), "{:?}, and not {held:?}", self.holds());
+            assert!(start.elapsed() < PATIENCE, "{:?}, and not {held:?}", self.holds());
             thread::sleep(Duration::from_millis(1));
         }
     }

@@ -17,7 +17,7 @@ use std::{
 
 use control::{Client, Machine, ctl};
 use serde_json::{Value, json};
-use support::{Running, expect, expect_end, guest, no_kvm, nvmm};
+use support::{Running, expect, expect_end, guest, in_time, no_kvm, nvmm};
 
 const NOTHING: Value = Value::Null;
 
@@ -27,13 +27,10 @@ fn none() -> Value {
 
 /// Waits until the machine is in this state.
 fn wait_for(client: &mut Client, status: &str) {
-    for _ in 0..6000 {
-        if client.call("query-status", &none()).unwrap()["status"] == status {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("it is not {status}");
+    assert!(
+        in_time(|| client.call("query-status", &none()).unwrap()["status"] == status),
+        "it is not {status}"
+    );
 }
 
 #[test]

@@ -17,17 +17,13 @@ use std::{
     },
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use control::Machine;
 use rustix::net::accept as accept_any;
 use serde_json::json;
-use support::{Running, expect_end, guest, no_kvm, nvmm, run};
+use support::{PATIENCE, Running, expect_end, guest, no_kvm, nvmm, run};
 use tempfile::TempDir;
-
-/// The longest time to wait for data.
-const LONG: Duration = Duration::from_secs(60);
 
 /// A machine with a socket device at `path`.
 fn machine(path: &Path, more: &[&str]) -> Command {
@@ -46,7 +42,7 @@ fn machine(path: &Path, more: &[&str]) -> Command {
 /// Connects to the guest's port, and returns the line that answers.
 fn connect(path: &Path, port: u32) -> (UnixStream, String) {
     let mut program = UnixStream::connect(path).unwrap();
-    program.set_read_timeout(Some(LONG)).unwrap();
+    program.set_read_timeout(Some(PATIENCE)).unwrap();
     writeln!(program, "CONNECT {port}").unwrap();
     let (mut line, mut byte) = (String::new(), [0]);
     while !line.ends_with('\n') && matches!(program.read(&mut byte), Ok(1)) {
@@ -57,7 +53,7 @@ fn connect(path: &Path, port: u32) -> (UnixStream, String) {
 
 fn accept(listener: &UnixListener) -> UnixStream {
     let (program, _) = listener.accept().unwrap();
-    program.set_read_timeout(Some(LONG)).unwrap();
+    program.set_read_timeout(Some(PATIENCE)).unwrap();
     program
 }
 
@@ -153,7 +149,7 @@ fn the_kernels_sockets_connect_through_pauses_and_until_resets_or_are_refused() 
         }
         return println!("skipped, except for the error: /dev/vhost-vsock: {error}");
     }
-    let listener = match af_vsock::listener(52, LONG) {
+    let listener = match af_vsock::listener(52, PATIENCE) {
         Err(rustix::io::Errno::ACCESS) => return println!("skipped: port 52 is for root"),
         listener => listener.unwrap(),
     };
@@ -164,7 +160,7 @@ fn the_kernels_sockets_connect_through_pauses_and_until_resets_or_are_refused() 
         assert_eq!(&hello, b"hello");
         program
     };
-    let echo = || File::from(af_vsock::connected(77, 7, LONG).unwrap());
+    let echo = || File::from(af_vsock::connected(77, 7, PATIENCE).unwrap());
     let mut machine = Machine::start("vsock", &["-device", "vhost-vsock-pci,guest-cid=77", "--rng", "off"]);
     let (mut program, mut stream) = (hello(), echo());
     is_echoed(&mut stream);
@@ -178,7 +174,7 @@ fn the_kernels_sockets_connect_through_pauses_and_until_resets_or_are_refused() 
     client.call("stop", &json!({})).unwrap();
     client.call("cont", &json!({})).unwrap();
     is_echoed(&mut stream);
-    let refused = af_vsock::connected(77, 8, LONG).unwrap_err();
+    let refused = af_vsock::connected(77, 8, PATIENCE).unwrap_err();
     assert_eq!(refused, rustix::io::Errno::CONNRESET, "nobody listens there");
 
     client.call("system_reset", &json!({})).unwrap();

@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::{Running, nvmm};
+use crate::support::{PATIENCE, Running, nvmm};
 
 pub(crate) const MIB: u64 = 1 << 20;
 
@@ -107,7 +107,7 @@ impl Images {
             if files.filter(is_copy).count() > 0 {
                 return;
             }
-            assert!(start.elapsed() < Duration::from_secs(60), "nothing was begun");
+            assert!(start.elapsed() < PATIENCE, "nothing was begun");
             thread::sleep(Duration::from_millis(10));
         }
     }

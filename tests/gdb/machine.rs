@@ -14,10 +14,8 @@ use tempfile::TempDir;
 
 use crate::{
     remote::Remote,
-    support::{Running, expect, guest, no_kvm, nvmm},
+    support::{PATIENCE, Running, expect, guest, no_kvm, nvmm},
 };
-
-pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// Says that a test is skipped, and why, where there is no KVM or no gdb.
 pub(crate) fn cannot() -> bool {
@@ -84,7 +82,7 @@ impl Machine {
         let nvmm = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
         let started = Instant::now();
         while !socket.exists() {
-            assert!(started.elapsed() < MINUTE, "nvmm does not listen");
+            assert!(started.elapsed() < PATIENCE, "nvmm does not listen");
             thread::sleep(Duration::from_millis(1));
         }
         Self { nvmm, socket }
@@ -123,7 +121,7 @@ impl Machine {
         // One may have ended meanwhile.
         let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
         while !fs::read_dir(&tasks).unwrap().any(|task| name(task.unwrap()) == "vcpu0\n") {
-            assert!(started.elapsed() < MINUTE, "no vCPU runs");
+            assert!(started.elapsed() < PATIENCE, "no vCPU runs");
             thread::sleep(Duration::from_millis(1));
         }
     }

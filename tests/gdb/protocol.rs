@@ -11,9 +11,9 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    machine::{MINUTE, Machine, Places, entry, remote},
+    machine::{Machine, Places, entry, remote},
     remote::{RIP, Remote},
-    support::{Running, guest, no_kvm, nvmm},
+    support::{PATIENCE, Running, guest, no_kvm, nvmm},
 };
 
 #[test]
@@ -97,7 +97,7 @@ fn a_protocol_error_ends_only_the_session() {
     let started = Instant::now();
     let mut remote = self::remote(&machine);
     while remote.memory(count).unwrap() == before {
-        assert!(started.elapsed() < MINUTE, "it does not go on");
+        assert!(started.elapsed() < PATIENCE, "it does not go on");
         drop(remote);
         remote = self::remote(&machine);
     }

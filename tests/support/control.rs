@@ -7,13 +7,11 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    thread,
-    time::Duration,
 };
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, expect, guest, nvmm};
+use crate::support::{PATIENCE, Running, expect, guest, in_time, nvmm};
 
 /// A machine with a control socket.
 pub(crate) struct Machine {
@@ -79,16 +77,20 @@ pub(crate) fn ctl(socket: &Path, words: &[&str]) -> Command {
     command
 }
 
-/// Connects as soon as possible, within a minute: nvmm may not have started yet.
+/// Connects as soon as possible: nvmm may not have started yet.
 fn connect(path: &Path) -> UnixStream {
-    for _ in 0..6000 {
-        if let Ok(socket) = UnixStream::connect(path) {
-            socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-            return socket;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    panic!("nobody listens at {}", path.display());
+    let mut socket = None;
+    assert!(
+        in_time(|| {
+            socket = UnixStream::connect(path).ok();
+            socket.is_some()
+        }),
+        "nobody listens at {}",
+        path.display()
+    );
+    let socket = socket.unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
 }
 
 impl Client {

@@ -9,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::screen::Picture;
+use crate::{screen::Picture, support::PATIENCE};
 
 const DESKTOP_SIZE: i32 = -223;
 const EXTENDED_KEYS: i32 = -258;
 
-/// A viewer that is connected, and its picture. It waits at most a minute for anything.
+/// A viewer that is connected, and its picture.
 pub(crate) struct Viewer {
     socket: UnixStream,
     pub(crate) name: String,
@@ -30,11 +30,11 @@ impl Viewer {
         let mut socket = loop {
             match UnixStream::connect(path) {
                 Ok(socket) => break socket,
-                Err(error) => assert!(start.elapsed() < Duration::from_secs(60), "{error}"),
+                Err(error) => assert!(start.elapsed() < PATIENCE, "{error}"),
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut version = [0; 12];
         socket.read_exact(&mut version).unwrap();
         assert_eq!(&version, b"RFB 003.008\n");
@@ -76,7 +76,7 @@ impl Viewer {
         let start = Instant::now();
         self.update(true);
         while !is_right(&self.picture) {
-            assert!(start.elapsed() < Duration::from_secs(60), "it never looks so");
+            assert!(start.elapsed() < PATIENCE, "it never looks so");
             self.update(false);
         }
     }
