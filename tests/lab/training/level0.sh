@@ -17,7 +17,7 @@ check() {
     if "$@" >/root/said 2>&1; then
         echo "training: passed $name"
     else
-        tail -n 30 /root/said
+        tail -n 60 /root/said
         echo "training: failed $name"
         return 1
     fi
@@ -32,7 +32,7 @@ to() {
 reach() {
     for host; do
         address=$(to -G "$host" | sed -n 's/^hostname //p')
-        wait="for try in \$(seq 600); do (: >/dev/tcp/$address/22) 2>/dev/null && exit; sleep 2; done; exit 1"
+        wait="for try in \$(seq 300); do (: >/dev/tcp/$address/22) 2>/dev/null && exit; sleep 2; done; exit 1"
         if [ "$host" = l1 ]; then bash -c "$wait"; else to -n l1 "$wait"; fi || return 1
         [ "$(to -n "$host" hostname)" = "$host" ] || return 1
     done
@@ -119,7 +119,22 @@ by_nvmm() {
     to l1 'cat >/usr/local/bin/nvmm' <nvmm &&
         to -n l1 "$guests nvmm start" &&
         reach classroom server desktop &&
-        to -n l1 systemctl is-active nvmm-classroom nvmm-server nvmm-desktop
+        to -n l1 systemctl is-active nvmm-classroom nvmm-server nvmm-desktop && return
+    told_of_guests
+    return 1
+}
+
+# told_of_guests: what level 1 knows of nvmm's guests, of which one does not answer: what it printed, whether its vCPU
+# waits or runs, and how often that has left KVM, by nvmm and ten seconds later again.
+told_of_guests() {
+    to -n l1 'for name in classroom server desktop; do
+            echo "== $name"
+            tail -n 4 "/run/$name.log"
+            pid=$(systemctl show -P MainPID "nvmm-$name")
+            grep -H . "/proc/$pid/task/"*/wchan | sed "s/:/ /; s/^.*task.//"
+            kill -USR1 "$pid"; sleep 10; kill -USR1 "$pid"; sleep 1
+            journalctl -q -n 9 -o cat -u "nvmm-$name"
+        done'
 }
 
 lacks_kvm() {
