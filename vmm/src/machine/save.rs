@@ -75,7 +75,7 @@ impl Machine {
         let Some(order) = on_exit(origin).filter(|_| !matches!(exit, Exit::Unmet)) else { return Ok(exit) };
         // The other side has not been told to run the machine, which would be lost otherwise.
         self.drop_migration("nvmm was told to end, and saves the machine", link);
-        // A debugger's breakpoints must not be saved. Nor is a machine that was ended already, by a guest that the debugger had stopped then.
+        // A debugger's breakpoints must not be saved. If the guest had ended when the debugger stopped it, there is nothing to save.
         if let Some(ended) = self.let_go_of_debugger(debugger, link)? {
             return Ok(ended);
         }
