@@ -20,7 +20,7 @@ use std::{
 
 use remote::Remote;
 use rustix::process::{Pid, Signal, kill_process};
-use support::{PATIENCE, Running, guest, no_kvm, nvmm};
+use support::{Running, guest, in_time, no_kvm, nvmm};
 use tempfile::TempDir;
 use terminal::Terminal;
 
@@ -72,11 +72,7 @@ impl Machine {
     fn press(&mut self, answer: &str) {
         let before = self.count(answer);
         self.terminal.user.write_all(PAUSE_KEY).unwrap();
-        let asked = Instant::now();
-        while self.count(answer) == before {
-            assert!(asked.elapsed() < PATIENCE, "nvmm has not said: {answer}");
-            thread::sleep(Duration::from_millis(1));
-        }
+        assert!(in_time(|| self.count(answer) > before), "nvmm did not print: {answer}");
     }
 
     /// Pauses it this many times, and lets it run for a moment in between.
@@ -101,15 +97,15 @@ impl Machine {
     /// Sends a byte, and returns the guest's `number`th line after that.
     fn ask(&mut self, number: usize) -> String {
         self.terminal.user.write_all(b".").unwrap();
-        let asked = Instant::now();
-        loop {
+        let mut answer = None;
+        let answers = || {
             let output = String::from_utf8(self.output.lock().unwrap().clone()).unwrap();
-            if let Some(line) = output.split_inclusive('\n').nth(number).filter(|line| line.ends_with('\n')) {
-                return line.trim_end().to_owned();
-            }
-            assert!(asked.elapsed() < PATIENCE, "the guest has not answered");
-            thread::sleep(Duration::from_millis(1));
-        }
+            let line = output.split_inclusive('\n').nth(number).filter(|line| line.ends_with('\n'));
+            answer = line.map(|line| line.trim_end().to_owned());
+            answer.is_some()
+        };
+        assert!(in_time(answers), "the guest did not answer");
+        answer.unwrap()
     }
 }
 
@@ -153,11 +149,7 @@ fn a_machine_that_starts_paused_waits_for_the_key() {
     }
     let folder = TempDir::new().unwrap();
     let mut machine = Machine::start(&folder, "echo", &["--paused"]);
-    let asked = Instant::now();
-    while machine.count("waits before its first instruction") == 0 {
-        assert!(asked.elapsed() < PATIENCE, "nvmm does not say that it waits");
-        thread::sleep(Duration::from_millis(1));
-    }
+    assert!(in_time(|| machine.count("waits before its first instruction") > 0), "nvmm did not print that");
     // The output would have arrived by then.
     thread::sleep(Duration::from_millis(20));
     assert!(machine.output.lock().unwrap().is_empty());
@@ -179,11 +171,8 @@ fn the_key_is_refused_while_a_debugger_has_the_machine() {
     let mut debugger = Remote::connect(&socket).unwrap();
     machine.press("the debugger has stopped the machine");
     debugger.tell("vCont;c").unwrap();
-    let asked = Instant::now();
-    while !threads(&machine.terminal.program).iter().any(|name| name.starts_with("vcpu")) {
-        assert!(asked.elapsed() < PATIENCE, "no vCPU runs");
-        thread::sleep(Duration::from_millis(1));
-    }
+    let runs = || threads(&machine.terminal.program).iter().any(|name| name.starts_with("vcpu"));
+    assert!(in_time(runs), "no vCPU was started");
     machine.press(PAUSED);
     // It can still be interrupted, and continues as the debugger asks.
     debugger.send(b"\x03").unwrap();

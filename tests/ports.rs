@@ -12,11 +12,11 @@ use std::{
     process::{ChildStdin, ChildStdout, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{PATIENCE, Running, expect, guest, no_kvm, nvmm};
+use support::{Running, expect, guest, in_time, no_kvm, nvmm};
 use tempfile::TempDir;
 
 /// A guest with COM1 on pipes, and sockets for the other ports.
@@ -66,11 +66,7 @@ impl Machine {
 
     /// Waits until nvmm has this many descriptors and threads: a thread that was joined may exist for a moment longer.
     fn wait_until_it_holds(&self, held: (usize, usize)) {
-        let start = Instant::now();
-        while self.holds() != held {
-            assert!(start.elapsed() < PATIENCE, "{:?}, and not {held:?}", self.holds());
-            thread::sleep(Duration::from_millis(1));
-        }
+        assert!(in_time(|| self.holds() == held), "nvmm has {:?} instead of {held:?}", self.holds());
     }
 
     /// The numbers of nvmm's descriptors and threads.

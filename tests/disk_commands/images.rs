@@ -5,13 +5,11 @@ use std::{
     os::unix::fs::{FileExt, MetadataExt},
     path::PathBuf,
     process::{Command, Output},
-    thread,
-    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
-use crate::support::{PATIENCE, Running, nvmm};
+use crate::support::{Running, in_time, nvmm};
 
 pub(crate) const MIB: u64 = 1 << 20;
 
@@ -100,16 +98,11 @@ impl Images {
             let name = path.as_os_str().to_string_lossy();
             path.starts_with(&folder) && (name.ends_with(" (deleted)") || name.ends_with(".partial"))
         };
-        let start = Instant::now();
-        loop {
+        let has_begun = || {
             let files = fs::read_dir(format!("/proc/{}/fd", copy.0.id())).unwrap();
-            let files = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
-            if files.filter(is_copy).count() > 0 {
-                return;
-            }
-            assert!(start.elapsed() < PATIENCE, "nothing was begun");
-            thread::sleep(Duration::from_millis(10));
-        }
+            files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).filter(is_copy).count() > 0
+        };
+        assert!(in_time(has_begun), "nvmm did not begin to write the copy");
     }
 
     pub(crate) fn names(&self) -> Vec<String> {

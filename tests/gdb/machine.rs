@@ -6,15 +6,13 @@ use std::{
     path::PathBuf,
     process::{Command, Stdio},
     sync::OnceLock,
-    thread,
-    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
 use crate::{
     remote::Remote,
-    support::{PATIENCE, Running, expect, guest, no_kvm, nvmm},
+    support::{Running, expect, guest, in_time, no_kvm, nvmm},
 };
 
 /// Says that a test is skipped, and why, where there is no KVM or no gdb.
@@ -80,11 +78,7 @@ impl Machine {
         command.arg("--kernel").arg(guest(name)).args(["--debug-exit", "0xf4", "--memory", "16M"]);
         command.args(["-gdb", &format!("unix:{}", socket.display())]).args(options);
         let nvmm = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
-        let started = Instant::now();
-        while !socket.exists() {
-            assert!(started.elapsed() < PATIENCE, "nvmm does not listen");
-            thread::sleep(Duration::from_millis(1));
-        }
+        assert!(in_time(|| socket.exists()), "nvmm did not listen for gdb");
         Self { nvmm, socket }
     }
 
@@ -116,14 +110,11 @@ impl Machine {
 
     /// Waits until gdb has let the vCPUs run: each has a thread only then.
     pub(crate) fn wait_for_vcpus(&self) {
-        let started = Instant::now();
         let tasks = format!("/proc/{}/task", self.nvmm.0.id());
         // One may have ended meanwhile.
         let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-        while !fs::read_dir(&tasks).unwrap().any(|task| name(task.unwrap()) == "vcpu0\n") {
-            assert!(started.elapsed() < PATIENCE, "no vCPU runs");
-            thread::sleep(Duration::from_millis(1));
-        }
+        let runs = || fs::read_dir(&tasks).unwrap().any(|task| name(task.unwrap()) == "vcpu0\n");
+        assert!(in_time(runs), "no vCPU was started");
     }
 
     /// Waits for nvmm's end. Returns its status and what it said.

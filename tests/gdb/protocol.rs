@@ -97,7 +97,7 @@ fn a_protocol_error_ends_only_the_session() {
     let started = Instant::now();
     let mut remote = self::remote(&machine);
     while remote.memory(count).unwrap() == before {
-        assert!(started.elapsed() < PATIENCE, "it does not go on");
+        assert!(started.elapsed() < PATIENCE, "the guest did not go on");
         drop(remote);
         remote = self::remote(&machine);
     }

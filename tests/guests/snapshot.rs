@@ -223,7 +223,7 @@ impl Processor {
             asm!("mov dr7, {}", in(reg) DR7);
         }
         // The spurious vector, which enables the local APIC; the task priority; and the timer, divided by 128 and masked. It is periodic: a
-        // single count would be over after 550 seconds, and level 0 may need more for all restores of a level 1 with this guest.
+        // one-shot timer stops after 550 seconds, and a slow level 0 may need longer to restore its level 1 ten times.
         let priority = 0x50 + 0x10 * number as u32;
         for (register, value) in [(0xf0, 0x1ff), (0x80, priority), (0x320, 0x3_0051), (0x3e0, 0xa), (0x380, !0)] {
             rt::write(LAPIC + register, value);

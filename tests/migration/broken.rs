@@ -149,7 +149,7 @@ fn a_connection_that_breaks_before_the_word_leaves_the_machine_where_it_was() {
         } else {
             assert!(said.contains("was not moved: "), "{cut:?}: {said}");
             if matches!(cut, Cut::Source(0 | 1) | Cut::Middle(0 | 1)) {
-                // No machine has come.
+                // It got no machine, so it waits for the next side.
                 assert!(waits_still(folder.path(), &name), "{cut:?}");
                 destination.nvmm.0.kill().unwrap();
             }

@@ -141,7 +141,7 @@ fn a_good_place_is_left_as_it_was() {
     assert_eq!(names(machine.folder.path()), ["snap"]);
 }
 
-/// The debugger has the machine stopped, or lets it run, and has breakpoints in its memory and its registers.
+/// A debugger has breakpoints in memory and in registers, and has stopped the machine or lets it run.
 #[test]
 fn a_debugger_does_not_keep_a_machine_from_being_saved() {
     if no_kvm() {
@@ -151,7 +151,7 @@ fn a_debugger_does_not_keep_a_machine_from_being_saved() {
         let mut machine = Machine::start(GUEST, &["--snapshot-on-exit", "snap", "--gdb", "unix:gdb"]);
         machine.prints("ready\n");
         let mut debugger = Remote::connect(&path(&machine, "gdb")).unwrap();
-        // In the loop in which the guest waits, or in a page that it compares.
+        // Put the breakpoint into the loop in which the guest waits, or into a page that it compares.
         let place = debugger.register(RIP).unwrap();
         let before = debugger.memory(place).unwrap();
         debugger.order(&format!("Z0,{:x},1", if runs { 0x60_0000 } else { place })).unwrap();

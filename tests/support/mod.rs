@@ -18,7 +18,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// The longest time to wait for anything. It only ends a test that hangs: on a busy host, a minute has been too short.
+/// The time after which a test counts as hung. A minute was too short on a busy host.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Waits until the condition holds, and returns whether it does in time.
@@ -67,7 +67,7 @@ impl Running {
         self.0.wait().unwrap().code()
     }
 
-    /// The same, but fails if it doesn't come in time.
+    /// Waits for its end, and fails after [`PATIENCE`].
     pub(crate) fn status_in_time(&mut self) -> Option<i32> {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
@@ -76,7 +76,7 @@ impl Running {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        panic!("it has not ended");
+        panic!("the process did not end");
     }
 }
 
@@ -87,7 +87,7 @@ impl Drop for Running {
     }
 }
 
-/// Reads until `text` has arrived. Fails if nothing comes for too long.
+/// Reads until `text` has arrived. Fails if nothing comes for as long as [`PATIENCE`].
 pub(crate) fn expect(from: &mut (impl Read + AsFd), text: &str) -> String {
     expect_for(PATIENCE, from, text)
 }
@@ -108,7 +108,7 @@ pub(crate) fn expect_for(patience: Duration, from: &mut (impl Read + AsFd), text
     seen
 }
 
-/// Reads until the other side closes. Fails if nothing comes for too long.
+/// Reads until the other side closes. Fails if nothing comes for as long as [`PATIENCE`].
 pub(crate) fn expect_end(from: &mut (impl Read + AsFd)) -> String {
     let mut seen = Vec::new();
     loop {

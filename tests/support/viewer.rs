@@ -76,7 +76,7 @@ impl Viewer {
         let start = Instant::now();
         self.update(true);
         while !is_right(&self.picture) {
-            assert!(start.elapsed() < PATIENCE, "it never looks so");
+            assert!(start.elapsed() < PATIENCE, "the screen never had the expected picture");
             self.update(false);
         }
     }

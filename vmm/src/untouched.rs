@@ -1,6 +1,6 @@
 //! Memory that was never touched: it need not be read, which would take time and allocate it.
 //!
-//! For private mappings only, as guest memory and BARs are: a page of a shared one that is swapped out has no entry in the kernel's table.
+//! This works for private mappings only, such as guest memory and BARs: a swapped-out page of a shared mapping looks untouched.
 
 use std::{fs::File, os::unix::fs::FileExt};
 
@@ -33,8 +33,8 @@ impl Untouched {
         Self(table.ok())
     }
 
-    /// Returns whether these bytes, at most 2 MiB of a private mapping, are known to be zeros: nobody has touched them, and the file that they are mapped from,
-    /// if any, has a hole there.
+    /// Returns whether these bytes, at most 2 MiB of a private mapping, are known to be zeros: nobody has touched them, and the file that
+    /// they are mapped from, if any, has a hole there.
     pub(crate) fn has(&self, bytes: &VolatileSlice<'_>, file: Option<&FileOffset>) -> bool {
         let Some(table) = &self.0 else { return false };
         let start = bytes.ptr_guard().as_ptr().addr();

@@ -143,8 +143,8 @@ fn save_and_restore(
             let way = if clone % 2 == 0 { "copy" } else { "map" };
             let place = format!("id=disk1,path={},format=raw,overlay=temp", disk.path().display());
             command.args(["--restore-memory", way, "--disk", &place]);
-            let mut clone_of_it = Machine::start(command, SOCKETS)?;
             let started = Instant::now();
+            let mut clone_of_it = Machine::start(command, SOCKETS)?;
             let went_on = clone_of_it
                 .go_on(manifest)
                 .and_then(|()| clone_of_it.until(manifest, |text| (text == GOES_ON).then_some(())));

@@ -120,13 +120,13 @@ by_nvmm() {
         to -n l1 "$guests nvmm start" &&
         reach classroom server desktop &&
         to -n l1 systemctl is-active nvmm-classroom nvmm-server nvmm-desktop && return
-    told_of_guests
+    describe_guests
     return 1
 }
 
-# told_of_guests: what level 1 knows of nvmm's guests, of which one does not answer: what it printed, whether its vCPU
-# waits or runs, and how often that has left KVM, by nvmm and ten seconds later again.
-told_of_guests() {
+# describe_guests: prints, for each of nvmm's guests, its last lines, what each thread of its nvmm waits for, and its
+# numbers of exits from KVM, twice, ten seconds apart: if they don't grow, its vCPU hangs.
+describe_guests() {
     to -n l1 'for name in classroom server desktop; do
             echo "== $name"
             tail -n 4 "/run/$name.log"

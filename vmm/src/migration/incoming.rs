@@ -85,7 +85,9 @@ impl Incoming {
             match begin(&mut connection) {
                 Ok(manifest) => return Ok(Self { connection, manifest, shown }),
                 Err(error) => {
-                    log::warn!("{shown}: no machine comes, and nvmm waits for another: {error:#}");
+                    log::warn!(
+                        "{shown}: this peer brought no machine, and nvmm waits for the next: {error:#}"
+                    );
                     connection.refuse(&format!("{error:#}"));
                 }
             }

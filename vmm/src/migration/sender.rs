@@ -155,8 +155,8 @@ impl Sender {
             let count = AT_ONCE.min(pages.end - first);
             let start = usize::try_from(first * PAGE)?;
             let len = usize::try_from(count * PAGE)?.min(part.len() - start);
-            // Memory that is touched from now on is among what has changed. A few pages, as later rounds have them, are read sooner than asked
-            // about.
+            // Memory that is touched from now on is among what has changed. Reading a few pages, as in later rounds, is quicker
+            // than asking.
             if count > FEW && self.untouched.has(&part.subslice(start, len)?, file(start as u64).as_ref()) {
                 self.send_run(number, first, count, None)?;
                 first += count;

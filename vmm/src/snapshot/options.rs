@@ -170,10 +170,11 @@ impl Options {
         }
         let mut named = BTreeSet::new();
         for (name, value) in &given.0 {
-            let id = value.as_ref().and_then(id).filter(|_| ["disk", "net"].contains(&name.as_str()));
+            let text = value.as_ref().filter(|_| ["disk", "net"].contains(&name.as_str()));
+            let id = text.and_then(|text| id(&words::encode(&OsString::from(text))).map(str::to_owned));
             let replaced = match (name.as_str(), value) {
                 _ if id.is_some_and(|id| !named.insert((name, id))) => {
-                    Err("its id was given before; give each once".to_owned())
+                    Err("another one has this id; give each id once".to_owned())
                 }
                 ("disk", Some(value)) => whole.merge_disk(&OsString::from(value)),
                 ("net", Some(value)) => whole.merge_net(&OsString::from(value)),
@@ -222,9 +223,7 @@ impl Options {
     fn merge_disk(&mut self, given: &OsStr) -> Result<(), String> {
         let given = words::encode(given);
         let parts: Vec<_> = given.split(',').collect();
-        let id = parts
-            .iter()
-            .find_map(|part| part.strip_prefix("id="))
+        let id = id(&given)
             .ok_or("give id=NAME too, the id= that the disk was given, or disk1 for the first, disk2 ...")?;
         let known = |part: &&&str| {
             let key = key(part);
@@ -254,9 +253,7 @@ impl Options {
     fn merge_net(&mut self, given: &OsStr) -> Result<(), String> {
         let given = words::encode(given);
         let parts: Vec<_> = given.split(',').collect();
-        let id = parts
-            .iter()
-            .find_map(|part| part.strip_prefix("id="))
+        let id = id(&given)
             .ok_or("give id=NAME too, the id= that the device was given, or net0 for the first, net1 ...")?;
         let device = |part: &&&str| NET_DEVICE.contains(&key(part));
         if let Some(part) = parts.iter().filter(|part| key(part) != "id").find(device) {
@@ -294,7 +291,10 @@ impl Options {
         let values: Vec<_> = self.values_mut(name).enumerate().collect();
         let names: Vec<_> = values
             .iter()
-            .map(|(number, value)| self::id(value).unwrap_or_else(|| numbered(*number)))
+            .map(|(number, value)| {
+                let text = words::encode(&OsString::from(&**value));
+                self::id(&text).map_or_else(|| numbered(*number), str::to_owned)
+            })
             .collect();
         let found = values.into_iter().zip(&names).find(|(_, name)| *name == id);
         found.map(|((_, value), _)| value).ok_or_else(|| {
@@ -312,10 +312,9 @@ fn without(value: &Text, is_gone: impl Fn(&str, &str) -> bool) -> Text {
     words::escaped(&kept.join(",")).into()
 }
 
-/// The name that a value gives to a disk or network device.
-fn id(value: &Text) -> Option<String> {
-    let text = words::encode(&OsString::from(value));
-    text.split(',').find_map(|part| part.strip_prefix("id=").map(str::to_owned))
+/// The name that an encoded value gives to a disk or network device.
+fn id(text: &str) -> Option<&str> {
+    text.split(',').find_map(|part| part.strip_prefix("id="))
 }
 
 fn key(part: &str) -> &str {

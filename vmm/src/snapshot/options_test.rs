@@ -93,7 +93,7 @@ fn a_name_is_given_once() {
         [["--disk=id=disk1,path=b", "--disk=id=disk1,path=c"], ["--net=tap=t0,id=x", "--net=user,id=x"]]
     {
         let shown = other.replacen('=', " ", 1);
-        assert_eq!(refused([one, other]), [format!("{shown}: its id was given before; give each once")]);
+        assert_eq!(refused([one, other]), [format!("{shown}: another one has this id; give each id once")]);
     }
     assert!(restored(&saved, &["--disk=path=b,id=disk1", "--net=user,id=x"]).is_ok());
 }
