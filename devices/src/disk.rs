@@ -21,8 +21,8 @@ pub mod raw;
 mod unnamed;
 pub mod vmdk;
 
+pub(crate) use lock::{LockedFile, lock_or_blame, unlock};
 pub use lock::{is_own, user};
-pub(crate) use lock::{lock_or_blame, unlock};
 pub use unnamed::unnamed_file;
 
 use std::{fmt::Debug, fs::File, io, ops::Range};

@@ -1,4 +1,4 @@
-use std::{error::Error, fs, process::Command, thread, time::Duration};
+use std::{error::Error, fs, process::Command};
 
 use tempfile::TempDir;
 use vm_memory::VolatileSlice;
@@ -8,19 +8,11 @@ use super::{
     *,
 };
 
-/// Opens a disk that no other process uses. A child that another test has just forked keeps a lock that was dropped here, until it executes
-/// its program.
 fn open_as(path: &Path, format: Option<Format>) -> Result<Arc<dyn Disk>, OpenError> {
     opened_as(path, format).map(|image| image.disk)
 }
 
 fn opened_as(path: &Path, format: Option<Format>) -> Result<Image, OpenError> {
-    for _ in 0..100 {
-        match open(path, &OpenOptions { format, ..OpenOptions::default() }) {
-            Err(error) if format!("{error:?}").contains("InUse") => thread::sleep(Duration::from_millis(20)),
-            opened => return opened,
-        }
-    }
     open(path, &OpenOptions { format, ..OpenOptions::default() })
 }
 

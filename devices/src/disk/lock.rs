@@ -10,6 +10,7 @@
 use std::{
     fs::{self, File},
     io,
+    ops::Deref,
     os::{
         fd::{AsRawFd, RawFd},
         unix::fs::MetadataExt,
@@ -41,6 +42,32 @@ const RESIZE: off_t = 3;
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// A file whose locks end when this is dropped. Closing it is not enough: a child that was just forked has it open too, with its locks,
+/// until it calls execve.
+#[derive(Debug)]
+pub(crate) struct LockedFile(File);
+
+impl From<File> for LockedFile {
+    fn from(file: File) -> Self {
+        Self(file)
+    }
+}
+
+impl Deref for LockedFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // Without a child, closing it ends them too, so that nothing is lost by an error.
+        let _ = unlock(self);
+    }
+}
+
 /// Takes the [`lock`] of `file`, or returns who holds one that is in the way. A file that was registered with an io_uring stays open, and
 /// locked, for a moment after its process has ended, so this waits for a lock whose holder is not found.
 pub(crate) fn lock_or_blame(file: &File, writing: bool) -> io::Result<Option<String>> {
@@ -54,8 +81,8 @@ pub(crate) fn lock_or_blame(file: &File, writing: bool) -> io::Result<Option<Str
     Ok(None)
 }
 
-/// Locks `file` until it is closed: against writers, and if `writing` against readers too. Returns false if another user is in the way;
-/// then `file` has no lock.
+/// Locks `file` until it is closed or [`unlock`]ed: against writers, and if `writing` against readers too. Returns false if another user is
+/// in the way; then `file` has no lock.
 pub(super) fn lock(file: &File, writing: bool) -> io::Result<bool> {
     let used: &[off_t] = if writing { &[READ, WRITE] } else { &[READ] };
     let denied = &[WRITE, RESIZE];
@@ -74,8 +101,7 @@ pub(super) fn lock(file: &File, writing: bool) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Releases all locks of `file`. Closing it is not enough: a child that was just forked has it open too, with its locks, until it calls
-/// execve.
+/// Releases all locks of `file`.
 pub(crate) fn unlock(file: &File) -> io::Result<()> {
     fcntl_range(file, F_OFD_SETLK, F_UNLCK, USED, ALL).map(drop)
 }

@@ -18,12 +18,16 @@ fn locks_that_exclude_each_other() {
     }
 }
 
+/// Even while a child has the file open, which was forked and has not called execve yet.
 #[test]
-fn closing_unlocks() {
+fn dropping_unlocks() {
     let path = tempfile::NamedTempFile::new().unwrap();
-    for _ in 0..3 {
-        assert!(lock(&open(path.path()), true).unwrap());
-    }
+    let locked = LockedFile::from(open(path.path()));
+    assert!(lock(&locked, true).unwrap());
+    let _of_child = locked.try_clone().unwrap();
+    assert!(!lock(&open(path.path()), true).unwrap());
+    drop(locked);
+    assert!(lock(&open(path.path()), true).unwrap());
 }
 
 /// Even while the file stays open, as in a child that was forked and has not called execve yet.
@@ -60,7 +64,7 @@ fn excludes_qemu() {
 #[test]
 fn names_the_holder() {
     let path = tempfile::NamedTempFile::new().unwrap();
-    let files = [open(path.path()), open(path.path())];
+    let files = [open(path.path()), open(path.path())].map(LockedFile::from);
     assert_eq!(holder(&files[1]), None);
     assert!(lock(&files[0], true).unwrap());
     assert!(!lock(&files[1], true).unwrap());

@@ -54,6 +54,7 @@ use super::{
     BlockSize, Disk, Extent, SECTOR_SIZE,
     format::Format,
     guard::Layout,
+    lock::LockedFile,
     options::DiskOptions,
     raw::{FILE_BLOCK_SIZE, Opened},
 };
@@ -71,7 +72,7 @@ pub struct Qcow2Disk {
     image: RwLock<Option<Image>>,
     top: Top,
     /// The locked files. Those of the image that is written to come last.
-    locked: Vec<File>,
+    locked: Vec<LockedFile>,
     size: u64,
     read_only: bool,
     broken: AtomicBool,
@@ -133,7 +134,7 @@ impl Qcow2Disk {
         Ok(Self::of(image, top, path, options, locked))
     }
 
-    fn of(image: Image, top: Top, path: &Path, options: &Qcow2Options, locked: Vec<File>) -> Self {
+    fn of(image: Image, top: Top, path: &Path, options: &Qcow2Options, locked: Vec<LockedFile>) -> Self {
         Self {
             name: path.printable().to_string(),
             size: image.size(),
@@ -295,7 +296,7 @@ impl Disk for Qcow2Disk {
 fn open_images(
     links: Vec<Link>,
     options: &Qcow2Options,
-    locked: &mut Vec<File>,
+    locked: &mut Vec<LockedFile>,
 ) -> Result<Option<Image>, Qcow2Error> {
     let options = DiskOptions { read_only: true, ..options.disk };
     let raw = |store| Raw::builder(store).open(DenyImplicitOpenGate::default()).map(FormatAccess::new);
@@ -323,7 +324,7 @@ fn open_image(
     below: Option<Image>,
     options: &DiskOptions,
     is_temp: bool,
-    locked: &mut Vec<File>,
+    locked: &mut Vec<LockedFile>,
 ) -> Result<(Image, Top), Qcow2Error> {
     let Parts { path, header, opened, data } = parts;
     let failed = |source| Qcow2Error::Tables { path: path.clone(), source };

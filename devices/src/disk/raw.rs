@@ -24,7 +24,10 @@ use vm_memory::VolatileSlice;
 pub(super) use self::opened::Opened;
 use self::{direct::Direct, error::Failure};
 pub use super::options::DiskOptions;
-use super::{BlockSize, Direction, Disk, Extent, SECTOR_SIZE, lock};
+use super::{
+    BlockSize, Direction, Disk, Extent, SECTOR_SIZE,
+    lock::{self, LockedFile},
+};
 use crate::{printable::ToPrintable, vectored};
 
 /// The block sizes of a disk that is a file: sectors for which any partition table was made, in pages of the page cache.
@@ -38,7 +41,7 @@ pub(super) const ZEROES: usize = 256 << 10;
 #[derive(Debug)]
 pub struct RawDisk {
     name: String,
-    file: File,
+    file: LockedFile,
     direct: Option<Direct>,
     /// Length of the file in bytes, which need not be a whole number of sectors.
     len: AtomicU64,
@@ -93,7 +96,7 @@ impl RawDisk {
 
     /// The offset at which data or a hole (`whence`) begins, from `offset` on; the file's end if there is none.
     fn seek(&self, whence: fn(u64) -> SeekTo, offset: u64) -> io::Result<u64> {
-        match seek(&self.file, whence(offset)) {
+        match seek(&*self.file, whence(offset)) {
             Err(Errno::NXIO) => Ok(u64::MAX),
             found => Ok(found?),
         }
@@ -110,7 +113,7 @@ impl Disk for RawDisk {
     }
 
     fn measure(&self) -> io::Result<u64> {
-        let len = (&self.file).seek(SeekFrom::End(0))?;
+        let len = (&*self.file).seek(SeekFrom::End(0))?;
         self.len.fetch_max(len, Ordering::Relaxed);
         Ok(self.size())
     }
@@ -192,7 +195,7 @@ impl Disk for RawDisk {
     }
 
     fn files(&self) -> Vec<&File> {
-        iter::once(&self.file).chain(self.direct.as_ref().map(|direct| &direct.file)).collect()
+        iter::once(&*self.file).chain(self.direct.as_ref().map(|direct| &direct.file)).collect()
     }
 
     fn file_for(&self, _: Direction, buffers: &[VolatileSlice<'_>], offset: u64) -> Option<usize> {

@@ -370,7 +370,7 @@ const RULES: &[Allowed] = &[
         STATS,
         "sizes of disks, what stdin is, whether a socket is still nvmm's, whether a kernel was changed",
     ),
-    only(libc::SYS_fcntl, &[is(1, LOCKS)], FILES, "locks of media and of UEFI variables"),
+    only(libc::SYS_fcntl, &[is(1, LOCKS)], DISKS, "locks of disks, of media and of UEFI variables"),
     any(libc::SYS_splice, Who::INPUT, "stdin into its pipe"),
     any(libc::SYS_sendfile, Who::INPUT, "stdin into its pipe"),
     any(libc::SYS_copy_file_range, Who::INPUT, "stdin into its pipe"),

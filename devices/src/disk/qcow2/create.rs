@@ -13,7 +13,12 @@ use imago::{
 };
 
 use super::{
-    super::{SECTOR_SIZE, format::Format, guard, lock},
+    super::{
+        SECTOR_SIZE,
+        format::Format,
+        guard,
+        lock::{self, LockedFile},
+    },
     Store,
 };
 use crate::printable::{ToPrintable, Untrusted};
@@ -104,12 +109,12 @@ pub fn create(path: &Path, size: u64, options: &CreateOptions) -> Result<(), Cre
         }
         opened => (opened.map_err(write)?, true),
     };
+    let file = LockedFile::from(file);
     if let Some(holder) = lock::lock_or_blame(&file, true).map_err(write)? {
         return Err(CreateError::InUse { path: path.to_owned(), holder });
     }
     let made = file.set_len(0).and_then(|()| format(&file, size, options));
     let made = made.and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
-    let made = made.and_then(|()| lock::unlock(&file));
     if made.is_err() && is_new {
         // Only the first error is reported.
         let _ = fs::remove_file(path);

@@ -1,26 +1,28 @@
 //! The locks of an image that is written to, which can be lent to another process.
 
 use std::{
-    fs::File,
     io, mem,
     sync::{PoisonError, atomic::Ordering},
 };
 
 use super::Qcow2Disk;
-use crate::disk::{Disk, lock};
+use crate::disk::{
+    Disk,
+    lock::{self, LockedFile},
+};
 
 impl Qcow2Disk {
     /// Releases the locks of the image. Its backing files are only read, and stay locked for that.
     pub(super) fn give_locks(&self) -> io::Result<()> {
         self.given.store(true, Ordering::Release);
-        self.written().iter().try_for_each(lock::unlock)
+        self.written().iter().try_for_each(|file| lock::unlock(file))
     }
 
     /// Takes the locks again, or returns who holds one that is in the way.
     pub(super) fn take_locks(&self) -> io::Result<Option<String>> {
         for file in self.written() {
             if let Some(holder) = lock::lock_or_blame(file, true)? {
-                self.written().iter().try_for_each(lock::unlock)?;
+                self.written().iter().try_for_each(|file| lock::unlock(file))?;
                 return Ok(Some(holder));
             }
         }
@@ -29,7 +31,7 @@ impl Qcow2Disk {
     }
 
     /// The files that are locked for writing.
-    fn written(&self) -> &[File] {
+    fn written(&self) -> &[LockedFile] {
         let own = if self.read_only { 0 } else { self.top.files };
         &self.locked[self.locked.len().saturating_sub(own)..]
     }

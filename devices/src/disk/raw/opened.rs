@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{
-    super::{lock, options::DiskOptions},
+    super::{
+        lock::{self, LockedFile},
+        options::DiskOptions,
+    },
     direct,
     error::{DiskError, Failure, Problem},
 };
@@ -16,7 +19,7 @@ use super::{
 /// A file that disks are made of, open and locked until it is dropped.
 #[derive(Debug)]
 pub(in super::super) struct Opened {
-    pub(in super::super) file: File,
+    pub(in super::super) file: LockedFile,
     /// The length in bytes.
     pub(in super::super) len: u64,
     pub(in super::super) is_device: bool,
@@ -60,11 +63,11 @@ impl Opened {
             return Err(Problem::ReadOnly.into());
         }
 
-        let mut file = open_file(path, options)?;
+        let file = LockedFile::from(open_file(path, options)?);
         if locked {
             lock(&file, !options.read_only)?;
         }
-        let len = file.seek(SeekFrom::End(0)).map_err(Problem::Measure.because())?;
+        let len = (&*file).seek(SeekFrom::End(0)).map_err(Problem::Measure.because())?;
         if len == 0 {
             return Err(Problem::Empty.into());
         }
@@ -79,7 +82,7 @@ impl Opened {
     /// Uses a file that nobody else can open.
     pub(in super::super) fn from_file(file: File) -> io::Result<Self> {
         let len = file.metadata()?.len();
-        Ok(Self { file, len, is_device: false })
+        Ok(Self { file: file.into(), len, is_device: false })
     }
 
     /// Opens the same file for direct I/O.

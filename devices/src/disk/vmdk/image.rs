@@ -8,7 +8,11 @@ use std::{
 };
 
 use super::{
-    super::{SECTOR_SIZE, lock, raw::Opened},
+    super::{
+        SECTOR_SIZE,
+        lock::{self, LockedFile},
+        raw::Opened,
+    },
     error::{Failure, Problem},
 };
 
@@ -16,7 +20,7 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Image {
     pub(super) path: PathBuf,
-    pub(super) file: File,
+    pub(super) file: LockedFile,
     /// The length in bytes when it was opened.
     pub(super) len: u64,
 }
@@ -52,7 +56,7 @@ impl Image {
         }
         let file = File::open(path).map_err(missing_or(Problem::Open))?;
         let len = file.metadata().map_err(Problem::Open.because())?.len();
-        Ok(Self { path: path.to_path_buf(), file, len })
+        Ok(Self { path: path.to_path_buf(), file: file.into(), len })
     }
 
     /// The device and inode numbers, which identify the file by whatever name.

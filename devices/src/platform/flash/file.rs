@@ -22,7 +22,7 @@ use zerocopy::{
 };
 
 use crate::{
-    disk::{lock_or_blame, unlock},
+    disk::{LockedFile, lock_or_blame, unlock},
     root,
 };
 
@@ -72,7 +72,7 @@ pub enum VarsError {
 pub struct VarsFile {
     /// The path, with symbolic links resolved, so that they stay as they are.
     path: PathBuf,
-    file: File,
+    file: LockedFile,
 }
 
 /// UEFI PI, "Firmware Volume Header", with which the variables begin.
@@ -101,8 +101,8 @@ impl VarsFile {
     /// The file is in use, does not hold variables of this length, or can't be used or made.
     pub fn open(path: &Path, template: Option<&[u8]>) -> Result<(Self, Vec<u8>), VarsError> {
         loop {
-            let mut file = match OpenOptions::new().read(true).write(true).open(path) {
-                Ok(file) => file,
+            let file = match OpenOptions::new().read(true).write(true).open(path) {
+                Ok(file) => LockedFile::from(file),
                 Err(error) => match template {
                     Some(template) if error.kind() == io::ErrorKind::NotFound => {
                         match Self::create(path, template)? {
@@ -122,7 +122,7 @@ impl VarsFile {
             if !leads_to(&path, &file).map_err(VarsError::Open)? {
                 continue;
             }
-            let bytes = read(&mut file, template.map(|template| template.len() as u64))?;
+            let bytes = read(&file, template.map(|template| template.len() as u64))?;
             return Ok((Self { path, file }, bytes));
         }
     }
@@ -217,31 +217,31 @@ impl VarsFile {
 }
 
 /// Writes a new file next to `path` to the disk. It is locked, and has the owner and permissions of `old`.
-fn write_beside(path: &Path, contents: &[u8], old: Option<&File>) -> io::Result<File> {
+fn write_beside(path: &Path, contents: &[u8], old: Option<&File>) -> io::Result<LockedFile> {
     let file = open_beside(path)?;
     if let Some(old) = old {
         let (old, new) = (old.metadata()?, file.metadata()?);
         file.set_permissions(old.permissions())?;
         if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
             // chown fails without the privilege to give files away.
-            let _ = fchown(&file, Some(old.uid()), Some(old.gid()));
+            let _ = fchown(&*file, Some(old.uid()), Some(old.gid()));
         }
     }
     file.set_len(0)?;
-    (&file).write_all(contents)?;
+    (&*file).write_all(contents)?;
     file.sync_all()?;
     Ok(file)
 }
 
 /// Opens and locks the file next to `path`, or makes it.
-fn open_beside(path: &Path) -> io::Result<File> {
+fn open_beside(path: &Path) -> io::Result<LockedFile> {
     let beside = beside(path);
     loop {
         // Don't truncate it yet: another process may be using it.
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         // With a symbolic link, the file that it leads to would be overwritten.
-        let file = options.custom_flags(libc::O_NOFOLLOW).open(&beside)?;
+        let file = LockedFile::from(options.custom_flags(libc::O_NOFOLLOW).open(&beside)?);
         lock(&file).map_err(io::Error::other)?;
         if leads_to(&beside, &file)? {
             return Ok(file);
@@ -279,7 +279,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Reads a file of variables, which has `len` bytes if that is known.
-fn read(file: &mut File, len: Option<u64>) -> Result<Vec<u8>, VarsError> {
+fn read(mut file: &File, len: Option<u64>) -> Result<Vec<u8>, VarsError> {
     file.rewind().map_err(VarsError::Open)?;
     let mut bytes = Vec::new();
     file.take(MOST).read_to_end(&mut bytes).map_err(VarsError::Open)?;
