@@ -26,8 +26,8 @@ use crate::{
 
 /// The most bytes of input that wait for their echoes.
 const AHEAD: u64 = 200;
-/// The bytes that a UART can have: those of vm-superio.
-const FIFO: u64 = 64;
+/// The most bytes of input that a saved machine can have: 64 in its UART, which is vm-superio's, and one that the guest has just read.
+const SAVED: u64 = 64 + 1;
 /// The guest's line if a busy host is slow to send a frame.
 const SLOW: &str = "not sent yet\n";
 
@@ -167,7 +167,7 @@ impl Heard {
                     assert_eq!(self.echoed, 0, "the input of the machine before {} comes late", self.machine);
                     self.from_uart += 1;
                     self.saved += 1;
-                    assert!(self.from_uart <= FIFO, "machine {}", self.machine);
+                    assert!(self.from_uart <= SAVED, "{} bytes after save {}", self.from_uart, self.machine);
                     (self.machine - 1, &mut self.echoed_before)
                 }
                 _ => {
