@@ -35,3 +35,12 @@ fn an_explanation_has_both_kinds_of_exits_at_every_level_below_the_last() {
         assert!(matches!(explained(json.as_bytes(), 2), Outcome::Failed(_)), "{json}");
     }
 }
+
+#[test]
+fn only_the_check_may_ask_for_the_wrong_rate() {
+    let [warning, start] = [format!("0 | [ 1.6] {WRONG_RATE}\n"), "level 1: starting\n".to_owned()];
+    assert_eq!(rated(&format!("{warning}{start}1 | nvmm: nesting: svm\n")), Outcome::Passed);
+    for said in [format!("{warning}{start}{warning}"), start.clone(), warning.clone(), String::new()] {
+        assert!(matches!(rated(&said), Outcome::Failed(_)), "{said}");
+    }
+}
