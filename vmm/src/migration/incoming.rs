@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -22,7 +22,7 @@ use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion, MemoryRegio
 
 use super::{
     FORMAT, MAGIC, Stopped,
-    connection::{Connection, Kind, Stop},
+    connection::{Broken, Connection, Kind, Stop},
 };
 use crate::{
     config::VmConfig,
@@ -34,8 +34,10 @@ use crate::{
     untouched::Untouched,
 };
 
-/// The longest time for a peer to begin.
+/// The longest time for which a peer may send nothing at the beginning.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time for a peer to describe its machine. Others wait for their turn meanwhile.
+const DESCRIPTION: Duration = Duration::from_secs(60);
 /// The longest time for which a source may send nothing. After the last round of memory, its devices may finish requests for a minute, its
 /// disks are flushed, and with `verify=on` all memory is read.
 const SILENCE: Duration = Duration::from_secs(300);
@@ -82,7 +84,7 @@ impl Incoming {
             let Some(socket) = listener.accept()? else { continue };
             prepare(&socket);
             let mut connection = Connection::new(socket)?;
-            match begin(&mut connection) {
+            match begin(&mut connection, DESCRIPTION) {
                 Ok(manifest) => return Ok(Self { connection, manifest, shown }),
                 Err(error) => {
                     log::warn!(
@@ -165,9 +167,17 @@ impl Peer {
     }
 }
 
-/// Receives the first two messages.
-fn begin(connection: &mut Connection) -> Result<Manifest> {
-    let begin = connection.expect(Kind::Begin, Some(PATIENCE), &|| false)?;
+/// Receives the first two messages, within this `limit`.
+fn begin(connection: &mut Connection, limit: Duration) -> Result<Manifest> {
+    let start = Instant::now();
+    let is_late = || start.elapsed() >= limit;
+    let mut expect = |kind| match connection.expect(kind, Some(PATIENCE), &is_late) {
+        Err(Broken::Cancelled) => {
+            bail!("it does not describe its machine within {} seconds", limit.as_secs())
+        }
+        message => Ok(message?),
+    };
+    let begin = expect(Kind::Begin)?;
     let format = begin.strip_prefix(MAGIC).and_then(|rest| <[u8; 4]>::try_from(rest).ok());
     let format = u32::from_le_bytes(format.context("it begins in another way")?);
     if format != FORMAT {
@@ -175,7 +185,7 @@ fn begin(connection: &mut Connection) -> Result<Manifest> {
             "the machine comes in format {format}, and this nvmm knows format {FORMAT}: use the same nvmm on both sides"
         );
     }
-    parse(&connection.expect(Kind::Machine, Some(PATIENCE), &|| false)?)
+    parse(&expect(Kind::Machine)?)
 }
 
 fn parse(machine: &[u8]) -> Result<Manifest> {

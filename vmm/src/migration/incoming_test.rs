@@ -1,4 +1,4 @@
-use std::os::unix::net::UnixStream;
+use std::{io::Write, os::unix::net::UnixStream, thread};
 
 use proptest::prelude::*;
 use vm_memory::Bytes;
@@ -100,6 +100,27 @@ fn a_source_that_never_gives_the_word_is_told_that_nothing_runs_here() {
     there.expect(Kind::Ready, Some(LONG), &|| false).unwrap();
     let said = there.receive(Some(LONG), &|| false).unwrap_err().to_string();
     assert!(said.contains("refuses: it has given up: "), "{said}");
+}
+
+/// Otherwise a peer that sends a byte now and then would keep all others waiting.
+#[test]
+fn a_peer_has_a_limited_time_to_describe_its_machine() {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    // The header of a first message of 64 bytes, and a part of it.
+    let bytes = [&1_u32.to_le_bytes()[..], &64_u32.to_le_bytes(), &[0; 60]].concat();
+    let peer = thread::spawn(move || {
+        for byte in bytes {
+            if there.write_all(&[byte]).is_err() {
+                return;
+            }
+            thread::sleep(SHORT / 10);
+        }
+    });
+    let mut here = Connection::new(here.into()).unwrap();
+    let error = begin(&mut here, SHORT).unwrap_err();
+    assert_eq!(error.to_string(), "it does not describe its machine within 0 seconds");
+    drop(here);
+    peer.join().unwrap();
 }
 
 proptest! {
