@@ -134,8 +134,9 @@ pub(crate) fn guest(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guests").join(name).with_extension("rs");
     let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if compiled.insert(name.to_owned()) {
-        // Other test programs may be executing the existing file.
-        let new = output.with_extension(std::process::id().to_string());
+        // Other test programs may be executing the existing file, or compiling it too: rustc names temporary files like its output, without
+        // an extension.
+        let new = output.with_file_name(format!("{name}-{}", std::process::id()));
         compile::compile(&source, &new).unwrap();
         std::fs::rename(new, &output).unwrap();
     }
