@@ -131,7 +131,7 @@ pub(crate) fn run(lab: &Lab, training: &anyhow::Result<Training>, report: &mut R
     let stall = || {
         let start = Instant::now();
         let outcome = misjudged(&lab.nvmm, &lab.cloud);
-        show("2 levels on an emulated SVM host that misjudges its TSC", start.elapsed(), outcome);
+        show("level 1 on an emulated SVM host that misjudges its TSC", start.elapsed(), outcome);
     };
     let parts = Parts::new(training::SUITE);
     let train = || {
@@ -239,26 +239,32 @@ fn outcome(output: &io::Result<Output>) -> Outcome {
     }
 }
 
-/// Boots two levels on a host whose KVM assumes a wrong TSC rate. Unless nvmm sets it, level 1 stalls for a while, or for ever.
+/// Boots level 1 on a host whose KVM assumes a wrong TSC rate. Unless nvmm sets it, level 1 stalls for a while, or for ever.
 ///
 /// QEMU (`helper_vmrun`, `cpu_exec`) forgets an injected interrupt only when the guest exits or has an exception. If QEMU leaves its loop
 /// earlier, the guest gets the interrupt a second time, even while it has interrupts disabled, and can wait for a lock that it holds
-/// itself. With a clock that counts instructions QEMU leaves its loop at every timer, which made one run of fourteen hang. Without
-/// `kvm-pv-eoi`, every interrupt soon leads to an exit: the guest's EOI.
+/// itself. With a clock that counts instructions QEMU leaves its loop at every timer, so that a few runs of a hundred hang although the
+/// rate is right: those are repeated. Without `kvm-pv-eoi` they are fewer, because each interrupt soon leads to an exit, for its EOI.
 fn misjudged(nvmm: &Path, kernel: &Kernel) -> Outcome {
-    let mut command = nest(nvmm, kernel, Host::Svm, 2);
-    command.args(["--cpu", "host-passthrough,-kvm-pv-eoi", "--console", "--timeout", STALLED]);
-    // Level 0's kernel shows its warnings.
-    command.args(["--cmdline", "nvmm.test=tsc@0 loglevel=5"]);
-    let output = command.output();
-    match outcome(&output) {
-        Outcome::Passed => rated(&output.map(|output| everything(&output)).unwrap_or_default()),
-        outcome => outcome,
-    }
+    let once = || {
+        let mut command = nest(nvmm, kernel, Host::Svm, 1);
+        command.args(["--cpu", "host-passthrough,-kvm-pv-eoi", "--console", "--timeout", STALLED]);
+        // Level 0's kernel shows its warnings.
+        command.args(["--cmdline", "nvmm.test=tsc@0 loglevel=5"]);
+        let output = command.output();
+        let rated = output.as_ref().map_or(Outcome::Passed, |output| rated(&everything(output)));
+        if rated == Outcome::Passed { outcome(&output) } else { rated }
+    };
+    let hangs =
+        |outcome: &Outcome| matches!(outcome, Outcome::Failed(said) if said.contains("level 1: timed out"));
+    let again = (1..ATTEMPTS).map(|_| once()).find(|outcome| !hangs(outcome));
+    again.unwrap_or_else(once)
 }
 
+/// If so many runs in a row hang, it is not by chance.
+const ATTEMPTS: usize = 3;
 /// The seconds after which such a level has stalled; a working one takes a tenth of that.
-const STALLED: &str = "90";
+const STALLED: &str = "60";
 /// What level 0's kernel says of a vCPU whose rate it can't have.
 const WRONG_RATE: &str = "user requested TSC rate below hardware speed";
 
@@ -279,7 +285,7 @@ pub(crate) fn repeat(nvmm: &Path, kernel: &Kernel, times: u32) -> usize {
     for time in 1..=times {
         let start = Instant::now();
         let outcome = misjudged(nvmm, kernel);
-        report.show(&format!("2 levels, {time} of {times}"), start.elapsed(), outcome);
+        report.show(&format!("level 1, {time} of {times}"), start.elapsed(), outcome);
     }
     print!("{report}");
     report.failed()
