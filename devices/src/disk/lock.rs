@@ -42,8 +42,8 @@ const RESIZE: off_t = 3;
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A file whose locks end when this is dropped. Closing it is not enough: a child that was just forked has it open too, with its locks,
-/// until it calls execve.
+/// A file whose locks end when this is dropped, even if copies of it are still open. Closing it is not enough: a child that was just forked
+/// has a copy until it calls execve, and copies share the locks.
 #[derive(Debug)]
 pub(crate) struct LockedFile(File);
 
