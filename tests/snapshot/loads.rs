@@ -26,7 +26,7 @@ use crate::{
 
 /// The most bytes of input that wait for their echoes.
 const AHEAD: u64 = 200;
-/// The most bytes of input that a saved machine can have: 64 in its UART, which is vm-superio's, and one that the guest has just read.
+/// The most bytes of input in a saved machine: 64 in the FIFO of vm-superio's UART, and one that the guest has read but not echoed.
 const SAVED: u64 = 64 + 1;
 /// The guest's line if a busy host is slow to send a frame.
 const SLOW: &str = "not sent yet\n";

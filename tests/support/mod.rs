@@ -134,8 +134,8 @@ pub(crate) fn guest(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guests").join(name).with_extension("rs");
     let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if compiled.insert(name.to_owned()) {
-        // Other test programs may be executing the existing file, or compiling it too: rustc names temporary files like its output, without
-        // an extension.
+        // Other test programs may be executing the existing file, or compiling the same guest. rustc names its temporary files after the
+        // output without its extension, so the process's number must not be the extension.
         let new = output.with_file_name(format!("{name}-{}", std::process::id()));
         compile::compile(&source, &new).unwrap();
         std::fs::rename(new, &output).unwrap();

@@ -63,7 +63,7 @@ impl Deref for LockedFile {
 
 impl Drop for LockedFile {
     fn drop(&mut self) {
-        // Without a child, closing it ends them too, so that nothing is lost by an error.
+        // If this fails, closing the file still ends them, unless a child has a copy.
         let _ = unlock(self);
     }
 }

@@ -18,7 +18,7 @@ fn locks_that_exclude_each_other() {
     }
 }
 
-/// Even while a child has the file open, which was forked and has not called execve yet.
+/// The copy stands for that of a child that was forked and has not called execve yet.
 #[test]
 fn dropping_unlocks() {
     let path = tempfile::NamedTempFile::new().unwrap();

@@ -239,12 +239,12 @@ fn outcome(output: &io::Result<Output>) -> Outcome {
     }
 }
 
-/// Boots level 1 on a host whose KVM assumes a wrong TSC rate. Unless nvmm sets it, level 1 stalls for a while, or for ever.
+/// Boots level 1 on a host whose KVM assumes a wrong TSC rate. Unless nvmm sets the rate, level 1 stalls for seconds or for ever.
 ///
-/// QEMU (`helper_vmrun`, `cpu_exec`) forgets an injected interrupt only when the guest exits or has an exception. If QEMU leaves its loop
-/// earlier, the guest gets the interrupt a second time, even while it has interrupts disabled, and can wait for a lock that it holds
-/// itself. With a clock that counts instructions QEMU leaves its loop at every timer, so that a few runs of a hundred hang although the
-/// rate is right: those are repeated. Without `kvm-pv-eoi` they are fewer, because each interrupt soon leads to an exit, for its EOI.
+/// QEMU has a fault that makes a few runs in a hundred hang with the right rate too; those are repeated. `helper_vmrun` stores an injected
+/// interrupt as a pending exception, which stays until the guest's next exit or exception. If `cpu_exec` is left before that, as it is at
+/// every timer when the clock counts instructions, the guest gets the interrupt twice, even with IF clear, and deadlocks on its own lock.
+/// Without `kvm-pv-eoi` this is rarer, because the EOI of each interrupt is an exit.
 fn misjudged(nvmm: &Path, kernel: &Kernel) -> Outcome {
     let once = || {
         let mut command = nest(nvmm, kernel, Host::Svm, 1);
@@ -257,18 +257,23 @@ fn misjudged(nvmm: &Path, kernel: &Kernel) -> Outcome {
     };
     let hangs =
         |outcome: &Outcome| matches!(outcome, Outcome::Failed(said) if said.contains("level 1: timed out"));
-    let again = (1..ATTEMPTS).map(|_| once()).find(|outcome| !hangs(outcome));
-    again.unwrap_or_else(once)
+    for _ in 1..ATTEMPTS {
+        let outcome = once();
+        if !hangs(&outcome) {
+            return outcome;
+        }
+    }
+    once()
 }
 
-/// If so many runs in a row hang, it is not by chance.
+/// The number of runs in a row that must hang for the test to fail: QEMU's fault is too rare to cause that.
 const ATTEMPTS: usize = 3;
-/// The seconds after which such a level has stalled; a working one takes a tenth of that.
+/// The time limit for a step of level 1, in seconds. All of level 1 takes about five.
 const STALLED: &str = "60";
-/// What level 0's kernel says of a vCPU whose rate it can't have.
+/// KVM's warning when a vCPU is created with a TSC rate that the host can't give it (Linux, "arch/x86/kvm/x86.c", `set_tsc_khz`).
 const WRONG_RATE: &str = "user requested TSC rate below hardware speed";
 
-/// Passes if the kernel said so of the vCPU of `nvmm check`, which asks for KVM's own rate, and of no later one.
+/// Passes if level 0's KVM warned of the vCPU of `nvmm check`, which keeps KVM's own rate, and of no vCPU created later.
 fn rated(said: &str) -> Outcome {
     let why = match said.split_once("level 1: starting") {
         Some((check, _)) if !check.contains(WRONG_RATE) => "this KVM has the right rate",

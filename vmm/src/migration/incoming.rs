@@ -34,9 +34,9 @@ use crate::{
     untouched::Untouched,
 };
 
-/// The longest time for which a peer may send nothing at the beginning.
+/// The longest time for which a peer may send nothing before it has described its machine.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest time for a peer to describe its machine. Others wait for their turn meanwhile.
+/// The longest time for a peer to describe its machine, during which no other peer is served.
 const DESCRIPTION: Duration = Duration::from_secs(60);
 /// The longest time for which a source may send nothing. After the last round of memory, its devices may finish requests for a minute, its
 /// disks are flushed, and with `verify=on` all memory is read.
@@ -173,7 +173,7 @@ fn begin(connection: &mut Connection, limit: Duration) -> Result<Manifest> {
     let is_late = || start.elapsed() >= limit;
     let mut expect = |kind| match connection.expect(kind, Some(PATIENCE), &is_late) {
         Err(Broken::Cancelled) => {
-            bail!("it does not describe its machine within {} seconds", limit.as_secs())
+            bail!("it did not describe its machine within {} seconds", limit.as_secs())
         }
         message => Ok(message?),
     };

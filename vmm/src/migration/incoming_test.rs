@@ -102,7 +102,7 @@ fn a_source_that_never_gives_the_word_is_told_that_nothing_runs_here() {
     assert!(said.contains("refuses: it has given up: "), "{said}");
 }
 
-/// Otherwise a peer that sends a byte now and then would keep all others waiting.
+/// A peer that sends a byte now and then must not block the others.
 #[test]
 fn a_peer_has_a_limited_time_to_describe_its_machine() {
     let (here, mut there) = UnixStream::pair().unwrap();
@@ -118,7 +118,7 @@ fn a_peer_has_a_limited_time_to_describe_its_machine() {
     });
     let mut here = Connection::new(here.into()).unwrap();
     let error = begin(&mut here, SHORT).unwrap_err();
-    assert_eq!(error.to_string(), "it does not describe its machine within 0 seconds");
+    assert_eq!(error.to_string(), "it did not describe its machine within 0 seconds");
     drop(here);
     peer.join().unwrap();
 }
