@@ -3,6 +3,10 @@
 mod apt;
 mod boot_disks;
 mod build;
+#[path = "../../../vmm/src/nest/clock.rs"]
+#[expect(unreachable_pub, reason = "the crate vmm has it public")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the lab does not use all of it"))]
+mod clock;
 mod host;
 mod kernel;
 mod level0;

@@ -135,7 +135,10 @@ impl Training {
                 continue;
             };
             match told.split_once(' ') {
-                Some(("begin", name)) => running = Some((name.to_owned(), Instant::now(), Vec::new())),
+                Some(("begin", name)) => {
+                    running = Some((name.to_owned(), Instant::now(), Vec::new()));
+                    host.begin();
+                }
                 Some((verdict, _)) => {
                     let (name, start, said) =
                         running.take().context("level 0 judges what it did not begin")?;
