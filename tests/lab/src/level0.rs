@@ -18,8 +18,10 @@ const QEMU_CPU: &str = "EPYC,+vgif,-cx16,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,
 const CMDLINE: &str =
     "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off nokaslr systemd.hostname=l0";
 
-/// The limit of a check by QEMU's clock, about ten times what one takes, and the time in which level 0 says afterwards what it knows.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+/// The limit of a check by QEMU's clock, three times what the longest takes, and the time in which level 0 says afterwards what it knows.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+/// The beginning of the error if level 0 hangs.
+pub(crate) const HANGS: &str = "level 0 hangs";
 const TO_TELL: Duration = Duration::from_secs(5 * 60);
 
 /// The emulated machine, and the output of its serial port. It ends on drop.
@@ -116,7 +118,7 @@ impl Level0 {
             return Ok(());
         }
         if !std::mem::take(&mut self.listens) {
-            bail!("level 0 hangs: {}", self.tail());
+            bail!("{HANGS}: {}", self.tail());
         }
         self.limit += TO_TELL;
         self.send("late")

@@ -52,3 +52,13 @@ fn each_part_is_run_once_and_the_first_first() {
     let parts = Parts::new(&[Part::Qemu64, Part::Libvirt]);
     assert_eq!([parts.next(), parts.next(), parts.next()], [Some(Part::Qemu64), Some(Part::Libvirt), None]);
 }
+
+#[test]
+fn a_part_runs_again_only_if_it_hung() {
+    assert!(SCRIPT.contains(&format!("echo \"{LATE}\"")));
+    let late = Outcome::Failed(format!("start\n{LATE}\nTerminated"));
+    assert!(hung(&late).is_some());
+    assert!(hung(&Outcome::Failed(format!("{HANGS}: login:"))).is_some());
+    assert_eq!(hung(&Outcome::Failed("Permission denied (publickey).".to_owned())), None);
+    assert_eq!(hung(&Outcome::Passed), None);
+}

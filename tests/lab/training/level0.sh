@@ -6,7 +6,7 @@ set -u
 
 # Guests that run nothing but ssh's server: all of systemd takes minutes in level 2 here, and the kernel's tests of its
 # ciphers take seconds.
-guests="LAB_CMDLINE='rdinit=/ssh-only mitigations=off cryptomgr.notests' guests"
+guests="LAB_CMDLINE='rdinit=/ssh-only mitigations=off cryptomgr.notests nokaslr' guests"
 tiny="LAB_INITRD=/run/tiny.img LAB_MEMORY=96 LAB_CMDLINE='mitigations=off cryptomgr.notests nokaslr' guests"
 
 # check NAME COMMAND...
@@ -18,7 +18,8 @@ check() {
     if "$@" >>/root/said 2>&1; then
         echo "training: passed $name"
     else
-        tail -n 60 /root/said
+        tail -n 300 /root/said
+        tail -n 40 /run/l1.log
         echo "training: failed $name"
         return 1
     fi
@@ -134,15 +135,22 @@ by_nvmm() {
     return 1
 }
 
-# describe_guests: prints, for each of nvmm's guests, its last lines, what each thread of its nvmm waits for, and its
-# numbers of exits from KVM, twice, ten seconds apart: if they don't grow, its vCPU hangs.
+# describe_guests: prints, for each of nvmm's guests, its last lines, what each thread of its nvmm waits for, its registers
+# and its numbers of exits from KVM, both twice, and what lies on its stack. If nothing changes, its vCPU hangs.
 describe_guests() {
     to -n l1 'for name in classroom server desktop; do
             echo "== $name"
             tail -n 4 "/run/$name.log"
             pid=$(systemctl show -P MainPID "nvmm-$name")
             grep -H . "/proc/$pid/task/"*/wchan | sed "s/:/ /; s/^.*task.//"
-            kill -USR1 "$pid"; sleep 10; kill -USR1 "$pid"; sleep 1
+            for time in 1 2; do
+                kill -USR1 "$pid"
+                nvmm ctl "/run/$name.qmp" info registers >/run/registers
+                grep -E "^(RAX|RSI|RIP)" /run/registers
+                sleep 5
+            done
+            rsp=$(grep -o "RSP=[0-9a-f]*" /run/registers | sed "s/RSP=/0x/")
+            nvmm ctl "/run/$name.qmp" memsave "val=$rsp" size=1024 filename=/run/stack && od -A x -t x8 /run/stack
             journalctl -q -n 9 -o cat -u "nvmm-$name"
         done'
 }
