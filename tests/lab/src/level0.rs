@@ -20,9 +20,9 @@ const CMDLINE: &str =
 
 /// The limit of a check by QEMU's clock, three times what the longest takes, and the time in which level 0 says afterwards what it knows.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
+const TO_TELL: Duration = Duration::from_secs(5 * 60);
 /// The beginning of the error if level 0 hangs.
 pub(crate) const HANGS: &str = "level 0 hangs";
-const TO_TELL: Duration = Duration::from_secs(5 * 60);
 
 /// The emulated machine, and the output of its serial port. It ends on drop.
 #[derive(Debug)]

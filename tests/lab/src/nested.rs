@@ -243,7 +243,8 @@ fn outcome(output: &io::Result<Output>) -> Outcome {
 ///
 /// QEMU has a fault that makes a few runs in a hundred hang with the right rate too; those are repeated. `helper_vmrun` stores an injected
 /// interrupt as a pending exception, which stays until the guest's next exit or exception. If `cpu_exec` is left before that, as it is at
-/// every timer when the clock counts instructions, the guest gets the interrupt twice, even with IF clear, and deadlocks on its own lock.
+/// every timer when the clock counts instructions, and rarely otherwise, the guest gets the interrupt twice, even with IF clear, and
+/// deadlocks on its own lock.
 /// Without `kvm-pv-eoi` this is rarer, because the EOI of each interrupt is an exit.
 fn misjudged(nvmm: &Path, kernel: &Kernel) -> Outcome {
     let once = || {
