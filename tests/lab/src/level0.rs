@@ -18,10 +18,11 @@ const QEMU_CPU: &str = "EPYC,+vgif,-cx16,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,
 const CMDLINE: &str =
     "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off nokaslr systemd.hostname=l0";
 
-/// The limit of a check by QEMU's clock, three times what the longest takes, and the time in which level 0 says afterwards what it knows.
+/// The time limit of a check by QEMU's clock. The longest check of `cargo lab test` takes about five minutes.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
+/// The time limit for level 0 to describe its guests after a check reached [`LIMIT`].
 const TO_TELL: Duration = Duration::from_secs(5 * 60);
-/// The beginning of the error if level 0 hangs.
+/// The beginning of the error when level 0 reaches its deadline and can't end the check itself.
 pub(crate) const HANGS: &str = "level 0 hangs";
 
 /// The emulated machine, and the output of its serial port. It ends on drop.
@@ -32,9 +33,9 @@ pub(crate) struct Level0 {
     output: Receiver<Vec<u8>>,
     unread: Vec<u8>,
     clock: Clock,
-    /// The time of the clock at which a check takes too long.
+    /// The deadline of the running check, by the clock.
     limit: Duration,
-    /// Whether level 0 can be told that a check takes too long.
+    /// Set while `level0.sh` waits for the line "late", which ends the running check.
     listens: bool,
 }
 
@@ -80,7 +81,7 @@ impl Level0 {
         self.until(b"# ").map(drop)
     }
 
-    /// Gives level 0 the time for a check, and tells it when that is over.
+    /// Starts the time limit of a check.
     pub(crate) fn begin(&mut self) {
         self.limit = self.clock.now() + LIMIT;
         self.listens = true;
@@ -112,7 +113,8 @@ impl Level0 {
         }
     }
 
-    /// Tells level 0 that a check takes too long, once; after that, and before it listens, it has failed.
+    /// Sends "late" to level 0 when the running check reaches its deadline. Returns an error if level 0 can't read it, or was sent it before
+    /// and did not end the check within [`TO_TELL`].
     fn watch(&mut self) -> Result<()> {
         if self.clock.now() < self.limit {
             return Ok(());

@@ -7,6 +7,7 @@ mod build;
 #[expect(unreachable_pub, reason = "the crate vmm has it public")]
 #[cfg_attr(not(test), expect(dead_code, reason = "the lab does not use all of it"))]
 mod clock;
+mod hangs;
 mod host;
 mod kernel;
 mod level0;

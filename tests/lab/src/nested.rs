@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::boot_disks::{Images, LINUXBOOT, OVMF, SEABIOS, VGA_ROM};
 use crate::build;
+use crate::hangs::repeat_hangs;
 use crate::host::{self, Host};
 use crate::kernel::Kernel;
 use crate::report::{Outcome, Report};
@@ -241,11 +242,8 @@ fn outcome(output: &io::Result<Output>) -> Outcome {
 
 /// Boots level 1 on a host whose KVM assumes a wrong TSC rate. Unless nvmm sets the rate, level 1 stalls for seconds or for ever.
 ///
-/// QEMU has a fault that makes a few runs in a hundred hang with the right rate too; those are repeated. `helper_vmrun` stores an injected
-/// interrupt as a pending exception, which stays until the guest's next exit or exception. If `cpu_exec` is left before that, as it is at
-/// every timer when the clock counts instructions, and rarely otherwise, the guest gets the interrupt twice, even with IF clear, and
-/// deadlocks on its own lock.
-/// Without `kvm-pv-eoi` this is rarer, because the EOI of each interrupt is an exit.
+/// A few runs in a hundred hang with the right rate too, by QEMU's fault (`hangs.rs`), and are repeated. Without `kvm-pv-eoi` this is rarer,
+/// because the EOI of each interrupt is an exit.
 fn misjudged(nvmm: &Path, kernel: &Kernel) -> Outcome {
     let once = || {
         let mut command = nest(nvmm, kernel, Host::Svm, 1);
@@ -258,17 +256,9 @@ fn misjudged(nvmm: &Path, kernel: &Kernel) -> Outcome {
     };
     let hangs =
         |outcome: &Outcome| matches!(outcome, Outcome::Failed(said) if said.contains("level 1: timed out"));
-    for _ in 1..ATTEMPTS {
-        let outcome = once();
-        if !hangs(&outcome) {
-            return outcome;
-        }
-    }
-    once()
+    repeat_hangs(once, hangs)
 }
 
-/// The number of runs in a row that must hang for the test to fail: QEMU's fault is too rare to cause that.
-const ATTEMPTS: usize = 3;
 /// The time limit for a step of level 1, in seconds. All of level 1 takes about five.
 const STALLED: &str = "60";
 /// KVM's warning when a vCPU is created with a TSC rate that the host can't give it (Linux, "arch/x86/kvm/x86.c", `set_tsc_khz`).

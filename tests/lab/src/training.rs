@@ -12,6 +12,7 @@ use clap::ValueEnum;
 
 use crate::apt;
 use crate::build;
+use crate::hangs::repeat_hangs;
 use crate::level0::{HANGS, Level0};
 use crate::report::{Outcome, Report};
 use crate::system;
@@ -26,12 +27,8 @@ const SCRIPTS: [&str; 3] = ["bridge", "start", "ssh_config"];
 const DISK: &str = "lab.img";
 const FILES: [&str; 3] = ["key", "vmlinuz", "initrd.img"];
 
-/// What level 0 says of a check that takes too long.
+/// Level 0's message when it gives a check up because of [`Level0`]'s time limit.
 const LATE: &str = "this takes too long";
-/// The runs of a part that hangs, at most. Now and then QEMU delivers an interrupt twice, the second time to a guest that has interrupts
-/// disabled (`nested.rs` tells how), and that guest hangs or panics: a level 1 did, by a double fault at the first instruction of its
-/// `entry_SYSCALL_64` with IF clear. A part that fails in another way is not repeated.
-const TIMES: usize = 3;
 
 /// A part of the test, which `level0.sh` takes by its name. Each has a level 0 of its own, so that they run side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -109,18 +106,10 @@ impl Training {
     /// Runs parts until none is left, and calls `show` with level 0's results. Several threads may do so at the same time.
     pub(crate) fn run(&self, parts: &Parts, show: impl Fn(&str, Duration, Outcome)) {
         while let Some(part) = parts.next() {
-            for left in (0..TIMES).rev() {
-                let results = self.run_part(part);
-                if left > 0
-                    && let Some(said) = results.iter().find_map(|(_, _, outcome)| hung(outcome))
-                {
-                    eprintln!("lab: the training lab's part {} hangs, and runs again:\n{said}", part.name());
-                    continue;
-                }
-                for (name, took, outcome) in results {
-                    show(&name, took, outcome);
-                }
-                break;
+            // A part can hang by QEMU's fault. One that fails in another way is not repeated.
+            let results = repeat_hangs(|| self.run_part(part), |results| hangs(part, results));
+            for (name, took, outcome) in results {
+                show(&name, took, outcome);
             }
         }
     }
@@ -176,6 +165,15 @@ impl Training {
             }
         }
     }
+}
+
+/// Whether a part hung, which is told then: the results of a run that is repeated are not shown.
+fn hangs(part: Part, results: &[(String, Duration, Outcome)]) -> bool {
+    let said = results.iter().find_map(|(_, _, outcome)| hung(outcome));
+    if let Some(said) = said {
+        eprintln!("lab: the training lab's part {} hangs:\n{said}", part.name());
+    }
+    said.is_some()
 }
 
 /// The output of a test that failed because something in it hung.

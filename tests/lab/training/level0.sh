@@ -25,8 +25,8 @@ check() {
     fi
 }
 
-# Nothing here waits for a number of seconds: an emulated machine is as slow as its host is busy. The lab reads the
-# emulator's clock, and writes a line here if a check takes too long: what waits for a machine ends then.
+# Ends the waiting of a check when `cargo lab` writes a line here. The time limit of a check is counted there, by the
+# emulator's clock: this machine's own runs on while a busy host lets the emulator wait.
 end_when_told() {
     read -r _
     echo "this takes too long" >>/root/said
